@@ -1,0 +1,67 @@
+"""Every exception that rlenvs raises on purpose.
+
+```
+RlenvsError
+├── UserError (ValueError)          something the user can put right; the command line answers with exit code 2
+│   ├── ConfigError                 a configuration: says file, line, key and the nearest valid one
+│   ├── DataError                   a file of problems or responses: says file, line and field
+│   ├── MissingExtraError           an optional dependency is absent: says which extra installs it
+│   ├── ModelLoadError              a model or tokenizer cannot be loaded
+│   ├── DeviceError                 the requested device is absent
+│   ├── RunFolderError              a run folder is in the way, unreadable or holds no usable checkpoint
+│   └── WrapperOrderError           wrappers stacked in an order that cannot work
+├── ComponentError (RuntimeError)   a reward component failed for a reason the judged text cannot provoke
+├── GraderError (RuntimeError)      a grader failed for a reason the judged text cannot provoke
+└── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
+```
+
+A malformed answer of a model is none of these: it gets a score and a status.
+"""
+
+
+class RlenvsError(Exception):
+    """Base of every exception that rlenvs raises on purpose."""
+
+
+class UserError(RlenvsError, ValueError):
+    """Something the user can put right. The message is one line: what, where, what instead."""
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used."""
+
+
+class DataError(UserError):
+    """A file of problems, demonstrations or responses that cannot be used."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class ModelLoadError(UserError):
+    """A model or tokenizer that cannot be loaded."""
+
+
+class DeviceError(UserError):
+    """The requested device does not exist on this machine."""
+
+
+class RunFolderError(UserError):
+    """A run folder that is in the way, unreadable, or holds no usable checkpoint."""
+
+
+class WrapperOrderError(UserError):
+    """Wrappers stacked in an order that cannot work."""
+
+
+class ComponentError(RlenvsError, RuntimeError):
+    """A reward component failed for a reason that the judged text cannot provoke."""
+
+
+class GraderError(RlenvsError, RuntimeError):
+    """A grader failed for a reason that the judged text cannot provoke."""
+
+
+class TrainingDivergedError(RlenvsError, RuntimeError):
+    """An update destroyed the policy."""
