@@ -1,0 +1,103 @@
+"""Episodes as tensors. The masks made here are the only place that says which tokens count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(slots=True)
+class Episode:
+    """Token ids of one episode and what they earned.
+
+    Attributes:
+        ids: prompt, messages of the policy and feedback, in order; never re-tokenised.
+        action: True where the policy sampled the token.
+        sampled_logprobs: one per action token, as the engine reported it.
+        turn_rewards: (index into the action tokens, reward): each turn's reward on its last action token.
+        terminated: whether the task ended; otherwise the state after the last token still has a value.
+    """
+
+    ids: list[int]
+    action: list[bool]
+    sampled_logprobs: list[float] = field(default_factory=list)
+    turn_rewards: list[tuple[int, float]] = field(default_factory=list)
+    terminated: bool = False
+
+    def add_message(self, ids: Sequence[int], logprobs: Sequence[float]) -> None:
+        """Append what the policy sampled."""
+        self.ids.extend(ids)
+        self.action.extend([True] * len(ids))
+        self.sampled_logprobs.extend(logprobs)
+
+    def add_feedback(self, ids: Sequence[int]) -> None:
+        """Append tokens that the policy did not sample."""
+        self.ids.extend(ids)
+        self.action.extend([False] * len(ids))
+
+    def credit(self, reward: float) -> None:
+        """Put a reward on the newest action token."""
+        self.turn_rewards.append((len(self.sampled_logprobs) - 1, reward))
+
+
+@dataclass(slots=True)
+class RolloutBatch:
+    """B episodes; `L` tokens of the longest, `A` action tokens of the one with the most.
+
+    Attributes:
+        ids_BL: token ids, right-padded.
+        attention_BL: bool, False on padding.
+        action_BL: bool, True on action tokens.
+        mask_BA: bool, True where an episode has an a-th action token.
+        turn_rewards_BA: each turn's reward on its last action token.
+        sampled_logprobs_BA: as the engine reported them.
+        terminated_B: bool.
+    """
+
+    ids_BL: Tensor
+    attention_BL: Tensor
+    action_BL: Tensor
+    mask_BA: Tensor
+    turn_rewards_BA: Tensor
+    sampled_logprobs_BA: Tensor
+    terminated_B: Tensor
+
+    def __len__(self) -> int:
+        return self.ids_BL.shape[0]
+
+    def rows(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ids, attention and action mask of some rows, without the padding that all of them share."""
+        attention = self.attention_BL[index]
+        longest = int(attention.sum(dim=1).max())
+        return self.ids_BL[index, :longest], attention[:, :longest], self.action_BL[index, :longest]
+
+
+def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> RolloutBatch:
+    """Stack episodes into tensors.
+
+    Args:
+        episodes: at least one.
+        pad_id: fills `ids_BL` beyond an episode's end.
+        device: where the tensors go.
+    """
+    length = max(len(episode.ids) for episode in episodes)
+    actions = max(len(episode.sampled_logprobs) for episode in episodes)
+    count = len(episodes)
+    ids = torch.full((count, length), pad_id, dtype=torch.long)
+    attention = torch.zeros(count, length, dtype=torch.bool)
+    action = torch.zeros(count, length, dtype=torch.bool)
+    mask = torch.zeros(count, actions, dtype=torch.bool)
+    rewards = torch.zeros(count, actions)
+    logprobs = torch.zeros(count, actions)
+    for row, episode in enumerate(episodes):
+        ids[row, : len(episode.ids)] = torch.tensor(episode.ids)
+        attention[row, : len(episode.ids)] = True
+        action[row, : len(episode.ids)] = torch.tensor(episode.action)
+        mask[row, : len(episode.sampled_logprobs)] = True
+        logprobs[row, : len(episode.sampled_logprobs)] = torch.tensor(episode.sampled_logprobs)
+        for position, reward in episode.turn_rewards:
+            rewards[row, position] += reward
+    terminated = torch.tensor([episode.terminated for episode in episodes])
+    tensors = (ids, attention, action, mask, rewards, logprobs, terminated)
+    return RolloutBatch(*(tensor.to(device) for tensor in tensors))

@@ -1,0 +1,174 @@
+"""Plays episodes: policy against vector environment, token ids on one side, text on the other."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlenvs.agents.llm.batch import Episode
+from rlenvs.agents.llm.chat import ChatFormat
+from rlenvs.agents.llm.engine import Completion, SamplingParams, generate
+from rlenvs.agents.llm.policy import Policy
+from rlenvs.errors import DataError
+from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.vector_shaped import VectorShapedReward, row_info
+
+
+class RolloutCollector:
+    """Plays one episode in every sub-environment, over as many turns as it takes.
+
+    Args:
+        envs: shaped turn-level vector environment with autoreset mode DISABLED.
+        policy: what plays.
+        chat: how messages become ids.
+        params: how it samples.
+        context_tokens: longer episodes are cut (and keep the value of their last state).
+        generator: source of the sampling randomness.
+        batch_size: sequences generated at once.
+    """
+
+    def __init__(
+        self,
+        envs: VectorShapedReward,
+        policy: Policy,
+        chat: ChatFormat,
+        params: SamplingParams,
+        context_tokens: int,
+        generator: torch.Generator,
+        batch_size: int,
+    ) -> None:
+        self.envs = envs
+        self.policy = policy
+        self.chat = chat
+        self.params = params
+        self.context_tokens = context_tokens
+        self.generator = generator
+        self.batch_size = batch_size
+
+    def collect(self, seed: int | None = None) -> tuple[list[Episode], list[dict[str, Any]]]:
+        """Play one episode per sub-environment.
+
+        Args:
+            seed: reseeds the sub-environments; None lets their streams go on.
+
+        Returns:
+            The episodes, and one record per turn with everything that a rollout file wants to know.
+
+        Raises:
+            DataError: a prompt leaves no room for an answer.
+        """
+        observations, infos = self.envs.reset(seed=seed)
+        episodes = [self._begin(row_info(infos, row)) for row in range(self.envs.num_envs)]
+        active = list(range(self.envs.num_envs))
+        records: list[dict[str, Any]] = []
+        turn = 0
+        while active:
+            completions = generate(
+                self.policy,
+                [episodes[row].ids for row in active],
+                self.params,
+                self.generator,
+                self.batch_size,
+            )
+            actions = [""] * self.envs.num_envs
+            counts: list[dict[str, Any]] = [{} for _ in range(self.envs.num_envs)]
+            for row, completion in zip(active, completions, strict=True):
+                episodes[row].add_message(completion.ids, completion.logprobs)
+                actions[row] = self._text(completion)
+                counts[row] = {"response_tokens": len(completion.ids)}
+            prompts = {row: observations[row] for row in active}
+            self.envs.annotate(counts)
+            observations, rewards, terminated, truncated, infos = self.envs.step(actions)
+            played = dict(zip(active, completions, strict=True))
+            records.extend(self._records(turn, played, prompts, actions, infos, rewards))
+            active = self._continue(episodes, played, observations, rewards, terminated, truncated)
+            turn += 1
+        return episodes, records
+
+    def _begin(self, info: Mapping[str, Any]) -> Episode:
+        ids = self.chat.prompt_ids(info["messages"])
+        room = self.context_tokens - len(ids)
+        if not ids or room < self.params.max_new_tokens:
+            raise DataError(
+                f"the prompt of problem {info.get('problem_id', '?')!r} has {len(ids)} tokens: with "
+                f"rollout.max_new_tokens={self.params.max_new_tokens} it must be 1 to "
+                f"{self.context_tokens - self.params.max_new_tokens} (rollout.context_tokens={self.context_tokens})"
+            )
+        return Episode(ids=list(ids), action=[False] * len(ids))
+
+    def _text(self, completion: Completion) -> str:
+        """Decode a message. Only its closing token goes; any other special token stays visible to the grader."""
+        ids = completion.ids[:-1] if completion.finish == "stop" else completion.ids
+        return str(self.policy.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def _continue(
+        self,
+        episodes: list[Episode],
+        played: Mapping[int, Completion],
+        observations: Any,
+        rewards: Any,
+        terminated: Any,
+        truncated: Any,
+    ) -> list[int]:
+        """Credit the turn and return the rows whose episode goes on."""
+        active = []
+        for row, completion in played.items():
+            episode = episodes[row]
+            episode.credit(float(rewards[row]))
+            episode.terminated = bool(terminated[row])
+            if terminated[row] or truncated[row]:
+                continue
+            feedback = self.chat.feedback_ids(observations[row], ended=completion.finish == "stop")
+            if len(episode.ids) + len(feedback) + self.params.max_new_tokens > self.context_tokens:
+                # Out of context: cut here. The environment row idles on empty answers that nobody reads.
+                continue
+            episode.add_feedback(feedback)
+            active.append(row)
+        return active
+
+    def _records(
+        self,
+        turn: int,
+        played: Mapping[int, Completion],
+        prompts: Mapping[int, str],
+        actions: list[str],
+        infos: Mapping[str, Any],
+        rewards: Any,
+    ) -> Iterator[dict[str, Any]]:
+        batch = self.envs.last_batch
+        assert batch is not None
+        stepped = np.flatnonzero(infos["_env_reward"]).tolist()
+        position = {row: index for index, row in enumerate(stepped)}
+        for row, completion in played.items():
+            info = {key: infos[key][row] for key in ("problem_id", "correct", "grade_status") if key in infos}
+            yield {
+                "env": row,
+                "turn": turn,
+                "problem_id": info.get("problem_id", ""),
+                "prompt": prompts[row],
+                "response": actions[row],
+                "tokens": len(completion.ids),
+                "finish": completion.finish,
+                "correct": bool(info.get("correct", False)),
+                "grade_status": info.get("grade_status", "ok"),
+                "reward": float(rewards[row]),
+                "env_reward": float(infos["env_reward"][row]),
+                "potential": float(batch.potential[position[row]]),
+                "components": _components(batch, position[row]),
+            }
+
+
+def _components(batch: RewardBatch, row: int) -> dict[str, dict[str, Any]]:
+    columns = zip(
+        batch.names,
+        batch.raw[row].tolist(),
+        batch.weights.tolist(),
+        batch.contributions[row].tolist(),
+        batch.status[row].tolist(),
+        strict=True,
+    )
+    return {
+        name: {"raw": raw, "weight": weight, "contribution": contribution, "status": status}
+        for name, raw, weight, contribution, status in columns
+    }

@@ -1,0 +1,45 @@
+"""The reward clock: environment steps since training began, one for all sub-environments."""
+
+from typing import Any
+
+
+class RewardClock:
+    """Counts environment steps until someone who knows better sets it.
+
+    Example:
+        >>> clock = RewardClock()
+        >>> clock.advance(3)
+        >>> clock.step
+        3
+        >>> clock.set(100)
+        >>> clock.advance(3)
+        >>> clock.step
+        100
+    """
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.driven = False
+
+    def advance(self, steps: int) -> None:
+        """Count `steps` environment steps, unless a trainer keeps the clock."""
+        if not self.driven:
+            self.step += steps
+
+    def set(self, step: int) -> None:
+        """Set the clock and keep it from counting on its own.
+
+        Raises:
+            ValueError: a negative step.
+        """
+        if step < 0:
+            raise ValueError(f"the reward clock counts environment steps and cannot be negative, got {step}")
+        self.step, self.driven = int(step), True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the clock as plain data."""
+        return {"step": self.step, "driven": self.driven}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.step, self.driven = int(state["step"]), bool(state["driven"])

@@ -1,0 +1,43 @@
+"""Is the answer right, by the environment's own grader."""
+
+from rlenvs.wrappers.base import BaseReward, Score
+from rlenvs.wrappers.component_registry import register_reward
+from rlenvs.wrappers.transition import Transition
+
+
+@register_reward()
+class CorrectnessReward(BaseReward):
+    """`correct` where the environment's grader accepts the response, else `incorrect`.
+
+    The grade's status is passed on: a response without a readable answer is `invalid` and counts as `incorrect`.
+    On a step without a verdict (token level, before the message ends) the reward is 0.
+
+    Args:
+        correct: reward of a right answer.
+        incorrect: reward of a wrong one.
+
+    Range: {incorrect, 0, correct}.
+
+    Example:
+        >>> graded = {"correct": True, "grade_status": "ok"}
+        >>> CorrectnessReward()(Transition(terminated=True, info=graded))
+        Score(value=1.0, status='ok')
+    """
+
+    def __init__(self, correct: float = 1.0, incorrect: float = 0.0) -> None:
+        self.correct = correct
+        self.incorrect = incorrect
+
+    def __call__(self, transition: Transition) -> Score:
+        """Score one transition.
+
+        Raises:
+            KeyError: an episode ended and the environment gave no verdict.
+        """
+        info = transition.info
+        if "correct" not in info:
+            if transition.terminated:
+                raise KeyError("info has no 'correct': this environment does not grade its answers")
+            return Score(0.0)
+        value = self.correct if info["correct"] else self.incorrect
+        return Score(value, str(info.get("grade_status", "ok")))

@@ -1,0 +1,133 @@
+"""Potential-based shaping: dense guidance that leaves the optimal policy alone.
+
+F = gamma * w(t') * Phi(s') - w(t) * Phi(s), with Phi(s') = 0 after `terminated` and kept after `truncated`.
+The weight is part of the potential (Devlin & Kudenko 2012, "Dynamic potential-based reward shaping"), so a schedule
+keeps the optimal policy too; a terminal potential that is not zero would not (Grzes 2017, "Reward shaping in
+episodic reinforcement learning"). Ng, Harada & Russell 1999 prove the constant case.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rlenvs.errors import ConfigError
+from rlenvs.wrappers.base import FloatArray
+from rlenvs.wrappers.registry import Registry
+from rlenvs.wrappers.transition import RewardState
+
+PotentialClass = TypeVar("PotentialClass", bound="type[Potential]")
+
+
+class Potential(ABC):
+    """Phi: how promising a state is. Must depend on the state alone."""
+
+    @abstractmethod
+    def __call__(self, state: RewardState) -> float:
+        """Return Phi(state), finite."""
+
+    def batch(self, states: Sequence[RewardState]) -> FloatArray:
+        """Return Phi of N states, `[N]`."""
+        return np.array([self(state) for state in states], dtype=np.float64)
+
+
+_potentials: Registry[Potential] = Registry("potential function")
+
+
+def register_potential(name: str) -> Callable[[PotentialClass], PotentialClass]:
+    """Register a `Potential` subclass under the name that configurations use.
+
+    Example:
+        >>> @register_potential("prompt_length")
+        ... class PromptLength(Potential):
+        ...     def __call__(self, state: RewardState) -> float:
+        ...         return -0.01 * len(state.prompt)
+        >>> potential_class("prompt_length") is PromptLength
+        True
+    """
+    return _potentials.decorator(name)
+
+
+def potential_class(name: str) -> type[Potential]:
+    """Return the potential registered under `name`.
+
+    Raises:
+        ConfigError: no such potential.
+    """
+    return _potentials.get(name)
+
+
+@register_potential("info")
+class InfoPotential(Potential):
+    """Phi(s) = scale * info[info_key].
+
+    Args:
+        info_key: key of a number in the `info` that comes with the state.
+        scale: factor; negative where a larger number means a worse state.
+
+    Example:
+        >>> InfoPotential("difficulty", scale=-2.0)(RewardState(info={"difficulty": 0.25}))
+        -0.5
+    """
+
+    def __init__(self, info_key: str, scale: float = 1.0) -> None:
+        self.info_key = info_key
+        self.scale = scale
+
+    def __call__(self, state: RewardState) -> float:
+        """Return Phi(state).
+
+        Raises:
+            KeyError: the environment's info lacks the key.
+        """
+        if self.info_key not in state.info:
+            raise KeyError(f"info has no {self.info_key!r}; it has {', '.join(sorted(map(str, state.info)))}")
+        return self.scale * float(state.info[self.info_key])
+
+
+@register_potential("progress")
+class ProgressPotential(InfoPotential):
+    """Phi(s) = scale * info["progress"], the share of the task that is done, in [0, 1].
+
+    Example:
+        >>> ProgressPotential()(RewardState(info={"progress": 0.5}))
+        0.5
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__("progress", scale)
+
+
+class LLMPotentialBasedReward:
+    """A potential as a configuration names it, among the components but outside the weighted sum.
+
+    Args:
+        potential_function: registered name of the potential ("progress", "info", ...).
+        gamma: the agent's own discount factor, in [0, 1]; a trainer refuses one that differs from its own.
+        potential_params: parameters of the potential.
+
+    Raises:
+        ConfigError: unknown potential, parameters it does not take, or gamma out of range.
+
+    Example:
+        >>> term = LLMPotentialBasedReward("progress", gamma=0.5)
+        >>> before, after = RewardState(info={"progress": 0.25}), RewardState(info={"progress": 1.0})
+        >>> term.gamma * term.potential(after) - term.potential(before)
+        0.25
+    """
+
+    def __init__(
+        self,
+        potential_function: str,
+        gamma: float = 1.0,
+        potential_params: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not 0.0 <= gamma <= 1.0:
+            raise ConfigError(f"gamma must lie in [0, 1], got {gamma}")
+        self.potential_function = potential_function
+        self.gamma = gamma
+        try:
+            self.potential = potential_class(potential_function)(**(potential_params or {}))
+        except TypeError as error:
+            raise ConfigError(f"potential function {potential_function!r}: {error}") from error

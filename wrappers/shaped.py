@@ -1,0 +1,187 @@
+"""`ShapedReward`: a whole reward configuration around one environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+
+from rlenvs.wrappers.clock import RewardClock
+from rlenvs.wrappers.config import RewardConfig, build_pipeline
+from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.transition import RewardState, Transition
+
+
+class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Replace the reward of an environment by a composed, scheduled and potential-shaped one.
+
+    Works at turn level (text) and token level, and around any other Gymnasium environment whose `info` feeds the
+    components. Every step's `info` says what the reward was made of:
+
+    * `vector_reward` `[K]` raw component values and `reward_weights` `[K]` (MO-Gymnasium's names),
+    * `reward_components`: name -> raw, normalized, weight, contribution,
+    * `reward_status`: name -> `ok | invalid | timeout | error`,
+    * `reward_potential`: sum of the shaping terms, `env_reward`: what the environment gave.
+
+    Alone, the wrapper's clock counts environment steps and never restarts at reset. A trainer that runs several
+    copies sets it: `env.set_wrapper_attr` does not reach through vector environments, `set_global_step` called by
+    Stable-Baselines3's `env_method` or by a trainer does.
+
+    Args:
+        env: the environment.
+        config: path of a YAML file, a mapping, or a `RewardConfig`.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import rlenvs
+        >>> env = ShapedReward(
+        ...     gym.make("rlenvs/Arithmetic-v0"),
+        ...     {
+        ...         "reward_components": {
+        ...             "right": {"class": "CorrectnessReward"},
+        ...             "short": {"class": "LengthPenalty", "params": {"max_length": 3, "unit": "chars"}},
+        ...         },
+        ...         "reward_shaping": {"short": {"initial_weight": 2.0}},
+        ...     },
+        ... )
+        >>> _ = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, info = env.step("no idea")
+        >>> round(reward, 6), info["reward_status"]["right"]
+        (-0.08, 'invalid')
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], config: "str | Path | Mapping[str, Any] | RewardConfig") -> None:
+        self.config = RewardConfig.load(config)
+        gym.utils.RecordConstructorArgs.__init__(self, config=self.config.to_dict())
+        gym.Wrapper.__init__(self, env)
+        self.pipeline = build_pipeline(self.config)
+        self.clock = RewardClock()
+        self._visited = np.zeros((1, 0))
+        self._prompt = ""
+        self._observation: Any = None
+        self._info: dict[str, Any] = {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; the reward clock goes on."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._prompt = first_message(observation, info)
+        self._visited = self.pipeline.visit(
+            [RewardState(self._prompt, info.get("messages", ()), observation, info)], self.clock.step
+        )
+        self._observation, self._info = observation, dict(info)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take one step; the reward is the shaped one."""
+        observation, env_reward, terminated, truncated, info = self.env.step(action)
+        transition = make_transition(
+            self._prompt,
+            self._observation,
+            self._info,
+            action,
+            (observation, float(env_reward), bool(terminated), bool(truncated), info),
+            self.clock.step,
+        )
+        batch = self.pipeline.compute([transition], self.clock.step, self._visited)
+        self.clock.advance(1)
+        self._visited, self._observation, self._info = batch.visited, observation, dict(info)
+        return (
+            observation,
+            float(batch.total[0]),
+            terminated,
+            truncated,
+            info | describe_reward(batch, transition),
+        )
+
+    def set_global_step(self, step: int) -> None:
+        """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
+        self.clock.set(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the reward layer (not of the environment), as plain data."""
+        return {
+            "pipeline": self.pipeline.state_dict(),
+            "clock": self.clock.state_dict(),
+            "visited": self._visited.tolist(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to another configuration.
+        """
+        self.pipeline.load_state_dict(state["pipeline"])
+        self.clock.load_state_dict(state["clock"])
+        self._visited = np.array(state["visited"]).reshape(1, -1)
+
+
+def first_message(observation: Any, info: Mapping[str, Any]) -> str:
+    """Return the prompt of the episode that begins with `observation`."""
+    if isinstance(observation, str):
+        return observation
+    messages = info.get("messages", ())
+    return str(messages[0]["content"]) if messages else ""
+
+
+def make_transition(
+    prompt: str,
+    observation: Any,
+    previous_info: Mapping[str, Any],
+    action: Any,
+    outcome: tuple[Any, float, bool, bool, Mapping[str, Any]],
+    step: int,
+) -> Transition:
+    """Return the transition of one environment step, at turn or token level.
+
+    Args:
+        prompt: first message of the episode.
+        observation: what the agent saw.
+        previous_info: the info that came with it.
+        action: what it did.
+        outcome: what `env.step` returned: observation, reward, terminated, truncated, info.
+        step: the reward clock.
+    """
+    next_observation, env_reward, terminated, truncated, info = outcome
+    response = action if isinstance(action, str) else info.get("response", info.get("response_so_far", ""))
+    return Transition(
+        prompt=prompt,
+        response=response,
+        messages=info.get("messages", ()),
+        observation=observation,
+        action=action,
+        next_observation=next_observation,
+        env_reward=env_reward,
+        terminated=terminated,
+        truncated=truncated,
+        info=info,
+        previous_info=previous_info,
+        step=step,
+    )
+
+
+def describe_reward(batch: RewardBatch, transition: Transition, row: int = 0) -> dict[str, Any]:
+    """Return the info entries that say what the reward of one row was made of."""
+    parts = zip(
+        batch.names,
+        batch.raw[row].tolist(),
+        batch.normalized[row].tolist(),
+        batch.weights.tolist(),
+        batch.contributions[row].tolist(),
+        strict=True,
+    )
+    return {
+        "vector_reward": batch.raw[row].copy(),
+        "reward_weights": batch.weights.copy(),
+        "reward_components": {
+            name: {"raw": raw, "normalized": normalized, "weight": weight, "contribution": contribution}
+            for name, raw, normalized, weight, contribution in parts
+        },
+        "reward_status": dict(zip(batch.names, batch.status[row].tolist(), strict=True)),
+        "reward_potential": float(batch.potential[row]),
+        "env_reward": transition.env_reward,
+    }

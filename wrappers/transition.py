@@ -1,0 +1,66 @@
+"""What the reward layer sees of one environment step, whatever the environment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = Mapping[str, str]
+
+
+@dataclass(slots=True)
+class RewardState:
+    """A state as potentials see it.
+
+    Attributes:
+        prompt: first message of the episode, "" where the environment has no text.
+        messages: the chat so far, as `{"role": ..., "content": ...}`.
+        observation: the environment's own observation.
+        info: the `info` that came with this observation. Potentials must not change it.
+    """
+
+    prompt: str = ""
+    messages: Sequence[Message] = ()
+    observation: Any = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Transition:
+    """One environment step as reward components see it. Components must not change it.
+
+    Attributes:
+        prompt: first message of the episode.
+        response: the text that this step adds (at token level: the response so far).
+        messages: the chat after the step.
+        observation: observation before the step.
+        action: what the agent did: a string at turn level, a token id at token level.
+        next_observation: observation after the step.
+        env_reward: the environment's own reward.
+        terminated: the task reached an end; the state after it has no value.
+        truncated: the episode was cut; the state after it still has a value.
+        info: the `info` of the step, with the grade of the response.
+        previous_info: the `info` that came with `observation`.
+        step: reward clock when the action was taken, in environment steps since training began.
+    """
+
+    prompt: str = ""
+    response: str = ""
+    messages: Sequence[Message] = ()
+    observation: Any = None
+    action: Any = None
+    next_observation: Any = None
+    env_reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    info: Mapping[str, Any] = field(default_factory=dict)
+    previous_info: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 0
+
+    def state_before(self) -> RewardState:
+        """Return the state in which the action was taken."""
+        messages = self.previous_info.get("messages", ())
+        return RewardState(self.prompt, messages, self.observation, self.previous_info)
+
+    def state_after(self) -> RewardState:
+        """Return the state that the action led to."""
+        return RewardState(self.prompt, self.messages, self.next_observation, self.info)

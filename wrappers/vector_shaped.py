@@ -1,0 +1,234 @@
+"""`VectorShapedReward`: a whole reward configuration around a vector environment, one pipeline call per step."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+
+from rlenvs.wrappers.base import FloatArray
+from rlenvs.wrappers.clock import RewardClock
+from rlenvs.wrappers.config import RewardConfig, build_pipeline
+from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.shaped import first_message, make_transition
+from rlenvs.wrappers.transition import RewardState, Transition
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorArgs):
+    """The vector twin of `ShapedReward`: same configuration, same numbers, components called once per step.
+
+    All three autoreset modes work. The reward's parts are in `infos` as arrays over the N sub-environments:
+    `vector_reward` `[N, K]`, `reward_weights` `[N, K]`, `reward_components` (name -> raw, normalized, weight,
+    contribution, each `[N]`), `reward_status` (name -> `[N]`), `reward_potential` `[N]`, `env_reward` `[N]`, each
+    with Gymnasium's `_key` mask. With `SAME_STEP` they belong to the step that was taken, not to the observation
+    after the reset.
+
+    Args:
+        env: the vector environment.
+        config: path of a YAML file, a mapping, or a `RewardConfig`.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import rlenvs
+        >>> envs = VectorShapedReward(
+        ...     gym.make_vec("rlenvs/Arithmetic-v0", num_envs=2),
+        ...     {"reward_components": {"short": {"class": "LengthPenalty", "params": {"max_length": 1}}}},
+        ... )
+        >>> _ = envs.reset(seed=0)
+        >>> envs.step(["4 2", "7"])[1].tolist()
+        [-0.01, 0.0]
+    """
+
+    def __init__(
+        self,
+        env: gym.vector.VectorEnv[Any, Any, Any],
+        config: "str | Path | Mapping[str, Any] | RewardConfig",
+    ) -> None:
+        self.config = RewardConfig.load(config)
+        gym.utils.RecordConstructorArgs.__init__(self, config=self.config.to_dict())
+        gym.vector.VectorWrapper.__init__(self, env)
+        self.pipeline = build_pipeline(self.config)
+        self.clock = RewardClock()
+        self.last_batch: RewardBatch | None = None
+        self._autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        self._visited = np.zeros((self.num_envs, len(self.pipeline.potential_gammas)))
+        self._over = np.ones(self.num_envs, dtype=np.bool_)
+        self._prompts = [""] * self.num_envs
+        self._observations: list[Any] = [None] * self.num_envs
+        self._infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self._action_info: Sequence[Mapping[str, Any]] | None = None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start episodes, all of them or those of `options["reset_mask"]`; the reward clock goes on."""
+        observations, infos = self.env.reset(seed=seed, options=options)
+        mask = (options or {}).get("reset_mask")
+        rows = range(self.num_envs) if mask is None else np.flatnonzero(mask).tolist()
+        self._begin(rows, observations, infos)
+        return observations, infos
+
+    def annotate(self, action_info: Sequence[Mapping[str, Any]]) -> None:
+        """Add what only the agent knows (`response_tokens`, ...) to the infos of the next step, one mapping per row."""
+        self._action_info = action_info
+
+    def step(self, actions: Any) -> tuple[Any, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+        """Take one step in every sub-environment; the rewards are the shaped ones."""
+        observations, env_rewards, terminations, truncations, infos = self.env.step(actions)
+        rows = np.flatnonzero(~self._over).tolist()
+        ended = np.asarray(terminations) | np.asarray(truncations)
+        extra, self._action_info = self._action_info, None
+        transitions: list[Transition] = []
+        for row in rows:
+            next_observation, info = self._arrived(row, bool(ended[row]), observations, infos)
+            if extra is not None:
+                info = info | extra[row]
+            outcome = (
+                next_observation,
+                float(env_rewards[row]),
+                bool(terminations[row]),
+                bool(truncations[row]),
+                info,
+            )
+            transitions.append(
+                make_transition(
+                    self._prompts[row],
+                    self._observations[row],
+                    self._infos[row],
+                    actions[row],
+                    outcome,
+                    self.clock.step,
+                )
+            )
+            self._observations[row], self._infos[row] = next_observation, info
+        batch = self.pipeline.compute(transitions, self.clock.step, self._visited[rows])
+        self.last_batch = batch
+        self.clock.advance(len(rows))
+        self._visited[rows] = batch.visited
+        rewards = np.zeros(self.num_envs)
+        rewards[rows] = batch.total
+        infos = infos | self._describe(batch, rows, env_rewards)
+        self._follow_autoreset(ended, observations, infos)
+        return observations, rewards, terminations, truncations, infos
+
+    def set_global_step(self, step: int) -> None:
+        """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
+        self.clock.set(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the reward layer (not of the environments), as plain data."""
+        return {
+            "pipeline": self.pipeline.state_dict(),
+            "clock": self.clock.state_dict(),
+            "visited": self._visited.tolist(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to another configuration.
+        """
+        self.pipeline.load_state_dict(state["pipeline"])
+        self.clock.load_state_dict(state["clock"])
+        self._visited = np.array(state["visited"], dtype=np.float64).reshape(self._visited.shape)
+
+    def _begin(self, rows: Sequence[int], observations: Any, infos: Mapping[str, Any]) -> None:
+        """Note the first states of new episodes and what their potentials are worth now."""
+        states = []
+        for row in rows:
+            info = row_info(infos, row)
+            self._observations[row], self._infos[row] = observations[row], info
+            self._prompts[row] = first_message(observations[row], info)
+            states.append(RewardState(self._prompts[row], info.get("messages", ()), observations[row], info))
+            self._over[row] = False
+        if states:
+            self._visited[list(rows)] = self.pipeline.visit(states, self.clock.step)
+
+    def _arrived(
+        self, row: int, ended: bool, observations: Any, infos: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the observation and info of the state that the step led to, before any autoreset."""
+        if ended and self._autoreset is AutoresetMode.SAME_STEP:
+            return infos["final_obs"][row], row_info(infos["final_info"], row)
+        return observations[row], row_info(infos, row)
+
+    def _follow_autoreset(self, ended: BoolArray, observations: Any, infos: Mapping[str, Any]) -> None:
+        """Begin the episodes that the vector environment has begun."""
+        if self._autoreset is AutoresetMode.SAME_STEP:
+            self._begin(np.flatnonzero(ended).tolist(), observations, infos)
+        elif self._autoreset is AutoresetMode.NEXT_STEP:
+            self._begin(np.flatnonzero(self._over).tolist(), observations, infos)
+            self._over = ended.copy()
+        else:
+            self._over |= ended
+
+    def _describe(self, batch: RewardBatch, rows: list[int], env_rewards: Any) -> dict[str, Any]:
+        """Return the info entries that say what the rewards were made of, as Gymnasium collates them."""
+        mask = np.zeros(self.num_envs, dtype=np.bool_)
+        mask[rows] = True
+
+        def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            wide = np.zeros((self.num_envs, *values.shape[1:]), dtype=values.dtype)
+            wide[rows] = values
+            return wide
+
+        def masked(entries: dict[str, Any]) -> dict[str, Any]:
+            return entries | {f"_{key}": mask.copy() for key in entries}
+
+        weights = np.broadcast_to(batch.weights, batch.raw.shape)
+        columns = {
+            "raw": batch.raw,
+            "normalized": batch.normalized,
+            "weight": weights,
+            "contribution": batch.contributions,
+        }
+        return masked(
+            {
+                "vector_reward": spread(batch.raw),
+                "reward_weights": spread(weights),
+                "reward_components": masked(
+                    {
+                        name: masked({key: spread(values[:, k]) for key, values in columns.items()})
+                        for k, name in enumerate(batch.names)
+                    }
+                ),
+                "reward_status": masked(
+                    {name: spread(batch.status[:, k]).astype(object) for k, name in enumerate(batch.names)}
+                ),
+                "reward_potential": spread(batch.potential),
+                "env_reward": spread(np.asarray(env_rewards, dtype=np.float64)[rows]),
+            }
+        )
+
+
+def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """Return the info of one sub-environment from Gymnasium's collated infos.
+
+    Example:
+        >>> import numpy as np
+        >>> infos = {"score": np.array([0.0, 1.0]), "_score": np.array([False, True])}
+        >>> row_info(infos, 0), row_info(infos, 1)
+        ({}, {'score': 1.0})
+    """
+    info: dict[str, Any] = {}
+    for key, value in infos.items():
+        if key.startswith("_") or key in ("final_obs", "final_info"):
+            continue
+        present = infos.get(f"_{key}")
+        if present is not None and not present[row]:
+            continue
+        if isinstance(value, Mapping):
+            info[key] = row_info(value, row)
+        else:
+            item = value[row]
+            info[key] = item.item() if isinstance(item, np.generic) else item
+    return info
