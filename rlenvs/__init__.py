@@ -1,6 +1,7 @@
 """Reward engineering for reinforcement learning of language models.
 
-Importing this package registers the environments with Gymnasium; nothing heavy is loaded (no torch, no pydantic).
+Importing this package registers the environments with Gymnasium; nothing heavy is loaded (no torch, no
+pydantic).
 
 What lives here, and what to read first:
 
@@ -13,5 +14,8 @@ What lives here, and what to read first:
 """
 
 from rlenvs._version import __version__
+from rlenvs.registration import register_all
 
 __all__ = ["__version__"]
+
+register_all()

@@ -1,0 +1,164 @@
+"""The turn level: one episode of text in, text out."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium as gym
+from gymnasium.error import ResetNeeded
+
+from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
+from rlenvs.envs.protocol import Protocol, SingleAnswer
+from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
+from rlenvs.errors import UserError
+from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.problems import ProblemSource
+
+RENDER_MODES = ("ansi", "human")
+
+
+def check_render_mode(render_mode: str | None) -> str | None:
+    """Return a render mode that exists, or raise a UserError."""
+    if render_mode is not None and render_mode not in RENDER_MODES:
+        raise UserError(f"render_mode must be None, 'ansi' or 'human', got {render_mode!r}")
+    return render_mode
+
+
+def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return reset options whose keys are all known, or raise a UserError."""
+    unknown = sorted(set(options or ()) - set(known))
+    if unknown:
+        raise UserError(f"options: unknown {unknown[0]!r} (known: {', '.join(known)})")
+    return options or {}
+
+
+class TextEnv(gym.Env[str, str]):
+    r"""A problem source, a grader and a protocol as a Gymnasium environment.
+
+    An observation is the newest message to the policy, an action is a whole message of it. The reward is the
+    score of the answer, 0.0 to 1.0. With the `SingleAnswer` protocol one answer ends the episode
+    (`terminated`); after that the observation is "". A response longer than `max_response_chars` is an
+    invalid answer (score 0.0), not an error.
+
+    `reset(options={"problem": problem})` starts that very problem instead of drawing one.
+
+    `info` has `problem_id`, `task`, `difficulty`, `split`, `messages` and `progress`, and after a step also
+    `response`, `correct`, `score`, `grade_status`, `extracted` and `reason`. All are copies, none depends on
+    the time.
+
+    Args:
+        source: where problems come from.
+        grader: judges a batch of answers; `rlenvs.graders.grade_batch` or a function like it.
+        protocol: what follows an answer.
+        split: the only split that episodes are drawn from, "train" or "held_out".
+        max_prompt_chars: length limit of observations.
+        max_response_chars: length limit of actions.
+        render_mode: None, "ansi" (`render()` returns the conversation) or "human" (every reset and step
+        prints it).
+
+    Raises:
+        UserError: a parameter out of range, or an empty split.
+
+    Example:
+        >>> from rlenvs.problems import ArithmeticSource
+        >>> env = TextEnv(ArithmeticSource(digits=1))
+        >>> prompt, info = env.reset(seed=0)
+        >>> prompt
+        '8+6='
+        >>> _, reward, terminated, truncated, info = env.step("14")
+        >>> reward, terminated, truncated, info["correct"]
+        (1.0, True, False, True)
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}
+    state_kind = "TextEnv"
+
+    def __init__(
+        self,
+        source: ProblemSource,
+        *,
+        grader: BatchGrader = grade_batch,
+        protocol: Protocol | None = None,
+        split: str = "train",
+        max_prompt_chars: int = DEFAULT_MAX_CHARS,
+        max_response_chars: int = DEFAULT_MAX_CHARS,
+        render_mode: str | None = None,
+    ) -> None:
+        self.render_mode = check_render_mode(render_mode)
+        self.task = TextTask(
+            source, grader, protocol or SingleAnswer(), split, max_prompt_chars, max_response_chars
+        )
+        self.observation_space = self.task.observation_space()
+        self.action_space = self.task.action_space()
+        self.episode: Episode | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Open an episode.
+
+        Args:
+            seed: restarts the random stream; None goes on with it.
+            options: {"problem": Problem} starts that problem; nothing is drawn then.
+        """
+        super().reset(seed=seed)
+        problem = check_options(options, ("problem",)).get("problem")
+        self.episode = self.task.start(self.np_random, problem)
+        self._show()
+        return self.episode.messages[-1]["content"], self.task.info(self.episode)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Submit a whole message.
+
+        Raises:
+            ResetNeeded: there is no episode, or it is over.
+            UserError: the action is not a text.
+        """
+        episode = self.episode
+        if episode is None or episode.over:
+            state = "has not started" if episode is None else "is over"
+            raise ResetNeeded(f"the episode {state}: call reset() before step()")
+        (grade,) = self.task.grade([episode], [action])
+        result = self.task.submit(episode, action, grade)
+        self._show()
+        return result.observation, result.reward, result.terminated, False, result.info
+
+    def render(self) -> str | None:  # type: ignore[override]  # Gymnasium's RenderFrame is generic
+        """The conversation: returned in mode "ansi", printed in mode "human".
+
+        Raises:
+            ResetNeeded: there is no episode yet.
+        """
+        if self.render_mode is None:
+            gym.logger.warn("render() shows nothing without render_mode='ansi' or 'human'")
+            return None
+        if self.episode is None:
+            raise ResetNeeded("nothing to render: call reset() first")
+        text = transcript(self.episode.messages)
+        if self.render_mode == "ansi":
+            return text
+        sys.stdout.write(text + "\n\n")
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random stream and conversation as a JSON-serialisable dict, also in the middle of an episode."""
+        return {
+            "kind": self.state_kind,
+            "version": STATE_VERSION,
+            "generator": generator_state(self.np_random),
+            "episode": None if self.episode is None else self.episode.to_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `state_dict` was called; the parameters must be those of that environment.
+
+        Raises:
+            UserError: the state is not one of this kind of environment.
+        """
+        check_state(state, self.state_kind)
+        self.np_random = restored_generator(state["generator"])
+        self.episode = None if state["episode"] is None else Episode.from_dict(state["episode"])
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self.render()

@@ -1,0 +1,125 @@
+r"""Numbers as people and models write them, read into exact fractions.
+
+Accepted: integers, decimals (`0.5`, `.5`, `5.`), fractions of integers (`7/14`, `\frac{7}{14}`, `\frac12`),
+powers of ten (`1e3`), a sign (also the Unicode minus), thousands separated by commas or thin spaces in
+groups of three (also LaTeX `1{,}234` and `1\,234`), a currency sign, `%`, a unit of up to three words (`5
+cm`, `24 square meters`, `\text{ cm}`), math delimiters (`$...$`, `\(...\)`), a full stop at the end, and one
+assignment (`x = 3`).
+
+Not accepted, so that guesses do not pass: expressions (`6*7`), several numbers, words that change or hedge a
+value (`5 million`, `42 or so`), wrong grouping (`1,23`), mixed numbers (`1 1/2` could be two answers),
+digits of other scripts, invisible characters, exponents beyond `MAX_EXPONENT`.
+"""
+
+import re
+from fractions import Fraction
+
+from rlenvs.graders.extraction import MAX_ANSWER_CHARS
+
+MAX_EXPONENT = 1000
+"""Largest power of ten: 10^999999999 would take memory and minutes."""
+
+MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\ufe63\uff0d", "-"))
+NOT_UNITS = frozenset(
+    "or and not to maybe perhaps possibly probably either about around approximately approx almost nearly
+    plus minus " "times over under more less than between hundred hundreds thousand thousands million
+    millions billion billions " "trillion trillions dozen dozens half halves quarter quarters third thirds
+    tenth tenths hundredth hundredths " "percent squared cubed factorial e i x y z k".split()
+)
+"""Words that change or hedge the number before them."""
+
+LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
+LATEX_FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{([^{}]*)\}|(\d))\s?(?:\{([^{}]*)\}|(\d))")
+LATEX_SPACE = re.compile(r"\\[;:! ]|\\q?quad\b|~")
+DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+ASSIGNMENT = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9]|_\{[A-Za-z0-9]{1,8}\})?\s{0,4}=\s{0,4}(?=[^=])")
+DIGITS = r"(?:[1-9][0-9]{0,2}(?P<separator>[,\u2009\u202f\u00a0])[0-9]{3}(?:(?P=separator)[0-9]{3})*|[0-9]+)"
+NUMBER = re.compile(
+    rf"""(?P<sign>[+-]?)[ ]?(?P<currency>[$€£¥]?)[ ]?(?P<inner_sign>[+-]?)
+    (?:(?P<whole>{DIGITS})(?:\.(?P<decimals>[0-9]*))?|\.(?P<bare>[0-9]+))
+    (?:[eE](?P<exponent>[+-]?[0-9]{{1,20}}))?
+    (?:[ ]?/[ ]?(?P<denominator>[0-9]+))?
+    [ ]?(?P<percent>%?)""",
+    re.VERBOSE | re.ASCII,
+)
+UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[¢€£¥]")
+
+
+def plain(text: str) -> str:
+    """Take LaTeX dressing off a number."""
+    text = text.strip()
+    for left, right in DELIMITERS:
+        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
+            text = text[len(left) : -len(right)].strip()
+            break
+    text = text.translate(MINUS_SIGNS)
+    if "\\" in text or "{" in text or "~" in text:
+        text = text.replace("{,}", ",").replace("\\,", "\u2009").replace("\\$", "$").replace("\\%", "%")
+        text = text.replace("\\left", "").replace("\\right", "")
+        text = LATEX_FRACTION.sub(frac_to_slash, text)
+        text = LATEX_TEXT.sub(r" \1 ", text)
+        text = LATEX_SPACE.sub(" ", text)
+    assigned = ASSIGNMENT.match(text.strip())
+    return text.strip()[assigned.end() :].strip() if assigned else text.strip()
+
+
+def frac_to_slash(match: re.Match[str]) -> str:
+    r"""`\frac{a}{b}` as `a/b`; a part that is not a bare integer leaves text that no number matches."""
+    above, below = match[1] or match[2] or "", match[3] or match[4] or ""
+    return f"{above.strip()}/{below.strip()}"
+
+
+def parse_number(text: str, *, percent_is_unit: bool = False) -> Fraction | None:
+    r"""Read a text that is one number and nothing else.
+
+    Args:
+        text: an answer of at most `MAX_ANSWER_CHARS` characters.
+        percent_is_unit: True reads `50%` as 50 (the convention of word problems), False as 1/2.
+
+    Returns:
+        The exact value, or None when the text is not one number.
+
+    Example:
+        >>> parse_number("$1,234.50"), parse_number("\\frac{7}{14}"), parse_number("6*7")
+        (Fraction(2469, 2), Fraction(1, 2), None)
+    """
+    if len(text) > MAX_ANSWER_CHARS:
+        return None
+    text = plain(text)
+    match = NUMBER.match(text)
+    if match is None or (match["sign"] and match["inner_sign"]):
+        return None
+    if not is_unit(text[match.end() :]):
+        return None
+    return value_of(match, percent_is_unit)
+
+
+def is_unit(rest: str) -> bool:
+    """True if what follows a number leaves its value alone: nothing, a full stop, a unit."""
+    rest = rest.strip().removesuffix(".").rstrip()
+    if not rest:
+        return True
+    unit = UNIT.fullmatch(rest)
+    return unit is not None and NOT_UNITS.isdisjoint(re.split(r"[ /-]+", rest.lower()))
+
+
+def value_of(match: re.Match[str], percent_is_unit: bool) -> Fraction | None:
+    """The value of a match of `NUMBER`; None for a zero denominator or an exponent out of bounds."""
+    whole = match["whole"] or "0"
+    if match["separator"]:
+        whole = whole.replace(match["separator"], "")
+    decimals = match["bare"] or match["decimals"] or ""
+    value = Fraction(int(whole + decimals), 10 ** len(decimals))
+    if match["exponent"]:
+        exponent = int(match["exponent"])
+        if abs(exponent) > MAX_EXPONENT:
+            return None
+        value *= Fraction(10) ** exponent
+    if match["denominator"]:
+        denominator = int(match["denominator"])
+        if denominator == 0:
+            return None
+        value /= denominator
+    if match["percent"] and not percent_is_unit:
+        value /= 100
+    return -value if "-" in (match["sign"], match["inner_sign"]) else value

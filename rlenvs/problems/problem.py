@@ -1,0 +1,118 @@
+"""One problem, and what a source of problems must offer."""
+
+import copy
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from rlenvs.errors import DataError, UserError
+
+Split = Literal["train", "held_out"]
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+
+HASH_BITS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One task for the policy.
+
+    Example:
+        >>> task = {"type": "math", "question": "2+3=", "gold": "5", "extract": "whole"}
+        >>> Problem(id="toy:1", prompt="2+3=", task=task, demonstration="5").difficulty
+        0.0
+    """
+
+    id: str
+    """Stable name: the same problem of the same source has the same id in every process and version."""
+    prompt: str
+    """What the policy is shown."""
+    task: dict[str, Any]
+    """The record that a grader reads; its schema is in `rlenvs.graders`."""
+    demonstration: str
+    """A right response, written the way the policy should write it."""
+    difficulty: float = 0.0
+    """How hard, from 0 (trivial) to 1 (the hardest that its source makes)."""
+    split: Split | None = None
+    """The split that its source puts it in; None for a problem made by hand."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A deep copy as plain JSON types; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Problem":
+        """Inverse of `to_dict`.
+
+        Raises:
+            DataError: a field is missing or unknown.
+        """
+        try:
+            return cls(**copy.deepcopy(dict(record)))
+        except TypeError as error:
+            raise DataError(f"not a problem record (keys {sorted(map(str, record))}): {error}") from error
+
+
+def split_of(key: str, held_out_fraction: float) -> Split:
+    """Put a problem into a split by a hash of its canonical key.
+
+    The hash is BLAKE2b, so the answer is the same in every process, machine and version (Python's own `hash`
+    is not). Raising `held_out_fraction` only ever moves problems from training to held-out.
+
+    Args:
+        key: canonical text of the problem; problems that give each other away must share it.
+        held_out_fraction: share of all keys that is held out, in [0, 1].
+
+    Example:
+        >>> split_of("+37+48", 0.0), split_of("+37+48", 1.0)
+        ('train', 'held_out')
+    """
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=HASH_BITS // 8).digest()
+    return "held_out" if int.from_bytes(digest, "big") < held_out_fraction * 2**HASH_BITS else "train"
+
+
+def check_split(split: str) -> Split:
+    """Return `split` if it is one.
+
+    Raises:
+        UserError: it is neither "train" nor "held_out".
+    """
+    for known in SPLITS:
+        if split == known:
+            return known
+    raise UserError(f"split must be 'train' or 'held_out', got {split!r}")
+
+
+class ProblemSource(ABC):
+    """Where problems come from. A source holds parameters only, never random state."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, split: Split) -> Problem:
+        """Draw one problem of a split with the caller's generator.
+
+        Raises:
+            UserError: the split holds no problem.
+        """
+
+    @abstractmethod
+    def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
+        """List distinct problems of a split, the same list for the same arguments.
+
+        Args:
+            split: which split.
+            limit: most problems to return; None for all of them.
+            seed: decides which ones a smaller limit picks.
+
+        Raises:
+            UserError: the split holds no problem, or the source is too large to list without a limit.
+        """
+
+    def demonstrations(
+        self, split: Split = "train", limit: int | None = None, seed: int = 0
+    ) -> list[tuple[str, str]]:
+        """Prompt and right response of `problems(split, limit, seed)`, for supervised warm starts."""
+        return [(p.prompt, p.demonstration) for p in self.problems(split, limit, seed)]
