@@ -1,0 +1,186 @@
+"""`rlenvs eval`: the accuracy of a model, or of responses that are already stored."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from rlenvs.cli.output import print_json, table
+from rlenvs.cli.parser import UsageError, add_command, at_least, number_at_least
+from rlenvs.extras import require
+
+if TYPE_CHECKING:
+    from rlenvs.cli.parser import CommandParser, Subparsers
+
+__all__ = ["register", "run"]
+
+TEXT = """
+Measure accuracy with the environment's own grader: true answers, no shaped reward. Two forms:
+
+  rlenvs eval MODEL_DIR              let a model answer held-out problems, greedily and by sampling
+  rlenvs eval --responses FILE.jsonl grade responses that are already stored
+"""
+
+EXAMPLE = """
+rlenvs eval runs/arithmetic/model
+rlenvs eval my-model --env rlenvs/Arithmetic-v0 --set digits=3 --problems 500 --json
+rlenvs eval --responses graded.jsonl --label-field is_correct --extract last_marker --marker A:
+"""
+
+MAX_SHOWN_DISAGREEMENTS = 5
+
+
+def register(subparsers: "Subparsers") -> None:
+    """Add the command."""
+    parser = add_command(
+        subparsers,
+        "eval",
+        run,
+        summary="measure the accuracy of a model or of stored responses",
+        text=TEXT,
+        example=EXAMPLE,
+    )
+    parser.add_argument("model_dir", nargs="?", metavar="MODEL_DIR", help="folder made by save_pretrained")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    _add_model_options(parser)
+    _add_response_options(parser)
+
+
+def _add_model_options(parser: "CommandParser") -> None:
+    group = parser.add_argument_group("a model (needs the extra llm)")
+    group.add_argument("--env", metavar="ID", help="environment (default: that of the run which the model belongs to)")
+    group.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="parameter of the environment; repeatable",
+    )
+    group.add_argument(
+        "--problems", metavar="N", type=at_least(1), help="held-out problems (default: the run's, or all)"
+    )
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: auto)")
+    group.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=at_least(1),
+        default=256,
+        help="sequences generated at once (default: 256)",
+    )
+    group.add_argument(
+        "--temperature",
+        metavar="T",
+        type=number_at_least(0.01),
+        default=1.0,
+        help="of the sampled answers (default: 1.0)",
+    )
+    group.add_argument("--seed", metavar="S", type=at_least(0), default=0, help="of the sampling (default: 0)")
+
+
+def _add_response_options(parser: "CommandParser") -> None:
+    group = parser.add_argument_group("stored responses")
+    group.add_argument("--responses", metavar="FILE.jsonl", help="one JSON object per line")
+    group.add_argument(
+        "--response-field",
+        metavar="NAME",
+        default="response",
+        help="field of the response (default: response)",
+    )
+    group.add_argument(
+        "--gold-field",
+        metavar="NAME",
+        default="ground_truth",
+        help="field of the right answer (default: ground_truth)",
+    )
+    group.add_argument("--question-field", metavar="NAME", help="field of the question (default: none)")
+    group.add_argument("--label-field", metavar="NAME", help="field of a known verdict (true, false) to compare with")
+    group.add_argument(
+        "--type",
+        choices=("gsm8k", "math", "qa_exact"),
+        default="gsm8k",
+        help="kind of answer (default: gsm8k)",
+    )
+    group.add_argument(
+        "--extract",
+        metavar="POLICY",
+        help="where the answer stands in the response, see docs/environments.md",
+    )
+    group.add_argument(
+        "--marker",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="marker of --extract last_marker; repeatable",
+    )
+    group.add_argument("--output", metavar="FILE.jsonl", help="write the verdict on each response here")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    if (args.model_dir is None) == (args.responses is None):
+        raise UsageError("expected either MODEL_DIR or --responses FILE.jsonl (see: rlenvs eval --help)")
+    return _run_responses(args) if args.model_dir is None else _run_model(args)
+
+
+def _run_model(args: argparse.Namespace) -> int:
+    for module in ("torch", "transformers"):
+        require(module, "llm", "evaluating a model")
+    from rlenvs.agents.llm.evaluation import evaluate_model
+    from rlenvs.config_file import apply_overrides
+
+    result = evaluate_model(
+        args.model_dir,
+        env_id=args.env,
+        env_kwargs=apply_overrides({}, args.set) or None,
+        limit=args.problems,
+        device=args.device,
+        batch_size=args.batch_size,
+        temperature=args.temperature,
+        seed=args.seed,
+    )
+    if args.json:
+        print_json(result)
+    else:
+        print(table([(name, _number(value)) for name, value in result.items()], header=("measure", "value")))
+    return 0
+
+
+def _number(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _run_responses(args: argparse.Namespace) -> int:
+    from rlenvs.cli.responses import Fields, grade_file
+
+    task: dict[str, Any] = {"type": args.type}
+    if args.extract is not None:
+        task["extract"] = args.extract
+    if args.marker:
+        task["markers"] = args.marker
+    fields = Fields(args.response_field, args.gold_field, args.question_field, args.label_field)
+    summary = grade_file(args.responses, fields, task, output=args.output)
+    if args.json:
+        print_json(summary)
+    else:
+        print(_summary_text(summary))
+    return 0
+
+
+def _summary_text(summary: dict[str, Any]) -> str:
+    count = summary["responses"]
+    lines = [
+        f"responses {count}",
+        f"accuracy {summary['accuracy']:.4f} ({summary['correct']}/{count})",
+        "status " + ", ".join(f"{name} {number}" for name, number in summary["status"].items()),
+    ]
+    if "agreement" in summary:
+        lines.append(f"agreement {summary['agreement']}/{count}")
+        disagreements = summary["disagreements"]
+        lines += [
+            f"  line {item['line']}: labelled {item['label']}, graded {item['correct']}"
+            f" (extracted {item['extracted']!r}: {item['reason']})"
+            for item in disagreements[:MAX_SHOWN_DISAGREEMENTS]
+        ]
+        if (hidden := count - summary["agreement"] - MAX_SHOWN_DISAGREEMENTS) > 0:
+            lines.append(f"  and {hidden} more")
+    if summary["output"] is not None:
+        lines.append(f"verdicts in {summary['output']}")
+    return "\n".join(lines)
