@@ -7,7 +7,7 @@ import gymnasium as gym
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRow:
-    """One environment id. Entry points are texts, so that registration imports nothing and specs become JSON."""
+    """One environment id. Entry points are texts: registering imports nothing, and specs become JSON."""
 
     id: str
     entry_point: str

@@ -1,6 +1,6 @@
 """Spaces that Gymnasium lacks: text without a character set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ from rlenvs.errors import UserError
 
 SAMPLE_ALPHABET = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,;:!?+-*/=()[]{}<>#$%&\"'\\\n\t"
-    "äöüßéèêçñøåœÄÖÜ¿¡€£αβγπΩЖдщяעבריتالعहिन्दी中文日本語한국어…—−×÷≤≠∞🙂🚀"
+    "äöüßéèêçñøåœÄÖÜ¿¡€£αβγπΩЖдщяעבריتالعहिन्दी中文日本語한국어…—\u2212\u00d7÷≤≠∞🙂🚀"
 )
-"""What `UnicodeText.sample` draws from: wide enough to break code that assumes ASCII, small enough to be instant."""
+"""What `UnicodeText.sample` draws from: wide enough to break code that assumes ASCII."""
 
 
 class UnicodeText(Space[str]):
@@ -54,9 +54,7 @@ class UnicodeText(Space[str]):
             UserError: a mask or a probability is given; there is no finite alphabet that it could refer to.
         """
         if mask is not None or probability is not None:
-            raise UserError(
-                "UnicodeText.sample takes neither mask nor probability: the space has no finite alphabet"
-            )
+            raise UserError("UnicodeText.sample takes neither mask nor probability: the space has no finite alphabet")
         length = int(self.np_random.integers(0, self.max_length, endpoint=True))
         picks = self.np_random.integers(0, len(SAMPLE_ALPHABET), size=length)
         return "".join([SAMPLE_ALPHABET[pick] for pick in picks.tolist()])
@@ -65,7 +63,7 @@ class UnicodeText(Space[str]):
         """True for a `str` of at most `max_length` characters."""
         return isinstance(x, str) and len(x) <= self.max_length
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[str]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
         """Texts are JSON strings already; returns a new list."""
         return list(sample_n)
 

@@ -7,7 +7,7 @@ from rlenvs.errors import UserError
 PAD, EOS, BOS = 0, 1, 2
 SPECIAL_TOKENS = 3
 UNKNOWN_CHARACTER = "\u25a1"
-"""What the unknown token reads as: a character that no alphabet may hold, so that it is never part of an answer."""
+"""What the unknown token reads as: no alphabet may hold it, so it is never part of a right answer."""
 
 
 class CharTokenizer:
@@ -37,9 +37,7 @@ class CharTokenizer:
 
     def __init__(self, alphabet: str) -> None:
         if not isinstance(alphabet, str) or not alphabet or len(set(alphabet)) != len(alphabet):
-            raise UserError(
-                f"alphabet must be a non-empty text of different characters, got {alphabet!r:.80}"
-            )
+            raise UserError(f"alphabet must be a non-empty text of different characters, got {alphabet!r:.80}")
         if UNKNOWN_CHARACTER in alphabet:
             raise UserError(f"alphabet must not hold {UNKNOWN_CHARACTER!r}: it stands for unknown characters")
         self.alphabet = alphabet

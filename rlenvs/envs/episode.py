@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,11 @@ def copy_messages(messages: Sequence[Message]) -> list[Message]:
 
 @dataclass(frozen=True)
 class TextTask:
-    """Source x grader x protocol, with the limits of both spaces: everything about an environment but its state."""
+    """Source x grader x protocol and the limits of both spaces: an environment without its state."""
 
     source: ProblemSource
     grader: BatchGrader = grade_batch
-    protocol: Protocol = SingleAnswer()
+    protocol: Protocol = field(default_factory=SingleAnswer)
     split: str = "train"
     max_prompt_chars: int = DEFAULT_MAX_CHARS
     max_response_chars: int = DEFAULT_MAX_CHARS
@@ -97,9 +97,7 @@ class TextTask:
         if problem is None:
             problem = self.source.sample(rng, check_split(self.split))
         if not isinstance(problem, Problem):
-            raise UserError(
-                f"options: a problem must be a rlenvs.problems.Problem, got {type(problem).__name__}"
-            )
+            raise UserError(f"options: a problem must be a rlenvs.problems.Problem, got {type(problem).__name__}")
         messages = self.protocol.open(problem)
         length = len(messages[-1]["content"])
         if length > self.max_prompt_chars:

@@ -40,6 +40,4 @@ def check_state(state: Mapping[str, Any], kind: str) -> None:
     """
     found = (state.get("kind"), state.get("version"))
     if found != (kind, STATE_VERSION):
-        raise UserError(
-            f"state: expected kind {kind!r} version {STATE_VERSION}, got {found[0]!r} {found[1]!r}"
-        )
+        raise UserError(f"state: expected kind {kind!r} version {STATE_VERSION}, got {found[0]!r} {found[1]!r}")

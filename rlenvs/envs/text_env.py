@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
@@ -70,7 +70,7 @@ class TextEnv(gym.Env[str, str]):
         (1.0, True, False, True)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # noqa: RUF012
     state_kind = "TextEnv"
 
     def __init__(
@@ -85,16 +85,12 @@ class TextEnv(gym.Env[str, str]):
         render_mode: str | None = None,
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
-        self.task = TextTask(
-            source, grader, protocol or SingleAnswer(), split, max_prompt_chars, max_response_chars
-        )
+        self.task = TextTask(source, grader, protocol or SingleAnswer(), split, max_prompt_chars, max_response_chars)
         self.observation_space = self.task.observation_space()
         self.action_space = self.task.action_space()
         self.episode: Episode | None = None
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Open an episode.
 
         Args:
@@ -123,7 +119,7 @@ class TextEnv(gym.Env[str, str]):
         self._show()
         return result.observation, result.reward, result.terminated, False, result.info
 
-    def render(self) -> str | None:  # type: ignore[override]  # Gymnasium's RenderFrame is generic
+    def render(self) -> str | None:
         """The conversation: returned in mode "ansi", printed in mode "human".
 
         Raises:

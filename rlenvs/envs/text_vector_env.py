@@ -97,9 +97,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         self.autoreset_mode = check_autoreset_mode(autoreset_mode)
         self.render_mode = check_render_mode(render_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self.task = TextTask(
-            source, grader, protocol or SingleAnswer(), split, max_prompt_chars, max_response_chars
-        )
+        self.task = TextTask(source, grader, protocol or SingleAnswer(), split, max_prompt_chars, max_response_chars)
         self.single_observation_space = self.task.observation_space()
         self.single_action_space = self.task.action_space()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -107,7 +105,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         self.generators: list[np.random.Generator | None] = [None] * self.num_envs
         self.episodes: list[Episode | None] = [None] * self.num_envs
 
-    def reset(  # type: ignore[override]  # Gymnasium's own vector environments take lists of seeds too
+    def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
@@ -183,7 +181,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         self._show()
         return self._observations(), rewards, terminated, truncated, infos
 
-    def render(self) -> tuple[str, ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[str, ...] | None:
         """The conversations: a tuple of texts in mode "ansi", printed in mode "human"."""
         texts = tuple("" if episode is None else transcript(episode.messages) for episode in self.episodes)
         if self.render_mode == "human":
@@ -220,8 +218,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
 
     def _observations(self) -> Texts:
         return tuple(
-            "" if episode is None or episode.over else episode.messages[-1]["content"]
-            for episode in self.episodes
+            "" if episode is None or episode.over else episode.messages[-1]["content"] for episode in self.episodes
         )
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
@@ -230,9 +227,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         if isinstance(seed, int | np.integer):
             return [int(seed) + row for row in range(self.num_envs)]
         if len(seed) != self.num_envs:
-            raise UserError(
-                f"seed: a list must have one entry per environment ({self.num_envs}), got {len(seed)}"
-            )
+            raise UserError(f"seed: a list must have one entry per environment ({self.num_envs}), got {len(seed)}")
         return seed
 
     def _rows(self, mask: object) -> Sequence[int]:
@@ -241,7 +236,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         array = np.asarray(mask)
         if array.dtype != np.bool_ or array.shape != (self.num_envs,) or not array.any():
             raise UserError(
-                f"options: 'reset_mask' must be a bool array of shape ({self.num_envs},) with at least one True, "
+                f"options: 'reset_mask' must be a bool array of shape ({self.num_envs},) with a True in it, "
                 f"got dtype {array.dtype} and shape {array.shape}"
             )
         return [int(row) for row in np.flatnonzero(array)]

@@ -1,7 +1,7 @@
 """The token level: a turn-level environment seen through a tokenizer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -74,7 +74,7 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
         14 1.0 1.0 True
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # noqa: RUF012
     state_kind = "TokenEnv"
 
     def __init__(
@@ -85,9 +85,7 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
             raise UserError(f"TokenEnv needs a turn-level TextEnv, got {type(base).__name__}")
         pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
         if pad is None or eos is None or pad == eos:
-            raise UserError(
-                f"the tokenizer needs a padding and an end token that differ, got {pad!r} and {eos!r}"
-            )
+            raise UserError(f"the tokenizer needs a padding and an end token that differ, got {pad!r} and {eos!r}")
         self.env, self.base, self.tokenizer = env, base, tokenizer
         self.context_tokens = check_int("context_tokens", context_tokens, 1, 10**6)
         self.max_response_tokens = check_int("max_response_tokens", max_response_tokens, 1, 10**6)

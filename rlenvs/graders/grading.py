@@ -27,7 +27,7 @@ class Grade:
     correct: bool
     """True if the answer is right."""
     status: GradeStatus
-    """"ok": an answer was found and judged; "invalid": the response holds no readable answer; "timeout" and "error":
+    """"ok": an answer was judged; "invalid": the response holds no readable answer; "timeout" and "error":
     the grader itself ran out of time or failed (never caused by these graders' own tasks)."""
     extracted: str | None
     """The text that was judged; None if there was none."""
@@ -45,7 +45,7 @@ class AnswerRule:
 
     default_extract: str
     read: Callable[[str], Fraction | str | None]
-    """From the extracted text to a value; None if it has none. Right answers have the value of the gold one."""
+    """From extracted text to its value, None if it has none; right is what has the value of the gold."""
     expects: str
     """What `read` wants, for messages."""
 
@@ -172,9 +172,7 @@ def grade(task: Mapping[str, Any], response: str) -> Grade:
     if not isinstance(response, str):
         raise UserError(f"response must be a str, got {type(response).__name__}")
     question = read_task(task)
-    extraction = extract_answer(
-        response, question.extract, question.markers, after_think=question.after_think
-    )
+    extraction = extract_answer(response, question.extract, question.markers, after_think=question.after_think)
     return judge(question, extraction)
 
 

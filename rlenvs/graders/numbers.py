@@ -20,13 +20,18 @@ MAX_EXPONENT = 1000
 """Largest power of ten: 10^999999999 would take memory and minutes."""
 
 MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\ufe63\uff0d", "-"))
-NOT_UNITS = frozenset(
-    "or and not to maybe perhaps possibly probably either about around approximately approx almost nearly
-    plus minus " "times over under more less than between hundred hundreds thousand thousands million
-    millions billion billions " "trillion trillions dozen dozens half halves quarter quarters third thirds
-    tenth tenths hundredth hundredths " "percent squared cubed factorial e i x y z k".split()
+HEDGES = "or and not no is was are if to maybe perhaps possibly probably either about around approximately nearly"
+OPERATIONS = "plus minus times over under more less than between wrong percent half halves quarter quarters"
+SCALES = (
+    "hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens third "
+    "thirds fourth fourths fifth fifths tenth tenths hundredth hundredths"
 )
+NOT_UNITS = frozenset(f"{HEDGES} {OPERATIONS} {SCALES}".split())
 """Words that change or hedge the number before them."""
+NOT_FIRST = frozenset({"squared", "cubed", "factorial"})
+"""Words that change the number when they follow it directly: "5 squared" is 25, "5 meters squared" is not."""
+ONE_LETTER_UNITS = frozenset("mghslLVWNJAKCF")
+"""Metre, gram, hour and so on; any other single letter is a variable or a factor, as in 5x or 5k."""
 
 LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
 LATEX_FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{([^{}]*)\}|(\d))\s?(?:\{([^{}]*)\}|(\d))")
@@ -39,7 +44,7 @@ NUMBER = re.compile(
     (?:(?P<whole>{DIGITS})(?:\.(?P<decimals>[0-9]*))?|\.(?P<bare>[0-9]+))
     (?:[eE](?P<exponent>[+-]?[0-9]{{1,20}}))?
     (?:[ ]?/[ ]?(?P<denominator>[0-9]+))?
-    [ ]?(?P<percent>%?)""",
+    (?:[ ]?(?P<percent>%|percent\b))?""",
     re.VERBOSE | re.ASCII,
 )
 UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[¢€£¥]")
@@ -99,8 +104,10 @@ def is_unit(rest: str) -> bool:
     rest = rest.strip().removesuffix(".").rstrip()
     if not rest:
         return True
-    unit = UNIT.fullmatch(rest)
-    return unit is not None and NOT_UNITS.isdisjoint(re.split(r"[ /-]+", rest.lower()))
+    if UNIT.fullmatch(rest) is None or (len(rest) == 1 and rest.isalpha() and rest not in ONE_LETTER_UNITS):
+        return False
+    words = re.split(r"[ /^-]+", rest.lower())
+    return words[0] not in NOT_FIRST and NOT_UNITS.isdisjoint(words)
 
 
 def value_of(match: re.Match[str], percent_is_unit: bool) -> Fraction | None:

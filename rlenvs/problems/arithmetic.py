@@ -26,7 +26,7 @@ ANSWER_FORMATS = {
 ENUMERATION_LIMIT = 100_000
 """Largest number of problems that is listed in full (under a second); larger spaces are sampled."""
 MAX_DRAWS = 10_000
-"""Draws before a split is searched exhaustively or given up: with 1% held out, a miss has probability 1e-44."""
+"""Draws before a split is searched in full or given up: with 1% held out, a miss has probability 1e-44."""
 VARIABLES = string.ascii_lowercase
 
 
@@ -186,7 +186,7 @@ class ArithmeticSource(ProblemSource):
         raise self._nothing(split)
 
     def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """List problems of a split; spaces above `ENUMERATION_LIMIT` need a limit. See `ProblemSource.problems`."""
+        """List problems of a split; a space above `ENUMERATION_LIMIT` needs a limit."""
         check_split(split)
         if limit is not None:
             limit = check_int("limit", limit, 1, 10**9)

@@ -63,7 +63,7 @@ def product_work(a: int, b: int) -> int:
 
 
 def evaluate(operands: Sequence[int], operators: str) -> tuple[int, int]:
-    """Value of `operands[0] operators[0] operands[1] ...` with the usual precedence, and the digit operations it takes.
+    """Value of an expression under the usual precedence, and the digit operations it takes.
 
     Args:
         operands: the numbers, at least one.
@@ -117,7 +117,7 @@ def written(operands: Sequence[int | str], operators: str) -> str:
 
 
 def work_bounds(steps: int, digits: int, operators: str) -> Iterator[tuple[int, int]]:
-    """Largest work of each successive operation on numbers of `digits` digits, and the largest magnitude after it.
+    """Bound the work of each successive operation, and the largest magnitude after it.
 
     Each operation is taken to be the costliest allowed one on the largest value that can have come about so
     far, and its second operand to have `digits` digits. For a single + this is reached (99+99); otherwise it

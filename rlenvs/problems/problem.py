@@ -111,8 +111,6 @@ class ProblemSource(ABC):
             UserError: the split holds no problem, or the source is too large to list without a limit.
         """
 
-    def demonstrations(
-        self, split: Split = "train", limit: int | None = None, seed: int = 0
-    ) -> list[tuple[str, str]]:
+    def demonstrations(self, split: Split = "train", limit: int | None = None, seed: int = 0) -> list[tuple[str, str]]:
         """Prompt and right response of `problems(split, limit, seed)`, for supervised warm starts."""
         return [(p.prompt, p.demonstration) for p in self.problems(split, limit, seed)]
