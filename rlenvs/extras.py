@@ -43,6 +43,5 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
             raise
         raise MissingExtraError(
-            f"{package} is not installed: {purpose} needs it; install it with: pip install 'rlenvs[{extra}]'",
-            name=error.name,
+            f"{package} is not installed: {purpose} needs it; install it with: pip install 'rlenvs[{extra}]'"
         ) from error
