@@ -15,7 +15,8 @@ Types are strict: text is not a number (`steps: "5"`), `true` is not 1, 2.5 is n
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import yaml
@@ -90,9 +91,7 @@ def parse_config(
         Traceback (most recent call last):
         rlenvs.errors.ConfigError: r.yaml:1:1: stps: unknown key 'stps'; did you mean 'steps'? (known: steps)
     """
-    data, source = (
-        read_yaml(text, name) if isinstance(text, str) else (copy.deepcopy(dict(text)), SourceMap(name))
-    )
+    data, source = read_yaml(text, name) if isinstance(text, str) else (copy.deepcopy(dict(text)), SourceMap(name))
     return validate_config(model, _override(_top_mapping(data, source), overrides, source), source=source)
 
 
@@ -183,7 +182,7 @@ def dump_config(config: BaseModel) -> str:
         name: '1e5'
         rate: 1.0e-05
     """
-    data = config.model_dump(mode="json", by_alias=True)
+    data = _plain(config.model_dump(by_alias=True))
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -259,6 +258,17 @@ def _forget(path: KeyPath, source: SourceMap) -> None:
             del places[inner]
 
 
+def _plain(value: Any) -> Any:
+    # pydantic's own JSON mode would turn infinities into null.
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    return str(value) if isinstance(value, PurePath) else value
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes no aliases, and quotes text that the reader would take for something else."""
 
@@ -268,6 +278,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None if isinstance(plain_scalar(text), str) else "'"
+    if not text.replace("\n", "").isprintable():
+        style = '"'  # other styles fold Unicode line breaks into spaces
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -83,7 +83,5 @@ def validate_params(
     except ValidationError as error:
         raise ConfigParamsError((at,) if isinstance(at, str) else at, model, dict(params), error) from None
     names = {name: field.alias or name for name, field in model.model_fields.items()}
-    given = {
-        names[name]: getattr(value, name) for name in model.model_fields if name in value.model_fields_set
-    }
+    given = {names[name]: getattr(value, name) for name in model.model_fields if name in value.model_fields_set}
     return given | (value.model_extra or {})

@@ -6,7 +6,7 @@ was written, the nearest valid key, and the value that was given.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -149,9 +149,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], data: Any, at: K
             known = _known_keys(model, data, path[:-1])
             word = str(path[-1])
             meant.add((*path[:-1], nearest(word, known) or ""))
-            message = (
-                f"unknown key {shown(word)}{did_you_mean(word, known)} (known: {', '.join(known) or 'none'})"
-            )
+            message = f"unknown key {shown(word)}{did_you_mean(word, known)} (known: {', '.join(known) or 'none'})"
             problems.append(Problem((*at, *path), message))
         else:
             problems.extend(_translate(detail, path, at))
@@ -177,7 +175,9 @@ def _translate(detail: ErrorDetails, path: KeyPath, at: KeyPath) -> Iterator[Pro
         for nested in cause.errors(include_url=False):
             yield from _translate(nested, (*path, *nested["loc"]), at)
     elif detail["type"] == "missing":
-        yield Problem((*at, *path[:-1]), f"{_MISSING}{path[-1]!r}", at=(*at, *path))
+        last = path[-1]
+        message = f"missing item {last} (counted from 0)" if isinstance(last, int) else f"{_MISSING}{last!r}"
+        yield Problem((*at, *path[:-1]), message, at=(*at, *path))
     elif detail["type"] == "union_tag_invalid":
         context = detail["ctx"]
         key, value = context["discriminator"].strip("'"), str(context["tag"])
@@ -202,9 +202,7 @@ def _sentence(detail: ErrorDetails) -> str:
         rule, name = _BOUNDS[kind]
         return f"{rule.format(context[name])}, got {shown(value)}"
     if kind in ("too_short", "too_long"):
-        bound = (
-            f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        )
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
         return f"expected {bound} items, got {context['actual_length']}"
     return _one_line(f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, got {shown(value)}")
 
@@ -254,7 +252,7 @@ def _longest_match(location: Sequence[str | int], data: Any) -> KeyPath:
     if not _holds(data, location[0]):
         return without
     inside = (location[0], *_longest_match(location[1:], data[location[0]]))
-    return inside if len(inside) >= len(without) else without
+    return inside if len(inside) > len(without) else without
 
 
 def _holds(data: Any, part: str | int) -> bool:
@@ -270,17 +268,17 @@ def _known_keys(model: type[BaseModel], data: Any, path: KeyPath) -> list[str]:
         data = data[part] if _holds(data, part) else None
         annotations = [inner for annotation in annotations for inner in _inside(annotation, part)]
         annotations = _matching_tag(annotations, data)
-    keys = [key for member in annotations for key in _keys(member)]
-    return list(dict.fromkeys(keys))
+    fields = [item for member in annotations if _is_model(member) for item in member.model_fields.items()]
+    return list(dict.fromkeys(field.alias or name for name, field in fields))
 
 
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _inside(annotation: Any, part: str | int) -> list[Any]:
     """Return the models that a value under `part` of a value of this type may be, unwrapping containers."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _is_model(annotation):
         fields = annotation.model_fields
         return [
             model
@@ -289,7 +287,7 @@ def _inside(annotation: Any, part: str | int) -> list[Any]:
             for model in _unwrap(field.annotation)
         ]
     arguments = get_args(annotation)
-    if get_origin(annotation) is dict:
+    if get_origin(annotation) in (dict, Mapping):
         return _unwrap(arguments[1])
     if arguments and isinstance(part, int):
         return [model for argument in arguments for model in _unwrap(argument)]
@@ -310,9 +308,11 @@ def _matching_tag(annotations: list[Any], data: Any) -> list[Any]:
 
     def agrees(model: Any) -> bool:
         return all(
-            not isinstance(data, dict) or data.get(key) in get_args(field.annotation)
-            for name, field in getattr(model, "model_fields", {}).items()
+            data[key] in get_args(field.annotation)
+            for name, field in model.model_fields.items()
             if get_origin(field.annotation) is Literal and (key := field.alias or name) in data
         )
 
-    return [model for model in annotations if isinstance(data, dict) and agrees(model)] or annotations
+    if not isinstance(data, dict):
+        return annotations
+    return [model for model in annotations if _is_model(model) and agrees(model)] or annotations

@@ -118,9 +118,7 @@ class SourceMap:
 
 def dotted(path: KeyPath) -> str:
     """Return a path as users write it in overrides: `rewards.1.weight`."""
-    return ".".join(
-        str(part) if isinstance(part, int) or part.isidentifier() else _bare(part) for part in path
-    )
+    return ".".join(str(part) if isinstance(part, int) or part.isidentifier() else _bare(part) for part in path)
 
 
 def _bare(key: str) -> str:

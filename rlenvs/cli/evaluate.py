@@ -1,11 +1,13 @@
 """`rlenvs eval`: the accuracy of a model, or of responses that are already stored."""
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rlenvs.cli.output import print_json, table
 from rlenvs.cli.parser import UsageError, add_command, at_least, number_at_least
 from rlenvs.extras import require
+from rlenvs.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import CommandParser, Subparsers
@@ -93,10 +95,7 @@ def _add_response_options(parser: "CommandParser") -> None:
     group.add_argument("--question-field", metavar="NAME", help="field of the question (default: none)")
     group.add_argument("--label-field", metavar="NAME", help="field of a known verdict (true, false) to compare with")
     group.add_argument(
-        "--type",
-        choices=("gsm8k", "math", "qa_exact"),
-        default="gsm8k",
-        help="kind of answer (default: gsm8k)",
+        "--type", metavar="KIND", default="gsm8k", help="kind of answer: gsm8k, math, qa_exact (default: gsm8k)"
     )
     group.add_argument(
         "--extract",
@@ -150,18 +149,33 @@ def _number(value: object) -> str:
 def _run_responses(args: argparse.Namespace) -> int:
     from rlenvs.cli.responses import Fields, grade_file
 
-    task: dict[str, Any] = {"type": args.type}
-    if args.extract is not None:
-        task["extract"] = args.extract
-    if args.marker:
-        task["markers"] = args.marker
     fields = Fields(args.response_field, args.gold_field, args.question_field, args.label_field)
-    summary = grade_file(args.responses, fields, task, output=args.output)
+    summary = grade_file(args.responses, fields, _task(args), output=args.output)
     if args.json:
         print_json(summary)
     else:
         print(_summary_text(summary))
     return 0
+
+
+def _task(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the part of the task record that is the same for every line."""
+    from rlenvs.graders import EXTRACTORS, TASK_TYPES
+
+    _check_choice("--type", args.type, TASK_TYPES)
+    task: dict[str, Any] = {"type": args.type}
+    extract = "last_marker" if args.marker and args.extract is None else args.extract
+    if extract is not None:
+        _check_choice("--extract", extract, EXTRACTORS)
+        task["extract"] = extract
+    if (extract == "last_marker") != bool(args.marker):
+        raise UsageError("--extract last_marker and --marker need each other, as in: --extract last_marker --marker A:")
+    return {**task, "markers": args.marker} if args.marker else task
+
+
+def _check_choice(option: str, value: str, known: Iterable[str]) -> None:
+    if value not in (names := list(known)):
+        raise UsageError(f"{option}: unknown {value!r}{did_you_mean(value, names)} (known: {', '.join(names)})")
 
 
 def _summary_text(summary: dict[str, Any]) -> str:
