@@ -27,7 +27,6 @@ from rlenvs.config_file import (
 from rlenvs.config_source import MAX_BYTES, Position, plain_scalar, read_yaml
 from rlenvs.errors import ConfigError
 
-
 # The time of one example says nothing on a busy machine.
 relaxed = settings(deadline=None)
 

@@ -57,7 +57,7 @@ def _add_model_options(parser: "CommandParser") -> None:
         help="parameter of the environment; repeatable",
     )
     group.add_argument(
-        "--problems", metavar="N", type=at_least(1), help="held-out problems (default: the run's, or all)"
+        "--problems", metavar="N", type=at_least(1), help="held-out problems (default: the run's number, or 1000)"
     )
     group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: auto)")
     group.add_argument(
@@ -74,7 +74,16 @@ def _add_model_options(parser: "CommandParser") -> None:
         default=1.0,
         help="of the sampled answers (default: 1.0)",
     )
-    group.add_argument("--seed", metavar="S", type=at_least(0), default=0, help="of the sampling (default: 0)")
+    group.add_argument(
+        "--max-new-tokens", metavar="N", type=at_least(1), help="tokens per answer (default: the run's, or 64)"
+    )
+    group.add_argument(
+        "--seed",
+        metavar="S",
+        type=at_least(0),
+        default=0,
+        help="of the choice of problems and the sampling (default: 0)",
+    )
 
 
 def _add_response_options(parser: "CommandParser") -> None:
@@ -134,6 +143,7 @@ def _run_model(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         temperature=args.temperature,
         seed=args.seed,
+        max_new_tokens=args.max_new_tokens,
     )
     if args.json:
         print_json(result)

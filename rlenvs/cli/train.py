@@ -42,7 +42,7 @@ def register(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--resume",
         metavar="RUN_DIR",
-        help="go on from the last checkpoint of this run, with its own configuration",
+        help="go on from the last checkpoint of this run, with its own configuration; takes no settings",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
     parser.add_argument("--output", metavar="DIR", help="folder of the run (default: the configuration says)")
@@ -52,8 +52,9 @@ def register(subparsers: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Hand over to the trainer."""
     config, overrides = split_settings(args.settings)
-    if args.resume is not None and config is not None:
-        raise UsageError(f"--resume takes its configuration from {args.resume}; leave {config!r} out")
+    if args.resume is not None and args.settings:
+        given = ", ".join(map(repr, args.settings))
+        raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {given} out")
     for module in ("torch", "transformers"):
         require(module, "llm", "training")
     from rlenvs.agents.llm.launch import run_cli
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     code: int = run_cli(
         config_path=config,
         overrides=overrides,
-        resume=args.resume,
+        resume_dir=args.resume,
         dry_run=args.dry_run,
         output=args.output,
         plain=args.plain,
