@@ -1,6 +1,6 @@
 """The one implementation of an episode that the single and the vector environment share."""
 
-import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rlenvs.envs.protocol import Message, Protocol, SingleAnswer
-from rlenvs.errors import UserError
+from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import BatchGrader, Grade, grade_batch
 from rlenvs.problems import Problem, ProblemSource
 from rlenvs.problems.arithmetic import check_int
@@ -56,6 +56,13 @@ class StepResult:
     reward: float
     terminated: bool
     info: dict[str, Any]
+
+
+def copy_record(value: Any) -> Any:
+    """A deep copy of plain JSON data, several times faster than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: copy_record(item) for key, item in value.items()}
+    return [copy_record(item) for item in value] if isinstance(value, list) else value
 
 
 def copy_messages(messages: Sequence[Message]) -> list[Message]:
@@ -119,7 +126,10 @@ class TextTask:
         fits = [len(response) <= self.max_response_chars for response in responses]
         tasks = [episode.problem.task for episode, fit in zip(episodes, fits, strict=True) if fit]
         texts = [response for response, fit in zip(responses, fits, strict=True) if fit]
-        grades = iter(self.grader(tasks, texts))
+        verdicts = self.grader(tasks, texts) if tasks else []
+        if len(verdicts) != len(tasks) or not all(math.isfinite(verdict.score) for verdict in verdicts):
+            raise GraderError(f"the grader must return one finite score per response, got {verdicts!r:.120}")
+        grades = iter(verdicts)
         reason = f"the response is longer than {self.max_response_chars} characters"
         too_long = Grade(0.0, False, "invalid", None, reason)
         return [next(grades) if fit else too_long for fit in fits]
@@ -148,7 +158,7 @@ class TextTask:
         problem = episode.problem
         return {
             "problem_id": problem.id,
-            "task": copy.deepcopy(problem.task),
+            "task": copy_record(problem.task),
             "difficulty": float(problem.difficulty),
             "split": problem.split or "",
             "messages": copy_messages(episode.messages),

@@ -12,6 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from rlenvs.envs.collation import collate_infos
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
 from rlenvs.envs.protocol import Protocol, SingleAnswer
 from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
@@ -127,14 +128,15 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         if problems is not None and (isinstance(problems, str) or len(problems) != self.num_envs):
             raise UserError(f"options: 'problems' must have one entry per environment ({self.num_envs})")
         seeds = self._seeds(seed)
-        infos: dict[str, Any] = {}
+        opened: list[tuple[int, dict[str, Any]]] = []
         for row in rows:
             if seeds[row] is not None or self.generators[row] is None:
                 self.generators[row], _ = seeding.np_random(seeds[row])
             problem = None if problems is None else problems[row]
-            infos = self._add_info(infos, self._open(row, problem), row)
+            opened.append((row, self._open(row, problem)[1]))
         self._show()
-        return self._observations(), infos
+        observations = tuple([self._observation(episode) for episode in self.episodes])
+        return observations, collate_infos(opened, self.num_envs)
 
     def step(self, actions: Sequence[str]) -> tuple[Texts, Array, Array, Array, dict[str, Any]]:
         """Submit one message per row.
@@ -161,25 +163,25 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
         verdicts = dict(zip(live, grades, strict=True))
-        infos: dict[str, Any] = {}
+        observations = [""] * self.num_envs
+        infos: list[tuple[int, dict[str, Any]]] = []
         for row, episode in enumerate(episodes):
             if row in verdicts:
                 result = self.task.submit(episode, actions[row], verdicts[row])
                 rewards[row], terminated[row] = result.reward, result.terminated
                 truncated[row] = not result.terminated and episode.turns == self.max_episode_steps
                 episode.over = bool(terminated[row] or truncated[row])
-                info = result.info
+                observations[row], info = result.observation, result.info
                 if episode.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
-                    final = {"final_obs": result.observation, "final_info": info}
-                    infos = self._add_info(infos, final, row)
-                    info = self._open(row)
+                    infos.append((row, {"final_obs": result.observation, "final_info": info}))
+                    observations[row], info = self._open(row)
             elif self.autoreset_mode is AutoresetMode.NEXT_STEP:
-                info = self._open(row)
+                observations[row], info = self._open(row)
             else:
                 continue
-            infos = self._add_info(infos, info, row)
+            infos.append((row, info))
         self._show()
-        return self._observations(), rewards, terminated, truncated, infos
+        return tuple(observations), rewards, terminated, truncated, collate_infos(infos, self.num_envs)
 
     def render(self) -> tuple[str, ...] | None:
         """The conversations: a tuple of texts in mode "ansi", printed in mode "human"."""
@@ -209,17 +211,15 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         self.generators = [None if g is None else restored_generator(g) for g in state["generators"]]
         self.episodes = [None if e is None else Episode.from_dict(e) for e in state["episodes"]]
 
-    def _open(self, row: int, problem: object = None) -> dict[str, Any]:
+    def _open(self, row: int, problem: object = None) -> tuple[str, dict[str, Any]]:
         generator = self.generators[row]
         assert generator is not None, "reset() seeds a row before it opens an episode"
         episode = self.task.start(generator, problem)
         self.episodes[row] = episode
-        return self.task.info(episode)
+        return self._observation(episode), self.task.info(episode)
 
-    def _observations(self) -> Texts:
-        return tuple(
-            "" if episode is None or episode.over else episode.messages[-1]["content"] for episode in self.episodes
-        )
+    def _observation(self, episode: Episode | None) -> str:
+        return "" if episode is None or episode.over else episode.messages[-1]["content"]
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if seed is None:

@@ -17,7 +17,9 @@ the line's end |
 Text behind the answer on the same line belongs to the answer (`#### 18 eggs`); later lines do not.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_ANSWER_CHARS = 4096
@@ -25,7 +27,7 @@ MAX_ANSWER_CHARS = 4096
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 BOX, HASH, TAG_OPEN, TAG_CLOSE = "\\boxed", "####", "<answer>", "</answer>"
-ANSWER_LINES = ("answer:", "final answer:")
+ANSWER_LINE = re.compile(r"(?s:.*)^[ \t*]*+(?:final )?answer:", re.MULTILINE | re.IGNORECASE | re.ASCII)
 
 
 class Extraction(NamedTuple):
@@ -112,51 +114,31 @@ def last_answer_tag(response: str, markers: Sequence[str]) -> Extraction:
     return found(response[start + len(TAG_OPEN) : end], "the last <answer>")
 
 
-def after_last_line_start(response: str, match: Callable[[str], str | None]) -> str | None:
-    """`match(line)` of the last line for which it is not None."""
-    end = len(response)
-    while end >= 0:
-        start = response.rfind("\n", 0, end) + 1
-        rest = match(response[start:end])
-        if rest is not None:
-            return rest
-        end = start - 1
-    return None
+@lru_cache(maxsize=256)
+def last_line_start(markers: tuple[str, ...]) -> re.Pattern[str]:
+    """A pattern that matches up to the end of the last marker at the start of a line.
 
-
-def answer_line(line: str) -> str | None:
-    """What follows `Answer:` in a line that starts with it."""
-    # Cut before folding the case: a line may be megabytes, and folding may change lengths (İ).
-    line = line.strip(" \t*")
-    for marker in ANSWER_LINES:
-        if line[: len(marker)].lower() == marker:
-            return line[len(marker) :].strip(" \t*")
-    return None
+    `.*` runs to the end of the text and gives back one character at a time, so the first match is the last line; the
+    possessive blanks are passed once per line. Both keep it linear, and inside the regular expression engine.
+    """
+    longest_first = sorted(markers, key=len, reverse=True)
+    return re.compile(rf"(?s:.*)^[ \t]*+(?:{'|'.join(map(re.escape, longest_first))})", re.MULTILINE)
 
 
 def last_answer_line(response: str, markers: Sequence[str]) -> Extraction:
     """After `Answer:` at the start of the last such line."""
-    rest = after_last_line_start(response, answer_line)
-    if rest is None:
+    match = ANSWER_LINE.match(response)
+    if match is None:
         return Extraction(None, "no line starts with 'Answer:'")
-    return found(rest, "the last answer line")
+    return found(to_line_end(response, match.end()).strip(" \t\r*"), "the last answer line")
 
 
 def last_marker(response: str, markers: Sequence[str]) -> Extraction:
     """After the last marker that starts a line; where one marker starts another, the longer one counts."""
-    longest_first = sorted(markers, key=len, reverse=True)
-
-    def match(line: str) -> str | None:
-        line = line.lstrip(" \t")
-        for marker in longest_first:
-            if line.startswith(marker):
-                return line[len(marker) :]
-        return None
-
-    rest = after_last_line_start(response, match)
-    if rest is None:
+    match = last_line_start(tuple(markers)).match(response)
+    if match is None:
         return Extraction(None, f"no line starts with {' or '.join(map(repr, markers))}")
-    return found(rest, "the text after the last marker")
+    return found(to_line_end(response, match.end()), "the text after the last marker")
 
 
 EXTRACTORS: dict[str, Callable[[str, Sequence[str]], Extraction]] = {

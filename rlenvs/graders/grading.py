@@ -125,7 +125,7 @@ def read_task(task: Mapping[str, Any]) -> Question:
     rule = RULES[task_type]
     extract = one_of(task, "extract", task.get("extract", rule.default_extract), tuple(EXTRACTORS))
     markers = task.get("markers", ())
-    if isinstance(markers, str) or not all(isinstance(marker, str) and marker for marker in markers):
+    if not isinstance(markers, list | tuple) or not all(isinstance(marker, str) and marker for marker in markers):
         raise GraderError(f"task markers: must be a list of non-empty texts, got {markers!r}")
     if extract == "last_marker" and not markers:
         raise GraderError("task markers: extract='last_marker' needs at least one, such as ['A:']")

@@ -1,0 +1,188 @@
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlenvs.errors import GraderError, UserError
+from rlenvs.graders import EXTRACTORS, TASK_TYPES, grade, grade_batch
+
+DATA = Path(os.environ.get("RLENVS_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
+MATH = {"type": "math", "question": "What is 6 times 7?", "gold": "42", "extract": "last_boxed"}
+PARIS = {"type": "qa_exact", "question": "Capital of France?", "gold": "Paris", "extract": "last_answer_tag"}
+EGGS = {"type": "gsm8k", "question": "How many?", "gold": "6*3=18\n#### 18", "extract": "last_hash"}
+
+
+def lines(name):
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"no {path}; set RLENVS_TEST_DATA")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_agrees_with_every_published_label():
+    rows = lines("gsm8k_graded_solutions.jsonl")
+    assert len(rows) == 1320
+    policy = {"type": "gsm8k", "extract": "last_marker", "markers": ["A:"]}
+    tasks = [{**policy, "question": row["question"], "gold": row["ground_truth"]} for row in rows]
+    grades = grade_batch(tasks, [row["response"] for row in rows])
+    assert [verdict.correct for verdict in grades] == [row["is_correct"] for row in rows]
+
+
+def test_every_gold_solution_is_its_own_right_answer():
+    for row in lines("gsm8k_train_1000.jsonl"):
+        task = {"type": "gsm8k", "question": row["question"], "gold": row["answer"]}
+        assert grade(task, row["answer"]).correct
+
+
+def test_no_hack_of_a_numeric_or_text_answer_pays_and_no_honest_one_fails():
+    graded = 0
+    for row in lines("reward_hacks.jsonl"):
+        if row["task"]["type"] not in TASK_TYPES:
+            continue
+        try:
+            verdict = grade(row["task"], row["response"])
+        except GraderError:
+            continue  # symbolic golds, which these graders refuse
+        graded += 1
+        assert verdict.correct == (row["expected_reward"] == "correct"), row["id"]
+    assert graded >= 50
+
+
+def test_a_grade_says_what_it_judged():
+    right, wrong, none = grade_batch([MATH] * 3, ["\\boxed{42}", "\\boxed{41}", "42"])
+    assert (right.score, right.correct, right.status, right.extracted) == (1.0, True, "ok", "42")
+    assert (wrong.score, wrong.correct, wrong.status, wrong.extracted) == (0.0, False, "ok", "41")
+    assert (none.score, none.correct, none.status, none.extracted) == (0.0, False, "invalid", None)
+    assert none.reason == "no \\boxed{} in the response"
+
+
+def test_an_unreadable_answer_is_invalid_and_shown():
+    verdict = grade(MATH, "\\boxed{many}")
+    assert (verdict.status, verdict.extracted, verdict.score) == ("invalid", "many", 0.0)
+    assert verdict.reason == "not a number: 'many'"
+
+
+@pytest.mark.parametrize("gold", ["0.5", "1/2", "50\\%", "\\frac{1}{2}"])
+@pytest.mark.parametrize("answer", ["0.50", "2/4", "50%", "\\frac{3}{6}", ".5"])
+def test_equal_values_are_equal_answers(gold, answer):
+    assert grade({**MATH, "gold": gold}, f"\\boxed{{{answer}}}").correct
+
+
+def test_close_is_not_equal():
+    assert not grade({**MATH, "gold": "1/3"}, "\\boxed{0.3333333333333333333333}").correct
+    assert not grade(MATH, "\\boxed{42.0000000000000000001}").correct
+
+
+def test_percent_is_a_unit_in_word_problems():
+    assert grade({**EGGS, "gold": "50"}, "#### 50%").correct
+    assert not grade({**MATH, "gold": "50"}, "\\boxed{50%}").correct
+
+
+@pytest.mark.parametrize("answer", ["Paris", " paris. ", "PARIS", "Paris\n"])
+def test_texts_differ_in_more_than_case_space_and_a_full_stop(answer):
+    assert grade(PARIS, f"<answer>{answer}</answer>").correct
+
+
+@pytest.mark.parametrize("answer", ["P", "Paris Paris", "London Paris", "Pari s", "Parisian"])
+def test_other_texts_are_wrong(answer):
+    verdict = grade(PARIS, f"<answer>{answer}</answer>")
+    assert (verdict.correct, verdict.status) == (False, "ok")
+
+
+def test_composed_and_decomposed_accents_are_the_same():
+    assert grade({**PARIS, "gold": "Orl\u00e9ans"}, "<answer>Orle\u0301ans</answer>").correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "extract", "markers"),
+    [
+        ("18", "last_hash", []),
+        ("18 eggs", "last_hash", []),
+        ("so 18\n#### 18", "last_hash", []),
+        ("so 18\nA: 18", "last_marker", ["A:"]),
+        ("so 18\n#### 18", "last_marker", ["A:"]),
+    ],
+)
+def test_a_gold_may_be_a_whole_solution(gold, extract, markers):
+    task = {**EGGS, "gold": gold, "extract": extract, "markers": markers}
+    assert grade(task, "A: 18\n#### 18" if extract == "last_hash" else "#### 1\nA: 18").correct
+
+
+def test_the_default_policy_is_that_of_the_type():
+    assert grade({"type": "math", "gold": "1"}, "\\boxed{1}").correct
+    assert grade({"type": "gsm8k", "gold": "1"}, "#### 1").correct
+    assert grade({"type": "qa_exact", "gold": "one"}, "One").correct
+
+
+def test_keys_of_the_caller_are_left_alone():
+    assert grade({**MATH, "answer_format": "boxed", "id": 7}, "\\boxed{42}").correct
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "maths"}, "task type: unknown 'maths'; did you mean 'math'"),
+        ({"type": None}, "task type: unknown None"),
+        ({"extract": "last_box"}, "task extract: unknown 'last_box'; did you mean 'last_boxed'"),
+        ({"gold": None}, "task gold: must be a text, got None"),
+        ({"gold": 42}, "task gold: must be a text, got 42"),
+        ({"gold": "\\pi"}, r"task gold: '\\\\pi' is not a number"),
+        ({"gold": ""}, "task gold: '' is not a number"),
+        ({"type": "qa_exact", "gold": " . "}, r"task gold: ' \. ' is not a text"),
+        ({"type": "gsm8k", "gold": "no answer"}, "task gold: 'no answer' is not a number"),
+        ({"extract": "last_marker"}, "needs at least one"),
+        ({"extract": "last_marker", "markers": "A:"}, "task markers: must be a list"),
+        ({"extract": "last_marker", "markers": [""]}, "task markers: must be a list"),
+        ({"extract": "last_marker", "markers": 3}, "task markers: must be a list"),
+    ],
+)
+def test_a_record_that_cannot_be_graded_by_is_an_error(change, message):
+    with pytest.raises(GraderError, match=message):
+        grade({**MATH, **change}, "\\boxed{42}")
+
+
+def test_misuse_is_an_error_of_the_user():
+    with pytest.raises(UserError, match="one response per task, got 2 and 1"):
+        grade_batch([MATH, MATH], ["x"])
+    with pytest.raises(UserError, match="response must be a str, got bytes"):
+        grade(MATH, b"42")
+
+
+@given(
+    st.text(max_size=100), st.sampled_from(sorted(EXTRACTORS)), st.sampled_from([MATH, PARIS, {**EGGS, "gold": "1"}])
+)
+def test_no_response_raises(response, extract, task):
+    verdict = grade({**task, "extract": extract, "markers": ["A:"]}, response)
+    assert verdict.correct == (verdict.score == 1.0)
+    assert verdict.status in ("ok", "invalid")
+    assert not (verdict.correct and verdict.status == "invalid")
+
+
+@given(st.integers(-(10**9), 10**9), st.sampled_from(sorted(EXTRACTORS)))
+def test_every_policy_accepts_a_right_answer_and_refuses_its_neighbour(number, extract):
+    frame = {
+        "whole": "{}",
+        "last_boxed": "\\boxed{{1}} so \\boxed{{{}}}",
+        "last_hash": "#### 1\n#### {}",
+        "last_answer_tag": "<answer>1</answer><answer>{}</answer>",
+        "last_answer_line": "Answer: 1\nAnswer: {}",
+        "last_marker": "A: 1\nA: {}",
+    }[extract]
+    task = {**MATH, "gold": str(number), "extract": extract, "markers": ["A:"]}
+    assert grade(task, frame.format(number)).correct
+    assert not grade(task, frame.format(number + 1)).correct
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["9" * 4096, "1e999999999", "9" * 2000 + "/" + "7" * 2000, "1," * 2000, "0." + "3" * 4000, "\\frac{" * 600],
+)
+def test_costly_answers_are_cheap(hostile):
+    started = time.process_time()
+    for _ in range(20):
+        assert not grade({**MATH, "extract": "whole"}, hostile).correct
+    assert time.process_time() - started < 1
