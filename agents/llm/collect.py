@@ -75,7 +75,7 @@ class RolloutCollector:
             counts: list[dict[str, Any]] = [{} for _ in range(self.envs.num_envs)]
             for row, completion in zip(active, completions, strict=True):
                 episodes[row].add_message(completion.ids, completion.logprobs)
-                actions[row] = self._text(completion)
+                actions[row] = self.policy.message_text(completion.ids)
                 counts[row] = {"response_tokens": len(completion.ids)}
             prompts = {row: observations[row] for row in active}
             self.envs.annotate(counts)
@@ -96,11 +96,6 @@ class RolloutCollector:
                 f"{self.context_tokens - self.params.max_new_tokens} (rollout.context_tokens={self.context_tokens})"
             )
         return Episode(ids=list(ids), action=[False] * len(ids))
-
-    def _text(self, completion: Completion) -> str:
-        """Decode a message. Only its closing token goes; any other special token stays visible to the grader."""
-        ids = completion.ids[:-1] if completion.finish == "stop" else completion.ids
-        return str(self.policy.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _continue(
         self,

@@ -1,10 +1,12 @@
 """Configuration of a PPO run. YAML fills these models; unknown keys are errors. Imports without torch."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rlenvs.config_file import ConfigKeyError
+from rlenvs.config_file import ConfigKeyError, load_config, parse_config
 from rlenvs.wrappers.config import RewardConfig
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -40,7 +42,7 @@ class WarmStartConfig(Section):
 class EmbeddedConfig(Section):
     """The policy that needs no download: a character tokenizer and a small Llama."""
 
-    alphabet: str = Field("0123456789+-*=;", min_length=1, description="characters of the tokenizer")
+    alphabet: str | None = Field(None, description="characters of the tokenizer; null: those of the demonstrations")
     hidden_size: PositiveInt = Field(128, description="width")
     layers: PositiveInt = Field(3, description="decoder layers")
     heads: PositiveInt = Field(4, description="attention heads; must divide hidden_size")
@@ -132,6 +134,21 @@ class TrainConfig(Section):
     ppo: PPOConfig = Field(default_factory=PPOConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     output: OutputConfig = Field(default_factory=OutputConfig)
+
+    @classmethod
+    def load(
+        cls, config: "str | Path | Mapping[str, Any] | TrainConfig", overrides: Sequence[str] = ()
+    ) -> "TrainConfig":
+        """Read a YAML file or a mapping, with `key.sub=value` overrides.
+
+        Raises:
+            ConfigError: the configuration cannot be used; the message names file, line and key.
+        """
+        if isinstance(config, TrainConfig):
+            return config
+        if isinstance(config, Mapping):
+            return parse_config(cls, config, overrides=overrides)
+        return load_config(cls, config, overrides)
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "TrainConfig":

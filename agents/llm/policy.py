@@ -1,7 +1,7 @@
 """A causal language model with a value head on its trunk."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,11 @@ class Policy(nn.Module):
         last_B = attention_BL.long().sum(dim=1) - 1
         last_hidden_BD = hidden_BLD[torch.arange(len(last_B), device=last_B.device), last_B]
         return logprobs_M, entropy_M, values_M, self.value_head(last_hidden_BD.float())[:, 0]
+
+    def message_text(self, ids: Sequence[int]) -> str:
+        """Decode what the policy sampled. Only its closing token goes; other special tokens stay visible to graders."""
+        content = ids[:-1] if ids and ids[-1] == self.eos_id else ids
+        return str(self.tokenizer.decode(content, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def save(self, folder: str | Path) -> None:
         """Write an ordinary `save_pretrained` folder, and the value head beside it in a file of its own."""

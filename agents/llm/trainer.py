@@ -1,0 +1,180 @@
+"""PPO for language models: collect, score, update, and a state that resumes to the same numbers."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlenvs.agents.llm.batch import Episode, collate
+from rlenvs.agents.llm.chat import ChatFormat
+from rlenvs.agents.llm.collect import RolloutCollector
+from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.update import make_optimizer, score_rollout, update_policy
+from rlenvs.errors import ConfigError
+from rlenvs.wrappers.vector_shaped import VectorShapedReward
+
+Metrics = dict[str, float]
+
+
+class PPOTrainer:
+    """Trains a policy on a shaped vector environment.
+
+    Args:
+        policy: changed in place.
+        reference: what the KL penalty holds the policy to; None where `kl_coef` is 0.
+        envs: shaped turn-level vector environment, autoreset mode DISABLED, one episode each per iteration.
+        chat: how messages become ids.
+        config: the run.
+
+    Raises:
+        ConfigError: a potential's gamma differs from the learner's.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        reference: Policy | None,
+        envs: VectorShapedReward,
+        chat: ChatFormat,
+        config: TrainConfig,
+    ) -> None:
+        check_gammas(envs.pipeline.potential_gammas, config.ppo.gamma)
+        self.policy = policy
+        self.reference = reference
+        self.envs = envs
+        self.config = config
+        self.optimizer = make_optimizer(policy, config.ppo)
+        self.sampling_rng, self.dealing_rng = _generators(config.seed, policy.device)
+        self.iteration = 0
+        self.env_steps = 0
+        self.tokens = 0
+        self.collector = RolloutCollector(
+            envs,
+            policy,
+            chat,
+            SamplingParams(config.rollout.max_new_tokens, config.rollout.temperature),
+            config.rollout.context_tokens,
+            self.sampling_rng,
+            config.rollout.batch_size,
+        )
+
+    def iterate(self) -> tuple[Metrics, list[dict[str, Any]]]:
+        """Run one iteration: one rollout and its updates.
+
+        Returns:
+            Metrics (means over episodes or action tokens; `time/...` in seconds) and one record per turn.
+
+        Raises:
+            TrainingDivergedError: a loss or gradient is not finite.
+            ComponentError: a reward component failed and its policy is `raise`.
+        """
+        started = time.perf_counter()
+        ppo, temperature = self.config.ppo, self.config.rollout.temperature
+        self.envs.set_global_step(self.env_steps)
+        episodes, records = self.collector.collect(seed=self.config.seed if self.iteration == 0 else None)
+        collected = time.perf_counter()
+        if ppo.shuffle_rewards:
+            shuffle_rewards(episodes, self.dealing_rng)
+        batch = collate(episodes, self.policy.pad_id, self.policy.device)
+        rollout = score_rollout(batch, self.policy, self.reference, ppo, temperature)
+        first_step = self.iteration * ppo.epochs * ppo.minibatches
+        losses = update_policy(rollout, self.policy, self.optimizer, ppo, temperature, first_step, self.dealing_rng)
+        updated = time.perf_counter()
+        tokens = int(batch.mask_BA.sum())
+        self.iteration += 1
+        self.env_steps += len(records)
+        self.tokens += tokens
+        for record in records:
+            record |= {"iteration": self.iteration, "step": self.env_steps}
+        times = {
+            "time/rollout": collected - started,
+            "time/update": updated - collected,
+            "time/tokens_per_second": tokens / (updated - started),
+        }
+        learning_rate = {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+        counts = {"iteration": self.iteration, "step": self.env_steps, "tokens": self.tokens}
+        return counts | rollout_metrics(records) | rollout.metrics | losses | learning_rate | times, records
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next iteration depends on: tensors and plain data."""
+        return {
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampling_rng": self.sampling_rng.get_state(),
+            "dealing_rng": self.dealing_rng.get_state(),
+            "envs": self.envs.unwrapped.state_dict(),  # type: ignore[attr-defined]
+            "rewards": self.envs.state_dict(),
+            "counters": {"iteration": self.iteration, "env_steps": self.env_steps, "tokens": self.tokens},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.policy.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sampling_rng.set_state(state["sampling_rng"])
+        self.dealing_rng.set_state(state["dealing_rng"])
+        self.envs.unwrapped.load_state_dict(state["envs"])  # type: ignore[attr-defined]
+        self.envs.load_state_dict(state["rewards"])
+        counters = state["counters"]
+        self.iteration, self.env_steps, self.tokens = (counters[k] for k in ("iteration", "env_steps", "tokens"))
+
+
+def check_gammas(potential_gammas: Mapping[str, float], gamma: float) -> None:
+    """Refuse potentials that discount differently from the learner.
+
+    Raises:
+        ConfigError: shaping would not leave the optimal policy alone.
+    """
+    for name, theirs in potential_gammas.items():
+        if theirs != gamma:
+            raise ConfigError(
+                f"potential {name!r} has gamma {theirs}, the learner ppo.gamma {gamma}: they must be equal, "
+                "or shaping changes the optimal policy"
+            )
+
+
+def shuffle_rewards(episodes: Sequence[Episode], generator: torch.Generator) -> None:
+    """Deal the episodes' total rewards to random episodes: a control that must not learn.
+
+    Every episode gets another's total on its last action token.
+    """
+    totals = [sum(reward for _, reward in episode.turn_rewards) for episode in episodes]
+    order = torch.randperm(len(episodes), generator=generator).tolist()
+    for episode, source in zip(episodes, order, strict=True):
+        episode.turn_rewards = [(len(episode.sampled_logprobs) - 1, totals[source])]
+
+
+def rollout_metrics(records: Sequence[Mapping[str, Any]]) -> Metrics:
+    """Return means over the turns of a rollout: rewards, their parts, accuracy, lengths."""
+    lengths = np.array([record["tokens"] for record in records])
+    metrics: Metrics = {
+        "reward/total": float(np.mean([record["reward"] for record in records])),
+        "reward/env": float(np.mean([record["env_reward"] for record in records])),
+        "reward/potential": float(np.mean([record["potential"] for record in records])),
+        "accuracy/train": float(np.mean([record["correct"] for record in records])),
+        "length/mean": float(lengths.mean()),
+        "length/max": float(lengths.max()),
+        "length/cut": float(np.mean([record["finish"] == "length" for record in records])),
+    }
+    for name in records[0]["components"]:
+        parts = [record["components"][name] for record in records]
+        statuses = [part["status"] for part in parts]
+        judged = [part["raw"] for part in parts if not np.isnan(part["raw"])]
+        metrics |= {
+            f"component/{name}/raw": float(np.mean(judged)) if judged else float("nan"),
+            f"component/{name}/contribution": float(np.mean([part["contribution"] for part in parts])),
+            f"weight/{name}": parts[0]["weight"],
+            f"failures/{name}": float(statuses.count("error")),
+            f"invalid/{name}": float(statuses.count("invalid") + statuses.count("timeout")),
+        }
+    return metrics
+
+
+def _generators(seed: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+    """Return independent streams for sampling (on the device) and for dealing minibatches (on the CPU)."""
+    sampling, dealing = np.random.SeedSequence([seed, 0x7261]).generate_state(2).tolist()
+    return torch.Generator(device).manual_seed(sampling), torch.Generator().manual_seed(dealing)
