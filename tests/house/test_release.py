@@ -1,0 +1,88 @@
+"""Version, make targets, shipped configurations, examples."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from rlenvs import __version__
+from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.config_file import load_config
+from rlenvs.wrappers.config import RewardConfig
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODELS: dict[str, type[BaseModel]] = {"train": TrainConfig, "rewards": RewardConfig}
+CONFIGS = [(kind, path) for kind in MODELS for path in sorted((ROOT / "configs" / kind).rglob("*.y*ml"))]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+
+
+def test_version_is_that_of_the_newest_changelog_entry() -> None:
+    entries = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert entries[0] == __version__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_named_in_the_documentation_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", page.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_every_target_of_the_makefile_is_phony_and_says_what_it_does() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^([a-z][a-z-]*):[^\n]*## \S", makefile, flags=re.MULTILINE))
+    phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[0].split())
+    assert documented == phony
+
+
+@pytest.mark.parametrize(("kind", "path"), CONFIGS, ids=[f"{kind}/{path.name}" for kind, path in CONFIGS])
+def test_shipped_configuration_loads(kind: str, path: Path) -> None:
+    load_config(MODELS[kind], path)
+
+
+def test_every_shipped_yaml_is_of_a_known_kind() -> None:
+    everything = set((ROOT / "configs").rglob("*.y*ml"))
+    assert everything == {path for _, path in CONFIGS}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_section_refuses_unknown_keys(kind: str) -> None:
+    schema = MODELS[kind].model_json_schema()
+    sections: dict[str, Any] = {"(top)": schema, **schema.get("$defs", {})}
+    open_ended = [
+        name
+        for name, section in sections.items()
+        if section.get("properties") and section.get("additionalProperties") is not False
+    ]
+    assert not open_ended
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.name)
+def test_example_runs(script: Path, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "RLENVS_QUICK": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.strip(), "an example shows something"
