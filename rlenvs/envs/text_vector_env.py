@@ -169,7 +169,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             if row in verdicts:
                 result = self.task.submit(episode, actions[row], verdicts[row])
                 rewards[row], terminated[row] = result.reward, result.terminated
-                truncated[row] = not result.terminated and episode.turns == self.max_episode_steps
+                # As in Gymnasium's TimeLimit, the last answer allowed is truncated even if it also terminated.
+                truncated[row] = episode.turns == self.max_episode_steps
                 episode.over = bool(terminated[row] or truncated[row])
                 observations[row], info = result.observation, result.info
                 if episode.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
