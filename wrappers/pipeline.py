@@ -218,7 +218,7 @@ class RewardPipeline:
         if visited is None:
             befores = [self.visit([t.state_before()], t.step)[0] for t in transitions]
             visited = np.array(befores).reshape(len(transitions), len(self._potentials))
-        goes_on = np.array([not t.terminated for t in transitions])
+        goes_on = np.array([not t.terminated for t in transitions], dtype=np.bool_)
         phi = np.zeros((len(transitions), len(self._potentials)))
         phi[goes_on] = self._phi([t.state_after() for t in transitions if not t.terminated])
         arrived = weights[self._potential_columns] * phi

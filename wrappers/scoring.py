@@ -33,6 +33,10 @@ class ErrorPolicy:
     error_value: float = math.nan
 
 
+class ContractError(Exception):
+    """A component returned what no component may return: a bug, which no policy covers."""
+
+
 def score_component(
     name: str, component: BaseReward, transitions: Sequence[Transition], policy: ErrorPolicy
 ) -> tuple[FloatArray, StatusArray]:
@@ -48,11 +52,13 @@ def score_component(
         values `[N]` (NaN only where an error is masked) and statuses `[N]`.
 
     Raises:
-        ComponentError: the component failed twice and its policy is `raise`.
+        ComponentError: the component failed twice and its policy is `raise`, or it breaks its contract.
     """
     try:
         values, statuses = _as_arrays(component.batch(transitions), len(transitions))
         failure = None
+    except ContractError as error:
+        raise ComponentError(f"reward component {name!r} breaks its contract: {error}") from error
     except Exception as error:  # noqa: BLE001 - whatever user code raises has to become a typed failure
         values, statuses, failure = _all_failed(len(transitions)), _all_error(len(transitions)), error
     for row in np.flatnonzero(statuses == ERROR):
@@ -85,13 +91,13 @@ def _as_arrays(scores: object, count: int) -> tuple[FloatArray, StatusArray]:
     """Split what `batch` returned into values and statuses; non-finite values become errors."""
     items = list(scores)  # type: ignore[call-overload]
     if len(items) != count:
-        raise ValueError(f"batch returned {len(items)} values for {count} transitions")
+        raise ContractError(f"batch returned {len(items)} values for {count} transitions")
     values = np.empty(count, dtype=np.float64)
     statuses = np.full(count, OK, dtype=STATUS_DTYPE)
     for row, item in enumerate(items):
         value, status = item if isinstance(item, Score) else (item, OK)
         if status not in STATUSES:
-            raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
+            raise ContractError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
         values[row], statuses[row] = value, status
     statuses[~np.isfinite(values)] = ERROR
     return values, statuses

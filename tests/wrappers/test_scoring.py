@@ -1,0 +1,98 @@
+"""A failed reward is not a zero, and a bad answer is not a failure."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rlenvs.errors import ComponentError
+from rlenvs.wrappers import BaseReward, ErrorPolicy, RewardPipeline, Score, Transition
+
+
+class Flaky(BaseReward):
+    """Fails on chosen responses, for a number of calls."""
+
+    def __init__(self, failures: int = 10**9, result: object = None) -> None:
+        self.failures, self.result = failures, result
+
+    def __call__(self, transition: Transition) -> float | Score:
+        if transition.response == "bad" and self.failures > 0:
+            self.failures -= 1
+            if self.result is not None:
+                return self.result  # type: ignore[return-value]
+            raise RuntimeError("worker died")
+        return 1.0
+
+
+BATCH = [Transition(response="good"), Transition(response="bad"), Transition(response="good")]
+FAILURES = [None, math.nan, math.inf, -math.inf, Score(0.5, "error")]
+
+
+@pytest.mark.parametrize("result", FAILURES)
+def test_raise_is_the_default_and_names_component_and_row(result):
+    with pytest.raises(ComponentError, match="'flaky' failed twice on transition 1"):
+        RewardPipeline({"flaky": Flaky(result=result)}).compute(BATCH, 0)
+
+
+@pytest.mark.parametrize("result", FAILURES)
+def test_mask_leaves_the_row_out_and_keeps_the_others(result):
+    pipeline = RewardPipeline({"flaky": Flaky(result=result)}, policies={"flaky": ErrorPolicy("mask")})
+    batch = pipeline.compute(BATCH, 0)
+    assert batch.status[:, 0].tolist() == ["ok", "error", "ok"]
+    assert np.isnan(batch.raw[1, 0])
+    assert batch.contributions[:, 0].tolist() == [1.0, 0.0, 1.0]
+    assert pipeline.failures == {"flaky/error": 1}
+
+
+@pytest.mark.parametrize("policy", ["penalty", "default"])
+def test_a_stand_in_value_is_weighted_like_any_other_but_stays_an_error(policy):
+    pipeline = RewardPipeline({"flaky": Flaky()}, {"flaky": lambda t: 2.0}, {"flaky": ErrorPolicy(policy, -3.0)})
+    batch = pipeline.compute(BATCH, 0)
+    assert batch.total.tolist() == [2.0, -6.0, 2.0]
+    assert batch.status[1, 0] == "error"
+
+
+def test_one_failure_is_retried():
+    batch = RewardPipeline({"flaky": Flaky(failures=1)}).compute(BATCH, 0)
+    assert batch.status[:, 0].tolist() == ["ok", "ok", "ok"]
+    assert batch.total.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("status", ["invalid", "timeout"])
+def test_what_the_text_provoked_is_a_verdict_and_counts(status):
+    pipeline = RewardPipeline({"flaky": Flaky(result=Score(-0.5, status))})
+    batch = pipeline.compute(BATCH, 0)
+    assert batch.total.tolist() == [1.0, -0.5, 1.0]
+    assert batch.status[1, 0] == status
+    assert pipeline.failures == {f"flaky/{status}": 1}
+
+
+def test_a_component_is_called_once_per_batch():
+    calls = []
+
+    class Batched(Flaky):
+        def batch(self, transitions):
+            calls.append(len(transitions))
+            return [float(len(t.response)) for t in transitions]
+
+    assert RewardPipeline({"b": Batched()}).compute(BATCH, 0).total.tolist() == [4.0, 3.0, 4.0]
+    assert calls == [3]
+
+
+@pytest.mark.parametrize(("returned", "message"), [([1.0], "1 values for 3"), ([Score(1.0, "fine")] * 3, "status must")])
+def test_a_component_that_breaks_its_contract_is_a_bug_not_a_reward(returned, message):
+    class Broken(Flaky):
+        def batch(self, transitions):
+            return returned
+
+    with pytest.raises(ComponentError, match=message):
+        RewardPipeline({"broken": Broken()}, policies={"broken": ErrorPolicy("mask")}).compute(BATCH, 0)
+
+
+def test_interrupts_are_not_swallowed():
+    class Interrupted(Flaky):
+        def __call__(self, transition: Transition) -> float:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        RewardPipeline({"i": Interrupted()}, policies={"i": ErrorPolicy("mask")}).compute(BATCH, 0)
