@@ -53,7 +53,7 @@ def diagnose() -> dict[str, Any]:
 
     Returns:
         `rlenvs` and `python` versions, `platform`, `dependencies` (name to version, bounds, ok), `extras`
-        (name to complete, missing, install), `device`, `model_cache` and `core` (ok, problems).
+        (name to complete, missing, install), `device`, `policy_cache`, `model_cache` and `core` (ok, problems).
     """
     problems: list[str] = []
     base: list[Dependency] = []
@@ -74,6 +74,7 @@ def diagnose() -> dict[str, Any]:
         },
         "extras": {name: _extra(name, items) for name, items in extras.items()},
         "device": device(),
+        "policy_cache": str(policy_cache()),
         "model_cache": str(model_cache()),
         "core": {"ok": not problems, "problems": problems},
     }
@@ -133,6 +134,13 @@ def device() -> dict[str, Any]:
     return found
 
 
+def policy_cache() -> Path:
+    """Return the folder where training keeps warm-started policies, known here without importing torch."""
+    if own := os.environ.get("RLENVS_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlenvs"
+
+
 def model_cache() -> Path:
     """Return the folder where transformers keeps downloaded models."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
@@ -154,7 +162,8 @@ def _text(diagnosis: dict[str, Any]) -> str:
         f"rlenvs {diagnosis['rlenvs']}, Python {diagnosis['python']}, {diagnosis['platform']}",
         f"interpreter: {sys.executable}",
         f"device: {_device_line(diagnosis['device'])}",
-        f"model cache: {diagnosis['model_cache']}",
+        f"warm-started policies: {diagnosis['policy_cache']}",
+        f"downloaded models: {diagnosis['model_cache']}",
         "",
         table(packages, header=("package", "installed", "wanted", "")),
         "",

@@ -129,8 +129,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_model(args: argparse.Namespace) -> int:
-    for module in ("torch", "transformers"):
-        require(module, "llm", "evaluating a model")
+    require("torch", "llm", "evaluating a model")
+    require("transformers", "llm", "evaluating a model")
+    require("transformers.utils.logging", "llm", "evaluating a model").disable_progress_bar()
     from rlenvs.agents.llm.evaluation import evaluate_model
     from rlenvs.config_file import apply_overrides
 

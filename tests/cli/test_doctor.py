@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.cli import main
-from rlenvs.cli.doctor import diagnose, model_cache
+from rlenvs.cli.doctor import diagnose, model_cache, policy_cache
 from rlenvs.cli.requirements import (
     Dependency,
     declared_dependencies,
@@ -164,3 +164,19 @@ def test_model_cache_follows_the_variables_of_the_hub(monkeypatch: pytest.Monkey
     assert model_cache() == Path("/h/hub")
     monkeypatch.setenv("HF_HUB_CACHE", "/c")
     assert model_cache() == Path("/c")
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"XDG_CACHE_HOME": "/x"}, {"XDG_CACHE_HOME": "/x", "RLENVS_CACHE": "/r"}, {"XDG_CACHE_HOME": ""}]
+)
+def test_policy_cache_is_where_training_keeps_policies(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from rlenvs.agents.llm.embedded import cache_folder
+
+    for name in ("XDG_CACHE_HOME", "RLENVS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert policy_cache() == cache_folder()
