@@ -165,6 +165,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         verdicts = dict(zip(live, grades, strict=True))
         observations = [""] * self.num_envs
         infos: list[tuple[int, dict[str, Any]]] = []
+        finals: list[tuple[int, dict[str, Any]]] = []
         for row, episode in enumerate(episodes):
             if row in verdicts:
                 result = self.task.submit(episode, actions[row], verdicts[row])
@@ -174,7 +175,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
                 episode.over = bool(terminated[row] or truncated[row])
                 observations[row], info = result.observation, result.info
                 if episode.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
-                    infos.append((row, {"final_obs": result.observation, "final_info": info}))
+                    finals.append((row, {"final_obs": result.observation, "final_info": info}))
                     observations[row], info = self._open(row)
             elif self.autoreset_mode is AutoresetMode.NEXT_STEP:
                 observations[row], info = self._open(row)
@@ -182,7 +183,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
                 continue
             infos.append((row, info))
         self._show()
-        return tuple(observations), rewards, terminated, truncated, collate_infos(infos, self.num_envs)
+        collated = {**collate_infos(finals, self.num_envs), **collate_infos(infos, self.num_envs)}
+        return tuple(observations), rewards, terminated, truncated, collated
 
     def render(self) -> tuple[str, ...] | None:
         """The conversations: a tuple of texts in mode "ansi", printed in mode "human"."""

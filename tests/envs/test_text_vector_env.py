@@ -30,7 +30,7 @@ class UntilRight(Protocol):
 
 def equal(a, b):
     if isinstance(a, dict):
-        return isinstance(b, dict) and list(a) == list(b) and all(equal(a[key], b[key]) for key in a)
+        return isinstance(b, dict) and a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.tolist() == b.tolist()
     if isinstance(a, tuple) and isinstance(b, tuple):
