@@ -70,8 +70,8 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start episodes, all of them or those of `options["reset_mask"]`; the reward clock goes on."""
+        mask = (options or {}).get("reset_mask")  # read first: Gymnasium's vector environments pop it
         observations, infos = self.env.reset(seed=seed, options=options)
-        mask = (options or {}).get("reset_mask")
         rows = range(self.num_envs) if mask is None else np.flatnonzero(mask).tolist()
         self._begin(rows, observations, infos)
         return observations, infos

@@ -12,7 +12,7 @@ class ScriptedEnv(gym.Env[int, int]):
 
     def __init__(self, rewards: Sequence[float], phi: Sequence[float], ending: str = "terminated") -> None:
         self.rewards, self.phi, self.ending = list(rewards), list(phi), ending
-        self.observation_space = gym.spaces.Discrete(len(self.rewards) + 1)
+        self.observation_space = gym.spaces.Discrete(99)
         self.action_space = gym.spaces.Discrete(2)
         self.t = 0
 

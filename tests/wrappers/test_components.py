@@ -33,7 +33,14 @@ def test_env_reward_is_the_environments_own():
 
 @pytest.mark.parametrize(
     ("response", "is_json"),
-    [('{"a": [1, 2]}', True), ("3", True), ("", False), ("{'a': 1}", False), ('{"a": 1} x', False), ("[" * 100_000, False)],
+    [
+        ('{"a": [1, 2]}', True),
+        ("3", True),
+        ("", False),
+        ("{'a': 1}", False),
+        ('{"a": 1} x', False),
+        ("[" * 100_000, False),
+    ],
 )
 def test_json_form(response, is_json):
     assert FormattingReward("json", penalty_value=-1.0)(answered(response)) == (

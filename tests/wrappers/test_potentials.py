@@ -23,9 +23,7 @@ from rlenvs.wrappers import (
 )
 
 episodes = st.integers(1, 8).flatmap(
-    lambda n: st.tuples(
-        st.lists(rewards, min_size=n, max_size=n), st.lists(potentials, min_size=n + 1, max_size=n + 1)
-    )
+    lambda n: st.tuples(st.lists(rewards, min_size=n, max_size=n), st.lists(potentials, min_size=n + 1, max_size=n + 1))
 )
 
 
@@ -94,9 +92,7 @@ def wrong_variants(phi, gamma, weights):
     }
 
 
-@pytest.mark.parametrize(
-    "wrong", ["terminal potential kept", "weight outside", "clipped", "evaluated again"]
-)
+@pytest.mark.parametrize("wrong", ["terminal potential kept", "weight outside", "clipped", "evaluated again"])
 def test_the_usual_mistakes_do_not_telescope(wrong):
     phi, gamma, weights = [0.5, -1.0, 2.0, 1.5], 0.9, [1.0, 0.6, 0.2]
     total = discounted(wrong_variants(phi, gamma, weights)[wrong], gamma)

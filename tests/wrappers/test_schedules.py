@@ -41,7 +41,9 @@ def test_constant_is_constant(value, t):
     assert ConstantSchedule(value)(t) == value
 
 
-@pytest.mark.parametrize("schedule", [ConstantSchedule(1.0), LinearSchedule(1, 0, 5), ExponentialSchedule(1, 0, 0.5, 5)])
+@pytest.mark.parametrize(
+    "schedule", [ConstantSchedule(1.0), LinearSchedule(1, 0, 5), ExponentialSchedule(1, 0, 0.5, 5)]
+)
 def test_schedules_are_plain_values(schedule):
     assert pickle.loads(pickle.dumps(schedule)) == schedule  # noqa: S301 - our own bytes
     assert eval(repr(schedule), vars(__import__("rlenvs.wrappers", fromlist=["x"]))) == schedule  # noqa: S307

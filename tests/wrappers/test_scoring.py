@@ -79,7 +79,9 @@ def test_a_component_is_called_once_per_batch():
     assert calls == [3]
 
 
-@pytest.mark.parametrize(("returned", "message"), [([1.0], "1 values for 3"), ([Score(1.0, "fine")] * 3, "status must")])
+@pytest.mark.parametrize(
+    ("returned", "message"), [([1.0], "1 values for 3"), ([Score(1.0, "fine")] * 3, "status must")]
+)
 def test_a_component_that_breaks_its_contract_is_a_bug_not_a_reward(returned, message):
     class Broken(Flaky):
         def batch(self, transitions):
