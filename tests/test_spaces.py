@@ -4,7 +4,7 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.errors import UserError
@@ -26,6 +26,7 @@ class EchoEnv(gym.Env[str, str]):
         return action[::-1], float(len(action)), False, False, {}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.integers(0, 20))
 def test_membership_is_type_and_length(text, limit):
     assert (text in UnicodeText(limit)) == (len(text) <= limit)
@@ -74,6 +75,7 @@ def test_equality_hash_repr_and_pickle():
     assert pickle.loads(pickle.dumps(space)) == space  # noqa: S301
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), max_size=5))
 def test_json_round_trip(texts):
     space = UnicodeText(8)

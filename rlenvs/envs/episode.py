@@ -11,8 +11,7 @@ from rlenvs.envs.protocol import Message, Protocol, SingleAnswer
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import BatchGrader, Grade, grade_batch
 from rlenvs.problems import Problem, ProblemSource
-from rlenvs.problems.arithmetic import check_int
-from rlenvs.problems.problem import check_split
+from rlenvs.problems.checks import check_int, check_split
 from rlenvs.spaces import UnicodeText
 
 DEFAULT_MAX_CHARS = 8192

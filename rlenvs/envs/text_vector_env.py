@@ -20,7 +20,7 @@ from rlenvs.envs.text_env import RENDER_MODES, check_options, check_render_mode
 from rlenvs.errors import UserError
 from rlenvs.graders import BatchGrader, grade_batch
 from rlenvs.problems import ProblemSource
-from rlenvs.problems.arithmetic import check_int
+from rlenvs.problems.checks import check_int
 
 Texts = tuple[str, ...]
 Array = npt.NDArray[Any]

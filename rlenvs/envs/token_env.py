@@ -13,7 +13,7 @@ from rlenvs.envs.incremental_text import IncrementalText, PrefixProgress
 from rlenvs.envs.state import STATE_VERSION, check_state
 from rlenvs.envs.text_env import RENDER_MODES, TextEnv
 from rlenvs.errors import UserError
-from rlenvs.problems.arithmetic import check_int
+from rlenvs.problems.checks import check_int
 
 
 class Tokenizer(Protocol):

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 
 from rlenvs.errors import UserError
+from rlenvs.problems.checks import check_int, check_split
 from rlenvs.problems.expressions import OPERATORS, canonical, evaluate, work_bounds, written
-from rlenvs.problems.problem import Problem, ProblemSource, Split, check_split, split_of
+from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 
 AnswerOrder = Literal["normal", "reversed"]
 
@@ -42,13 +43,6 @@ class ArithmeticParameters(TypedDict, total=False):
     extract: str
     markers: Sequence[str]
     held_out_fraction: float
-
-
-def check_int(name: str, value: object, low: int, high: int) -> int:
-    """Return `value` as an int within low..high, or raise a UserError that names it."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-        raise UserError(f"{name} must be an int in {low}..{high}, got {value!r}")
-    return int(value)
 
 
 def check_template(template: object) -> str:

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rlenvs.errors import DataError, UserError
+from rlenvs.errors import DataError
 
 Split = Literal["train", "held_out"]
-SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 HASH_BITS = 64
 
@@ -73,18 +72,6 @@ def split_of(key: str, held_out_fraction: float) -> Split:
     """
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=HASH_BITS // 8).digest()
     return "held_out" if int.from_bytes(digest, "big") < held_out_fraction * 2**HASH_BITS else "train"
-
-
-def check_split(split: str) -> Split:
-    """Return `split` if it is one.
-
-    Raises:
-        UserError: it is neither "train" nor "held_out".
-    """
-    for known in SPLITS:
-        if split == known:
-            return known
-    raise UserError(f"split must be 'train' or 'held_out', got {split!r}")
 
 
 class ProblemSource(ABC):

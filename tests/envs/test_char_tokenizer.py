@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.envs import CharTokenizer
@@ -10,6 +10,7 @@ ALPHABET = "0123456789+-=é中\n"
 TOKENIZER = CharTokenizer(ALPHABET)
 
 
+@settings(deadline=None)
 @given(st.text(ALPHABET))
 def test_texts_of_the_alphabet_round_trip(text):
     ids = TOKENIZER.encode(text)
@@ -18,6 +19,7 @@ def test_texts_of_the_alphabet_round_trip(text):
     assert all(3 <= token < TOKENIZER.vocab_size for token in ids)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_unknown_characters_become_the_unknown_token(text):
     decoded = TOKENIZER.decode(TOKENIZER.encode(text))

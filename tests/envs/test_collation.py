@@ -1,7 +1,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.envs.collation import collate_infos
@@ -33,6 +33,7 @@ def equal_item(a, b):
     return type(a) is type(b) and bool(np.all(a == b))
 
 
+@settings(deadline=None)
 @given(st.lists(INFOS, min_size=1, max_size=5))
 def test_the_result_is_that_of_gymnasium(infos):
     envs = gym.vector.VectorEnv()

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.envs.incremental_text import IncrementalText, PrefixProgress
@@ -13,6 +13,7 @@ def decode_words(ids):
     return "".join(f" w{i}" for i in ids).removeprefix(" ")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_characters_of_several_bytes_come_out_whole(text):
     growing = IncrementalText(decode_bytes)
@@ -22,6 +23,7 @@ def test_characters_of_several_bytes_come_out_whole(text):
         assert "\ufffd" not in "".join(pieces)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), max_size=30))
 def test_no_bytes_get_lost_at_the_end(ids):
     growing = IncrementalText(decode_bytes)
@@ -33,6 +35,7 @@ def test_no_bytes_get_lost_at_the_end(ids):
         assert text
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=20))
 def test_spaces_between_words_survive(ids):
     growing = IncrementalText(decode_words)
@@ -66,6 +69,7 @@ def share_by_definition(target, text):
     return matched / len(target)
 
 
+@settings(deadline=None)
 @given(st.text("ab", max_size=5), st.lists(st.text("ab", max_size=3), max_size=6))
 def test_progress_is_the_share_matched_from_the_start(target, pieces):
     progress, text = PrefixProgress(target), ""

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.errors import GraderError, UserError
@@ -152,6 +152,7 @@ def test_misuse_is_an_error_of_the_user():
         grade(MATH, b"42")
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=100), st.sampled_from(sorted(EXTRACTORS)), st.sampled_from([MATH, PARIS, {**EGGS, "gold": "1"}])
 )
@@ -162,6 +163,7 @@ def test_no_response_raises(response, extract, task):
     assert not (verdict.correct and verdict.status == "invalid")
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**9), 10**9), st.sampled_from(sorted(EXTRACTORS)))
 def test_every_policy_accepts_a_right_answer_and_refuses_its_neighbour(number, extract):
     frame = {

@@ -1,7 +1,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.graders import parse_number
@@ -140,28 +140,33 @@ def test_percent_as_a_unit():
     assert parse_number("50 percent", percent_is_unit=True) == 50
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**30), 10**30))
 def test_integers_read_back_with_and_without_grouping(number):
     assert parse_number(str(number)) == number
     assert parse_number(f"{number:,}") == number
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**12), 10**12), st.integers(1, 10**12))
 def test_fractions_read_back_exactly(a, b):
     assert parse_number(f"{a}/{b}") == Fraction(a, b)
     assert parse_number(f"\\frac{{{a}}}{{{b}}}") == Fraction(a, b)
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=6))
 def test_decimals_read_back_exactly(number):
     assert parse_number(f"{number:f}") == Fraction(number)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_raises(text):
     assert parse_number(text) is None or isinstance(parse_number(text), Fraction)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789,./eE+-$% \\frac{}=x()\u2009", max_size=40))
 def test_no_text_that_looks_like_a_number_raises(text):
     assert parse_number(text) is None or isinstance(parse_number(text), Fraction)

@@ -1,3 +1,4 @@
+import inspect
 from collections import Counter
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from rlenvs.errors import UserError
 from rlenvs.graders import grade
-from rlenvs.problems import ArithmeticSource
+from rlenvs.problems import ArithmeticParameters, ArithmeticSource
 from rlenvs.problems.arithmetic import ANSWER_FORMATS
 
 sources = st.builds(
@@ -159,6 +160,11 @@ def test_difficulty_grows_with_carries_and_is_relative_to_the_hardest():
 def test_wrong_parameters_are_named_with_range_and_value(parameters, message):
     with pytest.raises(UserError, match=message):
         ArithmeticSource(**parameters)
+
+
+def test_the_typed_parameters_are_those_of_the_constructor():
+    names = list(inspect.signature(ArithmeticSource).parameters)
+    assert names == list(ArithmeticParameters.__annotations__)
 
 
 @pytest.mark.parametrize(("fraction", "split"), [(0.0, "held_out"), (1.0, "train")])

@@ -2,7 +2,7 @@ import ast
 import itertools
 import operator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.problems.expressions import borrows, canonical, carries, evaluate, product_work, sum_work, written
@@ -31,6 +31,7 @@ def expressions(draw, size=6):
     return operands, "".join(signs)
 
 
+@settings(deadline=None)
 @given(expressions())
 def test_values_agree_with_the_precedence_of_python(expression):
     assert evaluate(*expression)[0] == value_by_syntax_tree(written(*expression))
@@ -47,6 +48,7 @@ def test_carries_and_borrows_have_the_closed_form_of_digit_sums():
         assert 9 * borrows(large, small) == digit_sum(large - small) + digit_sum(small) - digit_sum(large)
 
 
+@settings(deadline=None)
 @given(NUMBER, NUMBER)
 def test_the_work_of_a_sum_does_not_depend_on_order_or_joint_sign(a, b):
     assert sum_work(a, b) == sum_work(b, a) == sum_work(-a, -b)
@@ -60,6 +62,7 @@ def test_the_work_of_known_sums_and_products():
     assert product_work(12, 34) == 4 + 4  # four products of digits; 48+360 takes three columns and a carry
 
 
+@settings(deadline=None)
 @given(expressions(4), st.randoms(use_true_random=False))
 def test_commutative_twins_share_their_canonical_form(expression, shuffler):
     operands, signs = expression

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.errors import DataError
@@ -12,6 +12,7 @@ from rlenvs.problems import Problem, split_of
 TASK = {"type": "math", "question": "2+3=", "gold": "5", "extract": "whole"}
 
 
+@settings(deadline=None)
 @given(st.text(), st.floats(0, 1), st.floats(0, 1))
 def test_raising_the_fraction_only_moves_problems_to_held_out(key, a, b):
     low, high = sorted((a, b))
@@ -19,6 +20,7 @@ def test_raising_the_fraction_only_moves_problems_to_held_out(key, a, b):
         assert split_of(key, high) == "held_out"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_ends_of_the_fraction_hold_out_nothing_and_everything(key):
     assert split_of(key, 0.0) == "train"
