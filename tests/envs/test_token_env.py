@@ -190,6 +190,27 @@ def test_any_tokenizer_with_the_usual_names_serves():
     assert env.step(0)[1] == 1.0
 
 
+def test_bytes_that_are_no_character_yet_count_at_the_end():
+    class ByteTokenizer:
+        pad_token_id, eos_token_id = 0, 1
+
+        def __len__(self):
+            return 256
+
+        def encode(self, text, add_special_tokens=True):
+            return list(text.encode())
+
+        def decode(self, token_ids):
+            return bytes(token_ids).decode("utf-8", "replace")
+
+    env = TokenEnv(ArithmeticEnv(), ByteTokenizer(), context_tokens=8, max_response_tokens=9)
+    begin(env)
+    info = play(env, *b"18", 0xC3)[4]
+    assert (info["response_so_far"], info["progress"]) == ("18", 1.0)
+    _, reward, _, _, info = env.step(1)
+    assert (reward, info["response"], info["response_so_far"], info["progress"]) == (0.0, "18\ufffd", "18\ufffd", 0.5)
+
+
 def test_decoding_touches_a_few_tokens_per_step_however_long_the_message():
     sizes, encoded = [], []
 
