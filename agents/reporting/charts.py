@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from rlenvs.agents.reporting.formatting import format_number, format_percent, one_line, typeset
 from rlenvs.agents.reporting.markup import html_attribute, html_text
-from rlenvs.agents.reporting.sampling import Tally
-from rlenvs.agents.reporting.svg import COLOURS, Series, line_chart, thin_out
+from rlenvs.agents.reporting.svg import COLOURS, LARGEST, Series, line_chart, thin_out
+from rlenvs.agents.reporting.tally import Tally
 from rlenvs.agents.reporting.view import component_names
 
 Rows: TypeAlias = Sequence[Mapping[str, float]]
@@ -49,7 +49,7 @@ class Section:
 
 def metric_series(rows: Rows, key: str, name: str, colour: int, x: str = "iteration") -> Series:
     """Return one metric as a line, thinned out to what a chart can show; empty when no row has it."""
-    points = [(row[x], row[key]) for row in rows if key in row and math.isfinite(row.get(x, math.nan))]
+    points = [(row[x], row[key]) for row in rows if key in row and abs(row.get(x, math.nan)) <= LARGEST]
     return Series(name, thin_out(points), colour)
 
 

@@ -16,7 +16,6 @@ from rlenvs.agents.reporting.formatting import (
 from rlenvs.agents.reporting.view import MetricHistory, RunPlan, component_names
 
 MAX_WIDTH = 110  # wider rows are hard to follow with the eye
-NUMBER_WIDTH = 10
 TREND_WIDTH = 40
 MIN_COMPONENT_ROWS = 2
 ACCENT = "cyan"
@@ -134,7 +133,12 @@ def status_row(state: DashboardState) -> Text:
 
 def name_width(columns: int) -> int:
     """Columns of the first column of both tables."""
-    return 18 if columns < 70 else 24
+    return 24 if columns >= 70 else 18 if columns >= 50 else 12
+
+
+def number_width(columns: int) -> int:
+    """Columns of a number."""
+    return 10 if columns >= 50 else 8
 
 
 def table_row(name: Text, cells: Sequence[str], trend: str, columns: int, style: str = "") -> Text:
@@ -142,13 +146,13 @@ def table_row(name: Text, cells: Sequence[str], trend: str, columns: int, style:
     width = name_width(columns)
     label = name.copy()
     label.truncate(width, overflow="ellipsis", pad=True)
-    numbers = "".join(f"{cell:>{NUMBER_WIDTH}}" for cell in cells)
+    numbers = "".join(f"{cell:>{number_width(columns)}}" for cell in cells)
     return Text.assemble(label, (numbers, style), "  ", (trend, ACCENT))
 
 
 def trend_width(columns: int, cells: int) -> int:
     """Columns left for a sparkline."""
-    return max(0, min(TREND_WIDTH, columns - name_width(columns) - cells * NUMBER_WIDTH - 2))
+    return max(0, min(TREND_WIDTH, columns - name_width(columns) - cells * number_width(columns) - 2))
 
 
 def heading(name: str, cells: Sequence[str], columns: int) -> Text:
@@ -244,7 +248,7 @@ def health_row(history: MetricHistory) -> Text:
     return facts_row(
         history,
         [
-            ("KL * nats/token", "kl", format_number),
+            ("KL ", "kl", format_number),
             ("entropy * nats/token", "entropy", format_number),
             ("clipped ", "clip_fraction", format_percent),
             ("gradient ", "grad_norm", format_number),

@@ -19,10 +19,11 @@ from rlenvs.agents.reporting.formatting import (
 )
 from rlenvs.agents.reporting.markup import html_text
 from rlenvs.agents.reporting.reading import RunFolder
-from rlenvs.agents.reporting.sampling import Rollout, Tally
+from rlenvs.agents.reporting.sampling import Rollout
 from rlenvs.agents.reporting.script import SCRIPT
 from rlenvs.agents.reporting.style import STYLE
 from rlenvs.agents.reporting.table import render_failures, render_rollouts
+from rlenvs.agents.reporting.tally import Tally
 from rlenvs.agents.reporting.view import MetricHistory
 
 ACCURACY_STEP = 0.01  # a change below one point of accuracy is not called a change

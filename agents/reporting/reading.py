@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlenvs.agents.reporting.view import MetricHistory
+from rlenvs.agents.reporting.view import MetricHistory, as_float
 from rlenvs.errors import RunFolderError
 
 METRICS_FILE = "metrics.jsonl"
@@ -99,10 +99,5 @@ def located_objects(path: Path) -> Iterator[tuple[int, int, dict[str, object]]]:
 
 def finite(value: object) -> float | None:
     """Return a finite number, None for anything else."""
-    if isinstance(value, (int, float)):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-        return number if math.isfinite(number) else None
-    return None
+    number = as_float(value)
+    return number if number is not None and math.isfinite(number) else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from rlenvs.agents.reporting.page import render_page
 from rlenvs.agents.reporting.reading import ROLLOUTS_FILE, read_run
 from rlenvs.agents.reporting.sampling import sample_rollouts
+from rlenvs.errors import RunFolderError
 
 REPORT_FILE = "report.html"
 
@@ -24,14 +25,19 @@ def write_report(run_dir: str | Path) -> Path:
         The path of the page.
 
     Raises:
-        RunFolderError: The folder does not exist or is not a run folder.
+        RunFolderError: The folder does not exist, is not a run folder or cannot be written to.
     """
     run = read_run(run_dir)
     target = run.path / REPORT_FILE
     stored = run.path / ROLLOUTS_FILE
     rollouts, tally = sample_rollouts(stored) if stored.is_file() else ([], None)
     page = render_page(run, rollouts, tally).encode("utf-8")
-    handle, scratch = tempfile.mkstemp(dir=run.path, prefix=".report-", suffix=".html")
+    try:
+        handle, scratch = tempfile.mkstemp(dir=run.path, prefix=".report-", suffix=".html")
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write {target}: {error.strerror}; copy the run folder to where you may"
+        ) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(page)

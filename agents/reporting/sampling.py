@@ -2,16 +2,16 @@
 
 import heapq
 import json
-import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rlenvs.agents.reporting.reading import finite, located_objects
+from rlenvs.agents.reporting.tally import Tally, mapping, text, whole
 
 MAX_ROWS = 800
-FAILING = frozenset({"invalid", "timeout", "error"})
+MARKUP_BUDGET = 1_000_000  # characters of HTML that the rows may cost, without their texts
 # Shares of the rows; what one reason does not use, the even spread over the run gets.
 SHARES = {
     "first": 0.14,
@@ -22,7 +22,6 @@ SHARES = {
     "right_but_low": 0.16,
     "failed": 0.08,
 }
-MAX_COMPONENTS = 64  # names of components come from a file that may be damaged
 
 
 @dataclass(frozen=True)
@@ -63,77 +62,6 @@ class Rollout:
     tokens: int | None
     finish: str
     components: dict[str, ComponentValue]
-
-
-@dataclass
-class Mean:
-    """A running mean."""
-
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.total += value
-        self.count += 1
-
-    @property
-    def value(self) -> float:
-        """The mean; NaN before the first value."""
-        return self.total / self.count if self.count else math.nan
-
-
-@dataclass
-class Failures:
-    """Verdicts of one component or of the grader that were not `ok`."""
-
-    statuses: Counter[str] = field(default_factory=Counter)
-    first_iteration: int | None = None
-    last_iteration: int | None = None
-
-    def add(self, status: str, iteration: int | None) -> None:
-        """Count one verdict."""
-        self.statuses[status] += 1
-        if iteration is not None:
-            self.first_iteration = iteration if self.first_iteration is None else min(self.first_iteration, iteration)
-            self.last_iteration = iteration if self.last_iteration is None else max(self.last_iteration, iteration)
-
-
-@dataclass
-class Tally:
-    """What a pass over all rollouts found.
-
-    Args:
-        rows: Number of rollouts.
-        right: Rewards of right answers.
-        wrong: Rewards of wrong answers.
-        right_by_iteration: The same by iteration.
-        wrong_by_iteration: The same by iteration.
-        components: Names in order of appearance.
-        failures: By component; the grader's own under `GRADER`.
-        env: The first environment that is named.
-    """
-
-    rows: int = 0
-    right: Mean = field(default_factory=Mean)
-    wrong: Mean = field(default_factory=Mean)
-    right_by_iteration: dict[int, Mean] = field(default_factory=lambda: defaultdict(Mean))
-    wrong_by_iteration: dict[int, Mean] = field(default_factory=lambda: defaultdict(Mean))
-    components: dict[str, None] = field(default_factory=dict)
-    failures: dict[str, Failures] = field(default_factory=dict)
-    env: str = ""
-
-    def disagrees(self, reward: float | None, correct: bool | None) -> bool:
-        """Tell whether a wrong answer earned more than the average right one, or a right one less than a wrong one.
-
-        Where the run has no answer of the other kind to compare with, nothing disagrees.
-        """
-        if reward is None or correct is None:
-            return False
-        return reward < self.wrong.value if correct else reward > self.right.value
-
-
-GRADER = "(grader)"
 
 
 class Candidates:
@@ -199,7 +127,7 @@ class Sampler:
     def add(self, row: dict[str, object], line: int, offset: int) -> None:
         """Consider one rollout."""
         reward, iteration, correct = finite(row.get("reward")), whole(row.get("iteration")), row.get("correct")
-        failed = self.count(row, reward, iteration, correct)
+        failed = self.tally.add(row)
         self.spread.offer(line, offset)
         if iteration is not None:
             self.offer_end("first", iteration, -1, line, offset)
@@ -222,45 +150,30 @@ class Sampler:
         if iteration == held[0]:
             held[1].offer(line, offset)
 
-    def count(self, row: dict[str, object], reward: float | None, iteration: int | None, correct: object) -> bool:
-        """Add a rollout to the statistics; return whether any verdict about it failed."""
-        tally = self.tally
-        tally.rows += 1
-        if not tally.env and isinstance(row.get("env"), str):
-            tally.env = str(row["env"])
-        if reward is not None and isinstance(correct, bool):
-            (tally.right if correct else tally.wrong).add(reward)
-            if iteration is not None:
-                (tally.right_by_iteration if correct else tally.wrong_by_iteration)[iteration].add(reward)
-        failed = False
-        verdicts = [(GRADER, row.get("grade_status"))]
-        for name, value in mapping(row.get("components")).items():
-            if name in tally.components or len(tally.components) < MAX_COMPONENTS:
-                tally.components.setdefault(name)
-                verdicts.append((name, mapping(value).get("status")))
-        for name, status in verdicts:
-            if isinstance(status, str) and status in FAILING:
-                tally.failures.setdefault(name, Failures()).add(status, iteration)
-                failed = True
-        return failed
-
     def chosen(self) -> dict[int, tuple[int, tuple[str, ...]]]:
-        """Return line -> (offset, reasons) of at most `max_rows` lines."""
+        """Return line -> (offset, reasons) of at most `max_rows` lines, fewer where rows are wide."""
+        rows = min(self.max_rows, MARKUP_BUDGET // row_markup(len(self.tally.components)))
         reasons: dict[int, list[str]] = defaultdict(list)
         offsets: dict[int, int] = {}
-        lists = {reason: spread.positions(self.quota[reason]) for reason, (_, spread) in self.ends.items()}
-        lists |= {reason: candidates.positions() for reason, candidates in self.best.items()}
+        quota = {reason: int(share * rows) for reason, share in SHARES.items()}
+        lists = {reason: spread.positions(quota[reason]) for reason, (_, spread) in self.ends.items()}
+        lists |= {reason: candidates.positions()[: quota[reason]] for reason, candidates in self.best.items()}
         for reason, positions in lists.items():
             for line, offset in positions:
                 offsets[line] = offset
                 reasons[line].append(reason)
         fresh = [(line, offset) for line, offset in self.spread.kept if line not in offsets]
-        count = self.max_rows - len(offsets)
+        count = rows - len(offsets)
         for index in range(min(count, len(fresh))):
             line, offset = fresh[index * len(fresh) // count] if len(fresh) > count else fresh[index]
             offsets[line] = offset
             reasons[line].append("spread")
         return {line: (offsets[line], tuple(reasons[line])) for line in sorted(offsets)}
+
+
+def row_markup(components: int) -> int:
+    """Return about how many characters of HTML a row costs, without its texts."""
+    return 560 + 110 * components
 
 
 def sample_rollouts(path: Path, max_rows: int = MAX_ROWS) -> tuple[list[Rollout], Tally]:
@@ -330,21 +243,3 @@ def component_value(value: dict[str, object]) -> ComponentValue:
         finite(value.get("contribution")),
         text(value.get("status")),
     )
-
-
-def mapping(value: object) -> dict[str, object]:
-    """Return a JSON object, an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def text(value: object) -> str:
-    """Return a string as it is, nothing for None, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def whole(value: object) -> int | None:
-    """Return a finite number as an integer, None for anything else."""
-    number = finite(value)
-    return None if number is None else int(number)

@@ -11,7 +11,7 @@ const written = (value, percent) => {
   if (percent) return (100 * value).toFixed(1) + "%";
   const size = Math.abs(value);
   const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? value.toExponential(2)
-    : String(Number(value.toPrecision(5)));
+    : String(Number(value.toPrecision(4)));
   return text.replace("-", "\u2212");
 };
 for (const figure of $$("figure[data-points]")) {
@@ -71,13 +71,13 @@ const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b
 const blank = value => value === "" || value === "\u2013";
 
 for (const table of $$("table[data-sortable]")) {
-  $$("thead th button", table).forEach(button => button.addEventListener("click", () => {
+  $$("button", table.tHead).forEach(button => button.addEventListener("click", () => {
     const head = button.closest("th"), column = head.cellIndex;
     const numeric = !head.classList.contains("t");
     const before = head.getAttribute("aria-sort");
     const direction = before === null ? (numeric ? "descending" : "ascending")
       : before === "ascending" ? "descending" : "ascending";
-    $$("thead th", table).forEach(other => other.removeAttribute("aria-sort"));
+    $$("th", table.tHead).forEach(other => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", direction);
     const sign = direction === "ascending" ? 1 : -1;
     const groups = table.tBodies.length > 1 ? Array.from(table.tBodies) : Array.from(table.tBodies[0].rows);
@@ -95,7 +95,6 @@ for (const table of $$("table[data-sortable]")) {
 const table = document.getElementById("rollout-table");
 if (table) {
   const rows = Array.from(table.tBodies), tools = document.getElementById("tools");
-  const heads = $$("thead th", table);
   const open = (body, state = !body.classList.contains("open")) => {
     body.classList.toggle("open", state);
     body.querySelector("details").open = state;

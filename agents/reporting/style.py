@@ -6,13 +6,13 @@ STYLE = """
 :root{
   color-scheme:light dark; --bg:#fbfbf9; --panel:#fff; --ink:#1d2126; --muted:#5d666f; --line:#e3e4e0;
   --grid:#ecedea; --accent:#0b5cad; --soft:#e9f0f8; --good:#00704f; --bad:#b3400a; --warn:#fdf3e1;
-  --c0:#0068a8; --c1:#c75000; --c2:#00845f; --c3:#b5578e; --c4:#3892c9; --c5:#a87400; --c6:#5b4fa8;
+  --c0:#0068a8; --c1:#c75000; --c2:#00845f; --c3:#b5578e; --c4:#5b4fa8; --c5:#a87400; --c6:#3892c9;
   --c7:#6b6f75}
 @media (prefers-color-scheme:dark){
   :root{
     --bg:#14171a; --panel:#1b1f23; --ink:#e4e7ea; --muted:#9aa4ad; --line:#2e343a; --grid:#272c31;
     --accent:#74b4f2; --soft:#20303f; --good:#4fcfa3; --bad:#f29a66; --warn:#33291a; --c0:#5aaee8;
-    --c1:#f08a4b; --c2:#3fc597; --c3:#e09ac6; --c4:#a3d5f5; --c5:#e3b341; --c6:#a99df0; --c7:#a6abb1}
+    --c1:#f08a4b; --c2:#3fc597; --c3:#e09ac6; --c4:#a99df0; --c5:#e3b341; --c6:#a3d5f5; --c7:#a6abb1}
 }
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-padding-top:1rem}
@@ -92,10 +92,10 @@ svg:focus-visible,button:focus-visible,summary:focus-visible,input:focus-visible
 .tip div{display:flex;align-items:center;gap:.45em}
 .tip b{margin-left:auto;padding-left:.8em}
 .tip span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.tools{display:none;flex-wrap:wrap;gap:10px 14px;align-items:end;margin:0 0 12px;font-size:.86rem}
+.tools{display:none;flex-wrap:wrap;gap:10px 14px;align-items:end;margin:1.1rem 0 12px;font-size:.86rem}
 .js .tools{display:flex}
 .tools label{display:flex;flex-direction:column;gap:3px;color:var(--muted);font-size:.78rem}
-.tools .group{display:flex;flex-wrap:wrap;gap:4px}
+.tools .group{display:flex;flex-wrap:wrap;gap:6px;width:100%}
 button,input,select{font:inherit;color:inherit}
 .tools button,.tools input,.tools select{
   background:var(--panel); border:1px solid var(--line); border-radius:6px; padding:5px 10px;
@@ -109,28 +109,27 @@ button,input,select{font:inherit;color:inherit}
   overflow:auto; border:1px solid var(--line); border-radius:8px; background:var(--panel);
   container-type:inline-size}
 .scroll.tall{max-height:85vh}
-table{border-collapse:collapse;width:100%;font-size:.86rem}
+table{border-collapse:separate;border-spacing:0;width:100%;font-size:.82rem}
 th,td{
-  padding:6px 10px; text-align:right; white-space:nowrap; border-bottom:1px solid var(--line);
+  padding:6px 8px; text-align:right; white-space:nowrap; border-bottom:1px solid var(--line);
   vertical-align:top}
 thead th{
   position:sticky; top:0; background:var(--panel); z-index:2; font-weight:600;
-  box-shadow:inset 0 -1px var(--line); border-bottom:0; vertical-align:bottom}
+  vertical-align:bottom}
 th.t,td.t{text-align:left}
 thead button{all:unset;cursor:pointer;white-space:nowrap}
 thead button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 thead th[aria-sort=ascending] button::after{content:" ↑";color:var(--accent)}
 thead th[aria-sort=descending] button::after{content:" ↓";color:var(--accent)}
 td.x{max-width:420px;overflow:hidden;text-overflow:ellipsis;color:var(--muted)}
-.rollouts>tbody>tr:first-child>td{border-bottom:0}
-.rollouts>tbody{border-bottom:1px solid var(--line)}
+html:not(.js) .rollouts>tbody>tr:first-child>td,.open>tr:first-child>td{border-bottom:0}
 .js .rollouts>tbody>tr:first-child{cursor:pointer}
 .js .rollouts>tbody>tr:first-child:hover{background:var(--soft)}
 .toggle{all:unset;cursor:pointer;padding:0 4px;color:var(--muted)}
 .toggle:focus-visible{outline:2px solid var(--accent)}
 html:not(.js) .toggle{display:none}
 .open .toggle span{display:inline-block;transform:rotate(90deg)}
-.detail>td{padding:0 10px 8px;text-align:left;white-space:normal;border-bottom:0}
+.rollouts .detail>td{padding:0 10px 8px;text-align:left;white-space:normal}
 .js .detail{display:none}
 .js .open .detail{display:table-row}
 .js .detail summary{display:none}
@@ -147,7 +146,7 @@ pre{
 .parts th,.parts td{padding:3px 14px 3px 0}
 .parts th:first-child,.parts td:last-child,.parts th:last-child{text-align:left}
 .parts tbody th{font-weight:400}
-.parts thead th{position:static;box-shadow:none;font-weight:400;color:var(--muted)}
+.parts thead th{position:static;font-weight:400;color:var(--muted)}
 .ok{color:var(--good)}
 .no{color:var(--bad)}
 .chip{

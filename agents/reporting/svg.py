@@ -17,6 +17,7 @@ MAX_POINTS = 600  # more than the pixels of a chart can tell apart
 MARKED_POINTS = 60  # up to here each point gets a dot
 COLOURS = 8
 LARGEST = 1e150  # a span of larger numbers would overflow
+SMALLEST = 1e-100  # below it everything is 0
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 Point: TypeAlias = tuple[float, float]
@@ -72,6 +73,22 @@ def nice_step(span: float, target: int, *, whole: bool = False) -> float:
     return next((step for step in choices if step >= rough * 0.999), choices[-1])
 
 
+def clamp(value: float) -> float:
+    """Limit a finite value to what can be drawn."""
+    return min(LARGEST, max(-LARGEST, value))
+
+
+def widened(low: float, high: float, *, whole: bool = False) -> tuple[float, float]:
+    """Return an interval that can be drawn: a constant is set in the middle of one."""
+    size = max(abs(low), abs(high))
+    if size < SMALLEST:
+        return -1.0, 1.0
+    if high - low > size * 1e-9:
+        return low, high
+    reach = max(0.1 * size, 1.0 if whole else 0.0)
+    return low - reach, high + reach
+
+
 def nice_ticks(low: float, high: float, target: int = 4, *, whole: bool = False) -> list[float]:
     """Return round ticks that cover [low, high]: the first is at or below it, the last at or above it.
 
@@ -85,11 +102,7 @@ def nice_ticks(low: float, high: float, target: int = 4, *, whole: bool = False)
         >>> nice_ticks(0.03, 0.94)
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    low, high = max(-LARGEST, low), min(LARGEST, high)
-    margin = max(abs(low), abs(high)) * 1e-9
-    if high - low <= max(margin, 1e-300):  # a constant
-        reach = max(abs(low) * 0.1, 1.0 if whole or low == 0 else 0.0)
-        low, high = low - reach, high + reach
+    low, high = widened(clamp(low), clamp(high), whole=whole)
     step = nice_step(high - low, target, whole=whole)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [index * step for index in range(first, last + 1)]
@@ -183,11 +196,9 @@ def make_axes(series: Sequence[Series], *, zero: bool = False) -> Axes | None:
     points = [point for line in series for point in line.points if math.isfinite(point[1])]
     if not points:
         return None
-    values = [min(LARGEST, max(-LARGEST, y)) for _, y in points] + ([0.0] if zero else [])
+    values = [clamp(y) for _, y in points] + ([0.0] if zero else [])
     steps = [x for x, _ in points]
-    low, high = min(steps), max(steps)
-    if high == low:
-        low, high = low - 1, high + 1
+    low, high = widened(min(steps), max(steps), whole=True)
     y_ticks = nice_ticks(min(values), max(values))
     x_step = nice_step(high - low, 5, whole=True)
     x_ticks = [index * x_step for index in range(math.ceil(low / x_step), math.floor(high / x_step) + 1)]
@@ -225,7 +236,7 @@ def draw_series(line: Series, axes: Axes) -> str:
     """Return one line, with a dot on each point when they are few or stand alone."""
 
     def clamped(value: float) -> float:
-        return axes.y(min(LARGEST, max(-LARGEST, value)))
+        return axes.y(clamp(value))
 
     dash = " dashed" if line.colour >= COLOURS else ""
     path = line_path(line.points, axes.x, clamped)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from rlenvs.agents.reporting.formatting import DASH, format_number, typeset
 from rlenvs.agents.reporting.markup import fair_limit, html_attribute, html_text, shorten
-from rlenvs.agents.reporting.sampling import FAILING, GRADER, ComponentValue, Rollout, Tally
+from rlenvs.agents.reporting.sampling import ComponentValue, Rollout, row_markup
+from rlenvs.agents.reporting.tally import FAILING, GRADER, Tally
 from rlenvs.agents.reporting.view import MetricHistory
 
-TEXT_BUDGET = 600_000  # characters of prompts and responses on the page
+TABLE_BUDGET = 1_200_000  # characters of the table: what keeps the page near 1.5 MB
+MIN_TEXT_BUDGET = 200_000
 EXCERPT = 90
 REASONS = {
     "first": "first iteration",
@@ -124,7 +126,9 @@ def render_rollouts(rollouts: Sequence[Rollout], tally: Tally) -> str:
     names = list(tally.components)
     columns = build_columns(rollouts, names)
     heads = "".join(render_head(column) for column in columns)
-    limit = fair_limit([len(part) for rollout in rollouts for part in (rollout.prompt, rollout.response)], TEXT_BUDGET)
+    sizes = [len(part) for rollout in rollouts for part in (rollout.prompt, rollout.response)]
+    budget = max(MIN_TEXT_BUDGET, TABLE_BUDGET - len(rollouts) * row_markup(len(names)))
+    limit = fair_limit(sizes, budget)
     bodies = "\n".join(render_rollout(rollout, columns, limit) for rollout in rollouts)
     return (
         '<section id="rollouts"><h2>Rollouts</h2>'
@@ -150,8 +154,8 @@ def describe_sample(rollouts: Sequence[Rollout], tally: Tally) -> str:
     right, wrong = (typeset(format_number(mean.value, signed=True)) for mean in (tally.right, tally.wrong))
     return (
         f"{choice} A reward <em>disagrees</em> with the grade when a wrong answer earned more than the average right "
-        f"one ({right}), or a right answer less than the average wrong one ({wrong}): {disagreements:,} of the rows shown. "
-        "Component columns hold contributions; open a row for prompt, response, raw values and weights."
+        f"one ({right}), or a right answer less than the average wrong one ({wrong}): {disagreements:,} of the rows "
+        "shown. Component columns hold contributions; open a row for prompt, response, raw values and weights."
     )
 
 
@@ -275,7 +279,7 @@ def render_failures(tally: Tally | None, history: MetricHistory) -> str:
     body = "".join(
         f'<tr><th scope="row" class="t">{html_text("grader" if name == GRADER else name)}</th>'
         + "".join(whole_cell(count) for count in counts)
-        + f"<td>{share}</td>{whole_cell(first)}{whole_cell(last)}</tr>"
+        + f"<td>{share}{whole_cell(first)}{whole_cell(last)}</tr>"
         for name, counts, share, first, last in rows
     )
     titles = ("reward", "invalid", "timeout", "error", "share", "first iteration", "last iteration")

@@ -1,5 +1,6 @@
 """What a trainer tells a person who watches: the plan, phases, metrics, messages, the end."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +72,9 @@ class MetricHistory:
 
     def record(self, metrics: Mapping[str, object]) -> None:
         """Append one iteration. Iterations at or after it are forgotten: a resumed run repeats them."""
-        row = {key: float(value) for key, value in metrics.items() if isinstance(value, (int, float))}
-        row.setdefault("iteration", self.rows[-1]["iteration"] + 1 if self.rows else 0.0)
+        row = {key: number for key, value in metrics.items() if (number := as_float(value)) is not None}
+        if not math.isfinite(row.get("iteration", math.nan)):
+            row["iteration"] = self.rows[-1]["iteration"] + 1 if self.rows else 0.0
         while self.rows and self.rows[-1]["iteration"] >= row["iteration"]:
             self.rows.pop()
         self.rows.append(row)
@@ -88,6 +90,16 @@ class MetricHistory:
     def before_training(self, key: str) -> float | None:
         """Return the value of a metric at iteration 0, None when it was not measured."""
         return self.rows[0].get(key) if self.rows and self.rows[0]["iteration"] == 0 else None
+
+
+def as_float(value: object) -> float | None:
+    """Return a number as a float, NaN and infinities included; None for what is no number or too large for one."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def component_names(plan: RunPlan | None, row: Mapping[str, float]) -> list[str]:

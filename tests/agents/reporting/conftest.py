@@ -2,9 +2,11 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.random import Generator
 
 COMPONENTS = {"correct": 1.0, "brevity": -0.2, "format": 0.3, "judge": 0.15, "progress": 0.5}
@@ -94,7 +96,7 @@ def rollout_row(rng: Generator, iteration: int, step: int, share: float, text_wo
     }  # fmt: skip
 
 
-def write_run(
+def write_synthetic_run(
     folder: Path, *, iterations: int = 30, rollouts_per_iteration: int = 8, evaluate_every: int = 5, seed: int = 0
 ) -> Path:
     """Write a run folder and return it."""
@@ -111,3 +113,13 @@ def write_run(
                 step = (iteration - 1) * rollouts_per_iteration + index
                 rollouts.write(json.dumps(rollout_row(rng, iteration, step, iteration / iterations)) + "\n")
     return folder
+
+
+@pytest.fixture
+def write_run() -> Callable[..., Path]:
+    return write_synthetic_run
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    return write_synthetic_run(tmp_path / "arithmetic-ppo-1")
