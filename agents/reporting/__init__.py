@@ -1,8 +1,8 @@
 """What a person sees of a run: a view while it trains, a page when it is done.
 
 Read `view` first (what a trainer says), then `live` (which view is chosen), `plain` and `dashboard` (the two views).
-`report` writes `report.html`; it rests on `reading` (the run folder), `tally` and `sampling` (what all rollouts say, and
-which are shown), `svg` and `charts` (curves), `table` and `page` (HTML).
+`report` writes `report.html`; it rests on `reading` (the run folder), `tally` and `sampling` (what all rollouts say,
+and which are shown), `svg` and `charts` (curves), `table` and `page` (HTML).
 """
 
 from rlenvs.agents.reporting.live import make_view

@@ -241,7 +241,8 @@ def draw_series(line: Series, axes: Axes) -> str:
     dash = " dashed" if line.colour >= COLOURS else ""
     path = line_path(line.points, axes.x, clamped)
     solid = [point for point in line.points if math.isfinite(point[1])]
-    dotted = solid if len(solid) <= MARKED_POINTS else lonely_points(line.points)
+    few = len(solid) <= MARKED_POINTS and not dash  # dots would fill the gaps of a dashed line
+    dotted = solid if few else lonely_points(line.points)
     dots = "".join(f"M{coordinate(axes.x(x))} {coordinate(clamped(y))}h0" for x, y in dotted)
     colour = f"c{line.colour % COLOURS}"
     marks = f'<path class="dots" d="{dots}"/>' if dots else ""

@@ -136,6 +136,15 @@ def test_points_between_gaps_get_a_dot() -> None:
     assert lonely_points(points) == [(0.0, 1.0), (2.0, 5.0)]
 
 
+def test_few_points_get_dots_unless_the_line_is_dashed() -> None:
+    points = [(float(x), float(x)) for x in range(60)]
+    assert 'class="dots"' in line_chart([Series("a", points, colour=7)], label="a")
+    assert 'class="dots"' not in line_chart([Series("a", [*points, (60.0, 60.0)])], label="a")
+    ninth = line_chart([Series("a", points, colour=8)], label="a")
+    assert 'class="line c0 dashed"' in ninth
+    assert 'class="dots"' not in ninth
+
+
 def test_coordinates_of_a_chart_follow_from_its_axes() -> None:
     series = Series("loss", [(0.0, 0.0), (50.0, 0.5), (100.0, 1.0)])
     axes = make_axes([series])
