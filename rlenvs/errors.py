@@ -9,6 +9,7 @@ RlenvsError
 │   ├── ModelLoadError              a model or tokenizer cannot be loaded
 │   ├── DeviceError                 the requested device is absent
 │   ├── RunFolderError              a run folder is in the way, unreadable or holds no usable checkpoint
+│   ├── RenderModeError (TypeError)  a render mode that an environment of texts does not have
 │   └── WrapperOrderError           wrappers stacked in an order that cannot work
 ├── ComponentError (RuntimeError)   a reward component failed for a reason the judged text cannot provoke
 ├── GraderError (RuntimeError)      a grader failed for a reason the judged text cannot provoke
@@ -49,6 +50,14 @@ class DeviceError(UserError):
 
 class RunFolderError(UserError):
     """A run folder that is in the way, unreadable, or holds no usable checkpoint."""
+
+
+class RenderModeError(UserError, TypeError):
+    """A render mode that an environment of texts does not have.
+
+    Also a `TypeError`, because callers that try `rgb_array` first (Stable-Baselines3's `make_vec_env`) take that as
+    the sign to go on without it.
+    """
 
 
 class WrapperOrderError(UserError):

@@ -69,5 +69,6 @@ class ExponentialSchedule:
 
     def __call__(self, step: int) -> float:
         """Return the weight at `step`."""
-        halvings = max(step - self.start_step, 0) / self.decay_steps
-        return max(self.initial_weight * self.decay_rate**halvings, self.min_weight)
+        periods = max(step - self.start_step, 0) / self.decay_steps
+        decayed: float = self.initial_weight * self.decay_rate**periods
+        return max(decayed, self.min_weight)

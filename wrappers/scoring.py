@@ -61,10 +61,10 @@ def score_component(
         raise ComponentError(f"reward component {name!r} breaks its contract: {error}") from error
     except Exception as error:  # noqa: BLE001 - whatever user code raises has to become a typed failure
         values, statuses, failure = _all_failed(len(transitions)), _all_error(len(transitions)), error
-    for row in np.flatnonzero(statuses == ERROR):
+    for row in np.flatnonzero(statuses == ERROR).tolist():
         values[row], statuses[row], failure = _retry(component, transitions[row])
         if statuses[row] == ERROR:
-            values[row] = _stand_in(name, int(row), policy, failure)
+            values[row] = _stand_in(name, row, policy, failure)
     return values, statuses
 
 

@@ -71,7 +71,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
     ) -> tuple[Any, dict[str, Any]]:
         """Start episodes, all of them or those of `options["reset_mask"]`; the reward clock goes on."""
         mask = (options or {}).get("reset_mask")  # read first: Gymnasium's vector environments pop it
-        observations, infos = self.env.reset(seed=seed, options=options)
+        observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # lists of seeds are fine
         rows = range(self.num_envs) if mask is None else np.flatnonzero(mask).tolist()
         self._begin(rows, observations, infos)
         return observations, infos
@@ -90,7 +90,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         for row in rows:
             next_observation, info = self._arrived(row, bool(ended[row]), observations, infos)
             if extra is not None:
-                info = info | extra[row]
+                info = {**info, **extra[row]}
             outcome = (
                 next_observation,
                 float(env_rewards[row]),

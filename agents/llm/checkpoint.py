@@ -1,7 +1,9 @@
 """Checkpoints that are whole or absent, and the state that makes a resumed run give the same numbers."""
 
 import os
+import pickle
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +61,10 @@ def load_latest_checkpoint(folder: Path) -> dict[str, Any]:
         raise RunFolderError(f"{folder} holds no checkpoint to resume from: start the run anew in another folder")
     newest = checkpoints[-1]
     try:
-        state = torch.load(newest / STATE_FILE, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of foreign pickles before it refuses them
+            state = torch.load(newest / STATE_FILE, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise RunFolderError(
             f"{newest} cannot be read ({type(error).__name__}): remove it to resume from the one before"
         ) from error

@@ -1,6 +1,6 @@
 """Plays episodes: policy against vector environment, token ids on one side, text on the other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,13 +88,7 @@ class RolloutCollector:
 
     def _begin(self, info: Mapping[str, Any]) -> Episode:
         ids = self.chat.prompt_ids(info["messages"])
-        room = self.context_tokens - len(ids)
-        if not ids or room < self.params.max_new_tokens:
-            raise DataError(
-                f"the prompt of problem {info.get('problem_id', '?')!r} has {len(ids)} tokens: with "
-                f"rollout.max_new_tokens={self.params.max_new_tokens} it must be 1 to "
-                f"{self.context_tokens - self.params.max_new_tokens} (rollout.context_tokens={self.context_tokens})"
-            )
+        check_room(ids, str(info.get("problem_id", "?")), self.params.max_new_tokens, self.context_tokens)
         return Episode(ids=list(ids), action=[False] * len(ids))
 
     def _continue(
@@ -152,6 +146,20 @@ class RolloutCollector:
                 "potential": float(batch.potential[position[row]]),
                 "components": _components(batch, position[row]),
             }
+
+
+def check_room(prompt: Sequence[int], problem_id: str, max_new_tokens: int, context_tokens: int) -> None:
+    """Refuse a prompt that is empty or leaves no room for an answer.
+
+    Raises:
+        DataError: the message names the problem and the limits.
+    """
+    room = context_tokens - max_new_tokens
+    if not 1 <= len(prompt) <= room:
+        raise DataError(
+            f"the prompt of problem {problem_id!r} has {len(prompt)} tokens, it must have 1 to {room} "
+            f"(rollout.context_tokens={context_tokens} less rollout.max_new_tokens={max_new_tokens})"
+        )
 
 
 def _components(batch: RewardBatch, row: int) -> dict[str, dict[str, Any]]:

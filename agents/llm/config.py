@@ -30,7 +30,9 @@ class EnvConfig(Section):
 class WarmStartConfig(Section):
     """Supervised learning that gives the embedded policy something to improve on."""
 
-    target_accuracy: Fraction = Field(0.6, description="stop at this greedy accuracy on training problems")
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.6, description="stop at this greedy accuracy on training problems"
+    )
     max_steps: PositiveInt = Field(1_000, description="give up after this many optimiser steps")
     batch_size: PositiveInt = Field(512, description="demonstrations per step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak learning rate of AdamW")
@@ -47,7 +49,7 @@ class EmbeddedConfig(Section):
     layers: PositiveInt = Field(3, description="decoder layers")
     heads: PositiveInt = Field(4, description="attention heads; must divide hidden_size")
     max_positions: PositiveInt = Field(128, description="context window in tokens")
-    warm_start: WarmStartConfig = Field(default_factory=WarmStartConfig)
+    warm_start: WarmStartConfig = WarmStartConfig()
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "EmbeddedConfig":
@@ -65,7 +67,7 @@ class PolicyConfig(Section):
         "auto",
         description="chat: the tokenizer's chat template; plain: text as it is; auto: chat where there is one",
     )
-    embedded: EmbeddedConfig = Field(default_factory=EmbeddedConfig)
+    embedded: EmbeddedConfig = EmbeddedConfig()
 
 
 class RolloutConfig(Section):
@@ -129,11 +131,11 @@ class TrainConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     env: EnvConfig
     rewards: RewardConfig
-    policy: PolicyConfig = Field(default_factory=PolicyConfig)
-    rollout: RolloutConfig = Field(default_factory=RolloutConfig)
-    ppo: PPOConfig = Field(default_factory=PPOConfig)
-    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
-    output: OutputConfig = Field(default_factory=OutputConfig)
+    policy: PolicyConfig = PolicyConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    ppo: PPOConfig = PPOConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    output: OutputConfig = OutputConfig()
 
     @classmethod
     def load(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ def _generate_batch(
     tokens, logprobs, live, cache = [], [], [], None
     step_ids_BL = ids_BL
     for _ in range(params.max_new_tokens):
-        inputs = {"input_ids": step_ids_BL, "attention_mask": attention_BL, "past_key_values": cache}
+        inputs: dict[str, Any] = {"input_ids": step_ids_BL, "attention_mask": attention_BL, "past_key_values": cache}
         if "logits_to_keep" in policy.forward_arguments:
             inputs["logits_to_keep"] = 1
         if "position_ids" in policy.forward_arguments:

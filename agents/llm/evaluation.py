@@ -90,15 +90,15 @@ class HeldOutEvaluation:
         self.seed = seed
 
     def __call__(self, policy: Policy) -> dict[str, float]:
-        """Return `accuracy/greedy`, `accuracy/sampled` and their binomial standard errors."""
-        metrics = {}
+        """Return `accuracy/greedy`, `accuracy/sampled`, their binomial standard errors and the number of problems."""
+        metrics: dict[str, float] = {}
         for name, temperature in (("greedy", 0.0), ("sampled", self.temperature)):
             generator = torch.Generator(policy.device).manual_seed(self.seed)
             params = SamplingParams(self.max_new_tokens, temperature)
             share = accuracy(policy, self.chat, self.problems, params, generator, self.batch_size)
             metrics[f"accuracy/{name}"] = share
             metrics[f"accuracy/{name}_stderr"] = (share * (1 - share) / len(self.problems)) ** 0.5
-        return metrics
+        return metrics | {"accuracy/problems": len(self.problems)}
 
 
 def evaluate_model(
@@ -126,7 +126,7 @@ def evaluate_model(
         max_new_tokens: limit per answer; None takes the run's, or 64.
 
     Returns:
-        `accuracy/greedy`, `accuracy/sampled`, their standard errors, `problems`, `env`, `model`.
+        `accuracy/greedy`, `accuracy/sampled`, their standard errors, `accuracy/problems`, `env`, `model`.
 
     Raises:
         ConfigError: no environment given and none beside the model.
@@ -151,7 +151,7 @@ def evaluate_model(
     evaluation = HeldOutEvaluation(
         problems, ChatFormat(policy.tokenizer, style), max_new_tokens or 64, temperature, batch_size, seed
     )
-    return evaluation(policy) | {"problems": len(problems), "env": env_id, "model": str(model_dir)}
+    return evaluation(policy) | {"env": env_id, "model": str(model_dir)}
 
 
 def held_out_problems(env_id: str, env_kwargs: Mapping[str, Any], limit: int, seed: int) -> list[Problem]:

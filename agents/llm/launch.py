@@ -1,6 +1,7 @@
 """From a configuration to a finished run: build everything, then iterate, evaluate, checkpoint and report."""
 
 import contextlib
+import json
 import logging
 import shutil
 import signal
@@ -18,6 +19,7 @@ import torch
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint, save_checkpoint
+from rlenvs.agents.llm.collect import check_room
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
 from rlenvs.agents.llm.evaluation import HeldOutEvaluation, held_out_problems
@@ -26,7 +28,7 @@ from rlenvs.agents.llm.run_folder import MODEL, START, RunFolder, choose_run_fol
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, make_view, write_report
 from rlenvs.config_file import load_config
-from rlenvs.errors import ConfigError
+from rlenvs.errors import ConfigError, UserError
 from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
 DEFAULT_CONFIG = "train/arithmetic.yaml"
@@ -88,11 +90,15 @@ def train(
     with view or make_view() as shown:
         source, note = _start_model(config, device, shown)
         policy, reference = _load_models(source, config, device)
+        chat = _chat(policy, config)
+        for problem in problems:
+            prompt = chat.prompt_ids([{"role": "user", "content": problem.prompt}])
+            check_room(prompt, problem.id, config.rollout.max_new_tokens, config.rollout.context_tokens)
         folder = RunFolder.create(path, config)
         if config.policy.model == "embedded":
             # The cache may be cleared; a run keeps what it needs to resume.
             shutil.copytree(source, path / START)
-        trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config)
+        trainer = PPOTrainer(policy, reference, envs, chat, config)
         if note:
             shown.log(note)
         return _Run(folder, trainer, problems, shown, stop).go()
@@ -139,8 +145,10 @@ def make_envs(config: TrainConfig) -> VectorShapedReward:
             autoreset_mode="Disabled",
             **kwargs,
         )
+    except UserError as error:
+        raise ConfigError(f"env.kwargs: {error}") from error
     except (gym.error.Error, TypeError, ImportError) as error:
-        raise ConfigError(f"env: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"env.id: {str(error).splitlines()[0]}") from error
     return VectorShapedReward(envs, config.rewards)
 
 
@@ -280,7 +288,8 @@ def run_cli(
             )
         with _stop_on_signal(view) as stop:
             return _exit_code(resume(resume_dir, view=view, stop=stop))
-    changes = [*overrides, *([f"output.dir={output}"] if output else [])]
+    # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
+    changes = [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
     with contextlib.ExitStack() as stack:
         if config_path is None:
             shipped = resources.files("rlenvs.configs") / DEFAULT_CONFIG

@@ -40,7 +40,8 @@ class Policy(nn.Module):
         self.eos_id = int(tokenizer.eos_token_id)
         self.pad_id = int(self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
         hidden_size = model.get_output_embeddings().weight.shape[1]
-        self.value_head = nn.Linear(hidden_size, 1, dtype=torch.float32, device=model.device)
+        # skip_init: the usual random weights would be drawn from the global stream only to be overwritten.
+        self.value_head = nn.utils.skip_init(nn.Linear, hidden_size, 1, dtype=torch.float32, device=model.device)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.forward_arguments = frozenset(inspect.signature(model.forward).parameters)
@@ -49,7 +50,8 @@ class Policy(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.value_head.weight.device
+        device: torch.device = self.value_head.weight.device
+        return device
 
     def parameter_count(self) -> int:
         """Number of parameters of the language model and the value head."""

@@ -68,7 +68,8 @@ def warm_start(
             if reached >= config.target_accuracy:
                 return reached
     raise TrainingDivergedError(
-        f"warm start reached {reached:.0%} greedy accuracy in {config.max_steps} steps, not {config.target_accuracy:.0%}: "
+        f"warm start reached {reached:.0%} greedy accuracy in {config.max_steps} steps, "
+        f"not {config.target_accuracy:.0%}: "
         "raise policy.embedded.warm_start.max_steps or make the task easier"
     )
 

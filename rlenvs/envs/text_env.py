@@ -10,7 +10,7 @@ from gymnasium.error import ResetNeeded
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
 from rlenvs.envs.protocol import Protocol, SingleAnswer
 from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
-from rlenvs.errors import UserError
+from rlenvs.errors import RenderModeError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
 from rlenvs.problems import ProblemSource
 
@@ -18,9 +18,9 @@ RENDER_MODES = ("ansi", "human")
 
 
 def check_render_mode(render_mode: str | None) -> str | None:
-    """Return a render mode that exists, or raise a UserError."""
+    """Return a render mode that exists, or raise a RenderModeError."""
     if render_mode is not None and render_mode not in RENDER_MODES:
-        raise UserError(f"render_mode must be None, 'ansi' or 'human', got {render_mode!r}")
+        raise RenderModeError(f"render_mode must be None, 'ansi' or 'human', got {render_mode!r}")
     return render_mode
 
 

@@ -1,0 +1,88 @@
+"""The policy that needs no download: tokenizer, warm start, cache."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import TINY_RUN
+from transformers import AutoTokenizer
+
+from rlenvs.agents.llm import embedded
+from rlenvs.agents.llm.chat import ChatFormat
+from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig, WarmStartConfig
+from rlenvs.agents.llm.embedded import build_policy, character_tokenizer, embedded_policy_folder
+from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.evaluation import accuracy
+from rlenvs.agents.llm.policy import load_policy
+from rlenvs.agents.llm.warm_start import warm_start
+from rlenvs.errors import TrainingDivergedError
+from rlenvs.problems import ArithmeticSource
+
+CPU = torch.device("cpu")
+TINY = EmbeddedConfig.model_validate(TINY_RUN["policy"]["embedded"])
+ENV = EnvConfig.model_validate(TINY_RUN["env"])
+TOKENIZER = character_tokenizer("0123456789+-*= \né中")
+
+
+@given(st.text("0123456789+-*= \né中", max_size=30))
+def test_every_character_is_one_token_and_comes_back(text):
+    ids = TOKENIZER(text)["input_ids"]
+    assert len(ids) == len(text)
+    assert TOKENIZER.decode(ids) == text
+
+
+def test_an_unknown_character_is_the_unknown_token():
+    assert TOKENIZER("4x")["input_ids"][1] == TOKENIZER.unk_token_id
+
+
+def test_the_tokenizer_survives_save_pretrained(tmp_path):
+    TOKENIZER.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again("12+3=")["input_ids"] == TOKENIZER("12+3=")["input_ids"]
+    assert (again.pad_token_id, again.eos_token_id) == (0, 1)
+    assert again.decode(again("12+3=")["input_ids"]) == "12+3="
+
+
+def test_weights_depend_on_the_seed_and_leave_the_global_stream_alone():
+    problems = ArithmeticSource(digits=1).problems("train")
+    before = torch.random.get_rng_state()
+    first, second, third = (build_policy(TINY, problems, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    weights = [p.model.get_output_embeddings().weight for p in (first, second, third)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_warm_start_reaches_its_target_and_is_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLENVS_CACHE", str(tmp_path))
+    seen = []
+    folder = embedded_policy_folder(TINY, ENV, 4, 0, CPU, lambda step, reached: seen.append(reached))
+    assert seen[-1] >= 0.05
+    policy = load_policy(folder, CPU)
+    problems = ArithmeticSource(**ENV.kwargs).problems("train")
+    chat = ChatFormat(policy.tokenizer)
+    assert accuracy(policy, chat, problems, SamplingParams(4, 0.0), torch.Generator(), 64) > 0.02
+    seen.clear()
+    assert embedded_policy_folder(TINY, ENV, 4, 0, CPU, lambda *_: seen.append(1)) == folder
+    assert not seen, "the second call must not train again"
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name], "no drafts left behind"
+
+
+def test_an_interrupted_warm_start_leaves_no_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLENVS_CACHE", str(tmp_path))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(embedded, "warm_start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        embedded_policy_folder(TINY, ENV, 4, 0, CPU)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_target_out_of_reach_is_an_error_not_an_endless_loop():
+    problems = ArithmeticSource(digits=1).problems("train")
+    policy = build_policy(TINY, problems, 0)
+    goal = WarmStartConfig(target_accuracy=1.0, max_steps=3, check_every=2, batch_size=8)
+    with pytest.raises(TrainingDivergedError, match="3 steps, not 100%"):
+        warm_start(policy, problems, goal, 4, 0)

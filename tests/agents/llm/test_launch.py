@@ -1,0 +1,188 @@
+"""Whole runs: what they leave behind, how they are killed and resumed, what bad input leaves (nothing)."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import TINY_RUN
+from transformers import AutoModelForCausalLM
+
+from rlenvs.agents.llm import TrainConfig, evaluate_model, resume, train
+from rlenvs.agents.llm.launch import run_cli
+from rlenvs.agents.reporting import make_view
+from rlenvs.config_file import dump_config
+from rlenvs.errors import ConfigError, DataError, DeviceError, ModelLoadError, RunFolderError
+
+
+def rows(run_dir: Path, name: str) -> list[dict]:
+    return [json.loads(line) for line in (run_dir / name).read_text().splitlines()]
+
+
+def numbers(run_dir: Path) -> list[dict]:
+    """Metrics without wall-clock times, which no two runs share."""
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows(run_dir, "metrics.jsonl")]
+
+
+def quiet():
+    return make_view(plain=True, stream=open(os.devnull, "w"))
+
+
+def test_a_run_leaves_everything_a_person_and_a_program_need(tiny_run):
+    result = train(tiny_run, view=quiet())
+    run = result.run_dir
+    assert {p.name for p in run.iterdir()} >= {
+        "config.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "model", "report.html"
+    }  # fmt: skip
+    metrics = rows(run, "metrics.jsonl")
+    assert [m["iteration"] for m in metrics] == list(range(7))
+    assert [m["iteration"] for m in metrics if "accuracy/greedy" in m] == [0, 2, 4, 6]
+    rollouts = rows(run, "rollouts.jsonl")
+    assert len(rollouts) == 6 * 24
+    assert set(rollouts[0]["components"]) == {"right", "form", "guide"}
+    assert set(rollouts[0]["components"]["right"]) == {"raw", "weight", "contribution", "status"}
+    assert TrainConfig.load(run / "config.yaml") == tiny_run
+    AutoModelForCausalLM.from_pretrained(run / "model")
+    assert result.after["accuracy/greedy"] == metrics[-1]["accuracy/greedy"]
+    again = evaluate_model(run / "model")
+    assert again["accuracy/greedy"] == result.after["accuracy/greedy"]
+    assert again["accuracy/sampled"] == result.after["accuracy/sampled"]
+    assert again["problems"] == 12
+
+
+def test_stopping_and_resuming_gives_the_numbers_of_an_uninterrupted_run(tiny_run, tmp_path):
+    whole = train(tiny_run, view=quiet()).run_dir
+    config = tiny_run.model_copy(update={"output": tiny_run.output.model_copy(update={"dir": str(tmp_path / "cut")})})
+    asked = iter([False, False, True])
+    stopped = train(config, view=quiet(), stop=lambda: next(asked))
+    assert stopped.interrupted
+    assert stopped.iterations == 3
+    finished = resume(stopped.run_dir, view=quiet())
+    assert finished.iterations == 6
+    assert numbers(stopped.run_dir) == numbers(whole)
+    assert rows(stopped.run_dir, "rollouts.jsonl") == rows(whole, "rollouts.jsonl")
+    assert finished.before == pytest.approx({k: v for k, v in numbers(whole)[0].items() if k.startswith("accuracy")})
+
+
+KILLED = """
+import sys, torch
+torch.set_num_threads(1)
+from rlenvs.agents.llm.launch import run_cli
+sys.exit(run_cli(sys.argv[1] if sys.argv[1] != "-" else None, sys.argv[3:], sys.argv[2] if sys.argv[2] != "-" else None, False, None, True))
+"""
+
+
+def start(config: str, resume_dir: str, *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", KILLED, config, resume_dir, *overrides]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(run: Path, lines: int) -> None:
+    """Wait until the run has logged so many iterations."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        log = run / "metrics.jsonl"
+        if log.is_file() and log.read_text().count("\n") >= lines:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run did not get going")
+
+
+@pytest.fixture
+def config_file(tiny_run, tmp_path) -> Path:
+    """The tiny run, long enough to be killed in the middle."""
+    config = tiny_run.model_copy(
+        update={
+            "ppo": tiny_run.ppo.model_copy(update={"iterations": 60}),
+            "output": tiny_run.output.model_copy(update={"checkpoint_every": 7}),
+        }
+    )
+    path = tmp_path / "run.yaml"
+    path.write_text(dump_config(config))
+    return path
+
+
+def test_a_killed_run_resumes_to_identical_metrics(config_file, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    straight = start(str(config_file), "-", f"output.dir={whole}")
+    assert (straight.communicate(timeout=240), straight.returncode)[1] == 0
+    for lines in (10, 30):
+        process = start(str(config_file), "-", f"output.dir={cut}") if lines == 10 else start("-", str(cut))
+        wait_for(cut, lines)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    last = start("-", str(cut))
+    assert (last.communicate(timeout=240), last.returncode)[1] == 0
+    assert len(numbers(cut)) == 61
+    assert numbers(cut) == numbers(whole)
+    assert (cut / "rollouts.jsonl").read_bytes() == (whole / "rollouts.jsonl").read_bytes()
+    weights = [
+        torch.load(d / "checkpoints/iteration-000060/state.pt", weights_only=True)["trainer"]["policy"]
+        for d in (cut, whole)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_and_says_how_to_go_on(config_file, tmp_path, number):
+    cut = tmp_path / "cut"
+    process = start(str(config_file), "-", f"output.dir={cut}")
+    wait_for(cut, 5)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"rlenvs train --resume {cut}" in output
+    assert "Traceback" not in output
+    assert (cut / "report.html").is_file()
+    done = numbers(cut)[-1]["iteration"]
+    assert (cut / f"checkpoints/iteration-{done:06d}").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("override", "kind", "message"),
+    [
+        ("env.id=rlenvs/Arithmetc-v0", ConfigError, "Did you mean: `Arithmetic`"),
+        ("env.kwargs.digitz=2", ConfigError, "env.kwargs.*'digits'"),
+        ("env.kwargs.digits=99", ConfigError, "env.kwargs.*1..9"),
+        ("policy.model=/no/such/folder", ModelLoadError, "/no/such/folder"),
+        ("rollout.context_tokens=5", DataError, "rollout.context_tokens"),
+        ("device=cuda", DeviceError, "no CUDA device"),
+        ("ppo.gamma=0.5", ConfigError, "ppo.gamma"),
+    ],
+)
+def test_bad_input_leaves_no_run_folder(tiny_run, tmp_path, monkeypatch, override, kind, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(kind, match=message) as caught:
+        train(TrainConfig.load(TINY_RUN, [f"output.dir={tmp_path / 'run'}", override]), view=quiet())
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_with_something_in_it_is_left_alone(tiny_run, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious").write_text("x")
+    with pytest.raises(RunFolderError, match=r"is not empty.*--resume"):
+        train(tiny_run, view=quiet())
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["precious"]
+
+
+def test_resuming_what_is_not_a_run(tmp_path):
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        resume(tmp_path)
+
+
+def test_a_run_folder_named_like_a_number_is_that_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(json.dumps(TINY_RUN))
+    assert run_cli("run.yaml", [], None, True, "123", True) == 0
+    assert "dir: '123'" in capsys.readouterr().out
+
+
+def test_evaluating_a_model_needs_an_environment(tmp_path):
+    with pytest.raises(ConfigError, match="name one with --env"):
+        evaluate_model(tmp_path)

@@ -1,0 +1,151 @@
+"""Log-probabilities, values and folders of a policy."""
+
+import warnings
+
+import pytest
+import torch
+from tiny import tiny_policy
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CohereConfig,
+    CohereForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
+
+from rlenvs.agents.llm.batch import Episode, collate
+from rlenvs.agents.llm.embedded import character_tokenizer
+from rlenvs.agents.llm.logprobs import chosen_logprobs
+from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
+from rlenvs.errors import DeviceError, ModelLoadError
+
+CPU = torch.device("cpu")
+
+
+def episodes() -> list[Episode]:
+    """Two turns with feedback between, one short answer, one longer prompt."""
+    first = Episode(ids=[5, 6, 7], action=[False] * 3)
+    first.add_message([8, 1], [0.0, 0.0])
+    first.add_feedback([9, 10])
+    first.add_message([11, 12, 1], [0.0] * 3)
+    second = Episode(ids=[4], action=[False])
+    second.add_message([1], [0.0])
+    third = Episode(ids=[4, 5, 6, 7, 8], action=[False] * 5)
+    third.add_message([9, 9], [0.0, 0.0])
+    return [first, second, third]
+
+
+def by_hand(policy: Policy, episode: Episode, temperature: float) -> tuple[list[float], list[float], float]:
+    """Log-probabilities and values of one unpadded episode from the model's own plain forward pass."""
+    with torch.no_grad():
+        output = policy.model(torch.tensor([episode.ids]), output_hidden_states=True)
+        log_probs = torch.log_softmax(output.logits[0].float() / temperature, dim=-1)
+        values = policy.value_head(output.hidden_states[-1][0].float())[:, 0]
+    spots = [t for t, acted in enumerate(episode.action) if acted]
+    return (
+        [log_probs[t - 1, episode.ids[t]].item() for t in spots],
+        [values[t - 1].item() for t in spots],
+        values[-1].item(),
+    )
+
+
+def other_architectures() -> list:
+    tokenizer = character_tokenizer("0123456789+-=")
+    sizes = {"vocab_size": len(tokenizer), "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1}
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        torch.manual_seed(0)
+        gpt2 = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=64, **sizes))
+        cohere = CohereForCausalLM(
+            CohereConfig(
+                hidden_size=32,
+                intermediate_size=32,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                logit_scale=0.3,
+                **sizes,
+            )
+        )
+    return [Policy(gpt2, tokenizer), Policy(cohere, tokenizer)]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "cohere"])
+@pytest.mark.parametrize("chunk", [1, 3, 1_000])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_scores_of_padded_ragged_episodes_equal_a_plain_forward_pass(kind, chunk, temperature):
+    policy = tiny_policy() if kind == "llama" else other_architectures()[kind == "cohere"]
+    batch = collate(episodes(), policy.pad_id, CPU)
+    with torch.no_grad():
+        logprobs, _, values, last = policy.evaluate(
+            batch.ids_BL, batch.attention_BL, batch.action_BL, temperature, chunk
+        )
+    expected = [by_hand(policy, episode, temperature) for episode in episodes()]
+    torch.testing.assert_close(logprobs, torch.tensor([x for e in expected for x in e[0]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(values, torch.tensor([x for e in expected for x in e[1]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(last, torch.tensor([e[2] for e in expected]), atol=1e-4, rtol=0)
+
+
+def test_an_architecture_that_scales_its_logits_is_noticed():
+    llama, (gpt2, cohere) = tiny_policy(), other_architectures()
+    assert [p.head_is_linear for p in (llama, gpt2, cohere)] == [True, True, False]
+
+
+def test_chunking_changes_neither_values_nor_gradients():
+    generator = torch.Generator().manual_seed(0)
+    weight, hidden = torch.randn(11, 8, generator=generator), torch.randn(10, 8, generator=generator)
+    targets = torch.randint(0, 11, (10,), generator=generator)
+
+    def run(chunk):
+        h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+        logprobs, entropies = chosen_logprobs(h, targets, lambda x: x @ w.T, 0.8, chunk)
+        (logprobs.sum() + 0.3 * entropies.sum()).backward()
+        return logprobs.detach(), entropies.detach(), h.grad, w.grad
+
+    reference = torch.distributions.Categorical(logits=hidden @ weight.T / 0.8)
+    for chunk in (1, 4, 10, 99):
+        found = run(chunk)
+        torch.testing.assert_close(found[0], reference.log_prob(targets))
+        torch.testing.assert_close(found[1], reference.entropy())
+        for mine, whole in zip(found, run(10**6), strict=True):
+            torch.testing.assert_close(mine, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_a_saved_policy_is_an_ordinary_folder_and_comes_back_whole(tmp_path, policy):
+    policy.save(tmp_path)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    ids = torch.tensor([tokenizer("12+34=")["input_ids"]])
+    torch.testing.assert_close(model(ids).logits, policy.model(ids).logits)
+    again = load_policy(tmp_path, CPU)
+    torch.testing.assert_close(again.value_head.weight, policy.value_head.weight)
+
+
+def test_only_the_closing_token_disappears_from_a_message(policy):
+    four, two = policy.tokenizer("42")["input_ids"]
+    assert policy.message_text([four, two, policy.eos_id]) == "42"
+    assert policy.message_text([four, policy.pad_id, two]) == "4<pad>2"
+    assert policy.message_text([policy.eos_id]) == ""
+    assert policy.message_text([]) == ""
+
+
+def test_a_model_without_an_end_token_is_refused(policy):
+    policy.tokenizer.eos_token = None
+    with pytest.raises(ModelLoadError, match="no eos_token"):
+        Policy(policy.model, policy.tokenizer)
+
+
+@pytest.mark.parametrize("content", [None, "not json", "{}"])
+def test_an_unreadable_folder_is_one_clear_line(tmp_path, content):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    if content is not None:
+        (folder / "config.json").write_text(content)
+    with pytest.raises(ModelLoadError, match="cannot load folder") as caught:
+        load_policy(folder, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == CPU
+    with pytest.raises(DeviceError, match="no CUDA device; use device=auto"):
+        resolve_device("cuda")
