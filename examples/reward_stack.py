@@ -1,6 +1,6 @@
 """A composed, scheduled and potential-shaped reward around one environment, part by part.
 
-    python examples/reward_stack.py
+python examples/reward_stack.py
 """
 
 import gymnasium as gym

@@ -135,7 +135,9 @@ def test_running_out_of_context_cuts_without_terminating(policy):
 
 
 def test_a_prompt_without_room_for_an_answer_names_the_problem(policy):
-    with pytest.raises(DataError, match=r"prompt of problem 'arithmetic:.*' has 4 tokens, it must have 1 to 3.*context_tokens=6"):
+    with pytest.raises(
+        DataError, match=r"prompt of problem 'arithmetic:.*' has 4 tokens, it must have 1 to 3.*context_tokens=6"
+    ):
         collector(policy, context=6).collect(seed=0)
 
 
