@@ -31,14 +31,14 @@ class WarmStartConfig(Section):
     """Supervised learning that gives the embedded policy something to improve on."""
 
     target_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.6, description="stop at this greedy accuracy on training problems"
+        0.62, description="stop at this greedy accuracy on training problems"
     )
     max_steps: PositiveInt = Field(1_000, description="give up after this many optimiser steps")
-    batch_size: PositiveInt = Field(512, description="demonstrations per step")
+    batch_size: PositiveInt = Field(256, description="demonstrations per step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak learning rate of AdamW")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(20, description="steps of linear warm-up")
     check_every: PositiveInt = Field(10, description="steps between accuracy checks")
-    check_problems: PositiveInt = Field(256, description="training problems per accuracy check")
+    check_problems: PositiveInt = Field(1_000, description="training problems per accuracy check")
 
 
 class EmbeddedConfig(Section):
@@ -88,13 +88,16 @@ class PPOConfig(Section):
     minibatches: PositiveInt = Field(4, description="optimiser steps per pass")
     micro_batch_size: PositiveInt = Field(128, description="sequences per forward pass; gradients accumulate")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1.5e-4, description="peak learning rate of AdamW")
-    value_learning_rate_factor: Annotated[float, Field(gt=0)] = Field(10.0, description="value head's rate over it")
+    value_learning_rate_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="value head's rate over it")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(20, description="optimiser steps of linear warm-up")
     lr_schedule: Literal["constant", "linear"] = Field("linear", description="linear: to 0 at the last step")
     weight_decay: NonNegative = Field(0.0, description="of AdamW")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="gradients are clipped to this norm")
     clip_range: Annotated[float, Field(gt=0)] = Field(0.2, description="of the probability ratio")
-    value_clip_range: Annotated[float, Field(gt=0)] | None = Field(0.2, description="of the value; null: no clipping")
+    value_clip_range: Annotated[float, Field(gt=0)] | None = Field(None, description="of the value; null: no clipping")
+    critic: Literal["detached", "shared"] = Field(
+        "detached", description="detached: the value loss trains the head alone; shared: the trunk too"
+    )
     value_coef: NonNegative = Field(0.1, description="weight of the value loss")
     entropy_coef: NonNegative = Field(0.0, description="weight of the entropy bonus")
     kl_coef: NonNegative = Field(0.005, description="per-token penalty on log pi - log ref; 0: no reference model")

@@ -29,7 +29,7 @@ def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
         if isinstance(error, UserError):
             raise
         raise ConfigError(f"env.id {env_id!r}: {str(error).splitlines()[0]}") from error
-    source = getattr(getattr(env.unwrapped, "task", None), "source", None)
+    source = getattr(env.unwrapped, "source", None)
     env.close()
     if not isinstance(source, ProblemSource):
         raise ConfigError(f"env.id {env_id!r} has no problem source to train or evaluate on; `rlenvs envs` lists ids")

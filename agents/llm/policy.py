@@ -64,6 +64,7 @@ class Policy(nn.Module):
         action_BL: Tensor,
         temperature: float,
         chunk: int,
+        detach_value: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Score the action tokens of right-padded sequences.
 
@@ -73,6 +74,7 @@ class Policy(nn.Module):
             action_BL: `[B, L]` bool, True where the token was sampled by the policy; never at position 0.
             temperature: divides the logits, as it did in sampling.
             chunk: tokens whose logits exist at the same time.
+            detach_value: keep the gradient of the values from reaching the trunk.
 
         Returns:
             log-probabilities, entropies and values `[M]` of the M action tokens (row by row), and the values `[B]`
@@ -88,7 +90,7 @@ class Policy(nn.Module):
             logprobs_M, entropy_M = chosen_logprobs(hidden_MD, targets_M, self._head(), temperature, chunk)
         else:
             logprobs_M, entropy_M = chosen_logprobs(logits_BLV[before_BL], targets_M, _identity, temperature, chunk)
-        values_M = self.value_head(hidden_MD.float())[:, 0]
+        values_M = self.value_head((hidden_MD.detach() if detach_value else hidden_MD).float())[:, 0]
         last_B = attention_BL.long().sum(dim=1) - 1
         last_hidden_BD = hidden_BLD[torch.arange(len(last_B), device=last_B.device), last_B]
         return logprobs_M, entropy_M, values_M, self.value_head(last_hidden_BD.float())[:, 0]

@@ -170,7 +170,9 @@ def _step(
     sums: dict[str, float] = {}
     for micro in _micro_batches(index, config):
         mask = rollout.batch.mask_BA[micro]
-        logprobs, entropies, values, _ = policy.evaluate(*rollout.batch.rows(micro), temperature, config.logprob_chunk)
+        logprobs, entropies, values, _ = policy.evaluate(
+            *rollout.batch.rows(micro), temperature, config.logprob_chunk, config.critic == "detached"
+        )
         actor, parts = policy_loss(
             logprobs,
             rollout.logprobs_BA[micro][mask],

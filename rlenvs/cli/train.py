@@ -1,6 +1,7 @@
 """`rlenvs train`: train a language model with PPO."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from rlenvs.cli.parser import UsageError, add_command
@@ -55,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is not None and args.settings:
         given = ", ".join(map(repr, args.settings))
         raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {given} out")
+    # Before torch is loaded: threads that spin while they wait cost more than they gain once another process runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in ("torch", "transformers"):
         require(module, "llm", "training")
     from rlenvs.agents.llm.launch import run_cli

@@ -90,6 +90,11 @@ class TextEnv(gym.Env[str, str]):
         self.action_space = self.task.action_space()
         self.episode: Episode | None = None
 
+    @property
+    def source(self) -> ProblemSource:
+        """Where the problems come from, for those who list them: evaluations, demonstrations."""
+        return self.task.source
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Open an episode.
 

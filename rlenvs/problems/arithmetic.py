@@ -40,6 +40,7 @@ class ArithmeticParameters(TypedDict, total=False):
     chain_length: int
     prompt_template: str
     answer_order: AnswerOrder
+    zero_pad: bool
     extract: str
     markers: Sequence[str]
     held_out_fraction: float
@@ -79,6 +80,8 @@ class ArithmeticSource(ProblemSource):
         prompt_template: text around `{expression}`.
         answer_order: "normal", or "reversed" for the least significant digit first (carries then run in
             reading order, which small models learn sooner) with the sign last: -36 is written `63-`.
+        zero_pad: write the numbers of a problem with leading zeros up to `digits` digits (07+48=), so that every
+            prompt has the same shape; answers are not padded.
         extract: how the grader finds the answer in a response, and how demonstrations write it
             ("whole", "last_boxed", "last_hash", "last_answer_tag", "last_answer_line", "last_marker").
         markers: for extract="last_marker" only: what starts an answer line; demonstrations use the first.
@@ -102,6 +105,7 @@ class ArithmeticSource(ProblemSource):
         chain_length: int = 1,
         prompt_template: str = "{expression}=",
         answer_order: AnswerOrder = "normal",
+        zero_pad: bool = False,
         extract: str = "whole",
         markers: Sequence[str] = ("A:",),
         held_out_fraction: float = 0.1,
@@ -117,6 +121,9 @@ class ArithmeticSource(ProblemSource):
         if answer_order not in ("normal", "reversed"):
             raise UserError(f"answer_order must be 'normal' or 'reversed', got {answer_order!r}")
         self.answer_order = answer_order
+        if not isinstance(zero_pad, bool):
+            raise UserError(f"zero_pad must be true or false, got {zero_pad!r}")
+        self.zero_pad = zero_pad
         if extract not in ANSWER_FORMATS:
             raise UserError(f"extract must be one of {', '.join(ANSWER_FORMATS)}, got {extract!r}")
         self.extract = extract
@@ -198,7 +205,7 @@ class ArithmeticSource(ProblemSource):
         return (
             f"ArithmeticSource(operands={self.operands}, digits={self.digits}, operators={self.operators!r}, "
             f"chain_length={self.chain_length}, prompt_template={self.prompt_template!r}, "
-            f"answer_order={self.answer_order!r}, extract={self.extract!r}, "
+            f"answer_order={self.answer_order!r}, zero_pad={self.zero_pad}, extract={self.extract!r}, "
             f"held_out_fraction={self.held_out_fraction})"
         )
 
@@ -234,7 +241,8 @@ class ArithmeticSource(ProblemSource):
         return self.prompt_template.format(expression=self._expression(numbers, operators))
 
     def _expression(self, numbers: list[int], operators: str) -> str:
-        statements = [written(*statement) for statement in self._statements(numbers, operators)]
+        width = self.digits if self.zero_pad else 1
+        statements = [written(*statement, width) for statement in self._statements(numbers, operators)]
         if self.chain_length == 1:
             return statements[0]
         named = [f"{name}={text}" for name, text in zip(VARIABLES, statements, strict=False)]

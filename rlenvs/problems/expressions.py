@@ -108,12 +108,10 @@ def canonical(operands: Sequence[int | str], operators: str) -> str:
     return "".join(sorted(terms))
 
 
-def written(operands: Sequence[int | str], operators: str) -> str:
-    """The expression as text, without spaces: "37+48"."""
-    parts = [str(operands[0])]
-    for operator, operand in zip(operators, operands[1:], strict=True):
-        parts += operator, str(operand)
-    return "".join(parts)
+def written(operands: Sequence[int | str], operators: str, width: int = 1) -> str:
+    """The expression as text, without spaces: "37+48"; numbers have leading zeros up to `width` digits."""
+    texts = [operand if isinstance(operand, str) else f"{operand:0{width}d}" for operand in operands]
+    return texts[0] + "".join(f"{sign}{text}" for sign, text in zip(operators, texts[1:], strict=True))
 
 
 def work_bounds(steps: int, digits: int, operators: str) -> Iterator[tuple[int, int]]:

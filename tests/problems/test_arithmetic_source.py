@@ -1,4 +1,5 @@
 import inspect
+import re
 from collections import Counter
 
 import numpy as np
@@ -148,6 +149,7 @@ def test_difficulty_grows_with_carries_and_is_relative_to_the_hardest():
         ({"prompt_template": "{expression}{0}"}, "prompt_template must hold"),
         ({"prompt_template": "{expression!r}"}, "prompt_template must hold"),
         ({"prompt_template": "{expression"}, "is not a format string"),
+        ({"zero_pad": 1}, "zero_pad must be true or false, got 1"),
         ({"answer_order": "backwards"}, "answer_order must be 'normal' or 'reversed', got 'backwards'"),
         ({"extract": "boxed"}, "extract must be one of whole, last_boxed.*, got 'boxed'"),
         ({"markers": "A:"}, "markers must be a non-empty list"),
@@ -187,3 +189,15 @@ def test_asking_for_more_distinct_problems_than_a_large_split_has_ends():
     source = ArithmeticSource(digits=4, held_out_fraction=1e-9)
     with pytest.raises(UserError, match=r"split of ArithmeticSource.* is empty|found only"):
         source.problems("held_out", limit=100)
+
+
+def test_zero_padding_changes_the_writing_and_nothing_else() -> None:
+    plain, padded = (
+        ArithmeticSource(operators="+-*", chain_length=2),
+        ArithmeticSource(operators="+-*", chain_length=2, zero_pad=True),
+    )
+    for seed in range(50):
+        a, b = (source.sample(np.random.default_rng(seed), "train") for source in (plain, padded))
+        assert (a.task["gold"], a.difficulty, a.split) == (b.task["gold"], b.difficulty, b.split)
+        assert re.sub(r"(?<!\d)0+(?=\d)", "", b.prompt) == a.prompt
+        assert all(len(number) == 2 for number in re.findall(r"\d+", b.prompt))
