@@ -33,12 +33,23 @@ class WarmStartConfig(Section):
     target_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
         0.62, description="stop at this greedy accuracy on training problems"
     )
+    max_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.68, description="never start reinforcement learning from more than this"
+    )
     max_steps: PositiveInt = Field(1_000, description="give up after this many optimiser steps")
     batch_size: PositiveInt = Field(256, description="demonstrations per step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak learning rate of AdamW")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(20, description="steps of linear warm-up")
     check_every: PositiveInt = Field(10, description="steps between accuracy checks")
-    check_problems: PositiveInt = Field(1_000, description="training problems per accuracy check")
+    check_problems: PositiveInt = Field(500, description="training problems per accuracy check")
+
+    @model_validator(mode="after")
+    def _there_is_a_window(self) -> "WarmStartConfig":
+        if self.max_accuracy < self.target_accuracy:
+            raise ConfigKeyError(
+                "max_accuracy", f"must be >= target_accuracy ({self.target_accuracy}), got {self.max_accuracy}"
+            )
+        return self
 
 
 class EmbeddedConfig(Section):

@@ -39,7 +39,13 @@ TINY_RUN = {
             "hidden_size": 32,
             "layers": 1,
             "heads": 2,
-            "warm_start": {"target_accuracy": 0.05, "batch_size": 64, "learning_rate": 5e-3, "check_problems": 32},
+            "warm_start": {
+                "target_accuracy": 0.05,
+                "max_accuracy": 0.9,
+                "batch_size": 64,
+                "learning_rate": 5e-3,
+                "check_problems": 32,
+            },
         }
     },
     "rollout": {"episodes": 24, "max_new_tokens": 4, "context_tokens": 16},

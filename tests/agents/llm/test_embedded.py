@@ -83,6 +83,23 @@ def test_an_interrupted_warm_start_leaves_no_cache(tmp_path, monkeypatch):
 def test_a_target_out_of_reach_is_an_error_not_an_endless_loop():
     problems = ArithmeticSource(digits=1).problems("train")
     policy = build_policy(TINY, problems, 0)
-    goal = WarmStartConfig(target_accuracy=1.0, max_steps=3, check_every=2, batch_size=8)
+    goal = WarmStartConfig(target_accuracy=1.0, max_accuracy=1.0, max_steps=3, check_every=2, batch_size=8)
     with pytest.raises(TrainingDivergedError, match="3 steps, not 100%"):
         warm_start(policy, problems, goal, 4, 0)
+
+
+def test_an_overshoot_goes_back_to_the_best_policy_under_the_ceiling(monkeypatch):
+    problems = ArithmeticSource(digits=1).problems("train")
+    policy = build_policy(TINY, problems, 0)
+    readings = iter([0.1, 0.3, 0.8, 0.2, 0.9, 0.95])
+    weights = []
+
+    def reading(*_):
+        weights.append(policy.model.get_output_embeddings().weight.clone())
+        return next(readings)
+
+    monkeypatch.setattr("rlenvs.agents.llm.warm_start.accuracy", reading)
+    goal = WarmStartConfig(target_accuracy=0.5, max_accuracy=0.6, check_every=1, batch_size=8)
+    assert warm_start(policy, problems, goal, 4, 0) == 0.3
+    assert len(weights) == 6
+    assert torch.equal(policy.model.get_output_embeddings().weight, weights[1])
