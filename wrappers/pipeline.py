@@ -153,7 +153,7 @@ class RewardPipeline:
             transitions: N transitions.
             step: the reward clock, environment steps since training began.
             visited: `[N, P]` what `visit` or the last `compute` returned for the states before; when omitted it
-                is evaluated from the transitions themselves, at their own `step`.
+                is evaluated from the transitions themselves, at their `previous_step`.
 
         Returns:
             The shaped rewards and their parts.
@@ -216,13 +216,19 @@ class RewardPipeline:
             nothing = np.zeros((len(transitions), 0))
             return nothing, nothing, nothing
         if visited is None:
-            befores = [self.visit([t.state_before()], t.step)[0] for t in transitions]
-            visited = np.array(befores).reshape(len(transitions), len(self._potentials))
+            visited = self._visited_before(transitions)
         goes_on = np.array([not t.terminated for t in transitions], dtype=np.bool_)
         phi = np.zeros((len(transitions), len(self._potentials)))
         phi[goes_on] = self._phi([t.state_after() for t in transitions if not t.terminated])
         arrived = weights[self._potential_columns] * phi
         return self._gammas * arrived - visited, arrived, phi
+
+    def _visited_before(self, transitions: Sequence[Transition]) -> FloatArray:
+        """Return the weighted potentials `[N, P]` that a wrapper took when it visited the states before."""
+        steps = [t.step if t.previous_step is None else t.previous_step for t in transitions]
+        weights_at = {step: self.weights(step)[self._potential_columns] for step in set(steps)}
+        phi = self._phi([t.state_before() for t in transitions])
+        return np.array([weights_at[step] for step in steps]).reshape(phi.shape) * phi
 
     def _phi(self, states: Sequence[RewardState]) -> FloatArray:
         phi = np.zeros((len(states), len(self._potentials)))

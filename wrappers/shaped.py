@@ -61,6 +61,7 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
         self.pipeline = build_pipeline(self.config)
         self.clock = RewardClock()
         self._visited = np.zeros((1, 0))
+        self._visited_step = 0
         self._prompt = ""
         self._observation: Any = None
         self._info: dict[str, Any] = {}
@@ -72,7 +73,7 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
         self._visited = self.pipeline.visit(
             [RewardState(self._prompt, info.get("messages", ()), observation, info)], self.clock.step
         )
-        self._observation, self._info = observation, dict(info)
+        self._visited_step, self._observation, self._info = self.clock.step, observation, dict(info)
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -85,7 +86,9 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
             action,
             (observation, float(env_reward), bool(terminated), bool(truncated), info),
             self.clock.step,
+            self._visited_step,
         )
+        self._visited_step = self.clock.step
         batch = self.pipeline.compute([transition], self.clock.step, self._visited)
         self.clock.advance(1)
         self._visited, self._observation, self._info = batch.visited, observation, dict(info)
@@ -135,6 +138,7 @@ def make_transition(
     action: Any,
     outcome: tuple[Any, float, bool, bool, Mapping[str, Any]],
     step: int,
+    previous_step: int,
 ) -> Transition:
     """Return the transition of one environment step, at turn or token level.
 
@@ -145,6 +149,7 @@ def make_transition(
         action: what it did.
         outcome: what `env.step` returned: observation, reward, terminated, truncated, info.
         step: the reward clock.
+        previous_step: the reward clock when `observation` was visited.
     """
     next_observation, env_reward, terminated, truncated, info = outcome
     response = action if isinstance(action, str) else info.get("response", info.get("response_so_far", ""))
@@ -161,6 +166,7 @@ def make_transition(
         info=info,
         previous_info=previous_info,
         step=step,
+        previous_step=previous_step,
     )
 
 

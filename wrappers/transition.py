@@ -41,6 +41,8 @@ class Transition:
         info: the `info` of the step, with the grade of the response.
         previous_info: the `info` that came with `observation`.
         step: reward clock when the action was taken, in environment steps since training began.
+        previous_step: reward clock when `observation` was visited: that of the transition that led to it, or of the
+            reset. A state keeps the weight of this clock; None means that it equals `step`.
     """
 
     prompt: str = ""
@@ -55,6 +57,7 @@ class Transition:
     info: Mapping[str, Any] = field(default_factory=dict)
     previous_info: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
+    previous_step: int | None = None
 
     def state_before(self) -> RewardState:
         """Return the state in which the action was taken."""

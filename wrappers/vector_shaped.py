@@ -60,6 +60,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         self.last_batch: RewardBatch | None = None
         self._autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._visited = np.zeros((self.num_envs, len(self.pipeline.potential_gammas)))
+        self._visited_steps = [0] * self.num_envs
         self._over = np.ones(self.num_envs, dtype=np.bool_)
         self._prompts = [""] * self.num_envs
         self._observations: list[Any] = [None] * self.num_envs
@@ -106,9 +107,11 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
                     actions[row],
                     outcome,
                     self.clock.step,
+                    self._visited_steps[row],
                 )
             )
             self._observations[row], self._infos[row] = next_observation, info
+            self._visited_steps[row] = self.clock.step
         batch = self.pipeline.compute(transitions, self.clock.step, self._visited[rows])
         self.last_batch = batch
         self.clock.advance(len(rows))
@@ -149,6 +152,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
             self._observations[row], self._infos[row] = observations[row], info
             self._prompts[row] = first_message(observations[row], info)
             states.append(RewardState(self._prompts[row], info.get("messages", ()), observations[row], info))
+            self._visited_steps[row] = self.clock.step
             self._over[row] = False
         if states:
             self._visited[list(rows)] = self.pipeline.visit(states, self.clock.step)
