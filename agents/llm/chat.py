@@ -37,12 +37,12 @@ class ChatFormat:
         text = "\n".join(message["content"] for message in messages)
         return list(self.tokenizer(text)["input_ids"])
 
-    def feedback_ids(self, feedback: str, ended: bool) -> list[int]:
+    def feedback_ids(self, feedback: str, closing: int | None) -> list[int]:
         """Return the ids that follow the policy's message: its closing, the feedback, the opening of the next turn.
 
         Args:
             feedback: what the environment answered.
-            ended: whether the policy closed its message itself (sampled the end-of-sequence token).
+            closing: the token with which the policy closed its message itself; None where the limit cut it.
         """
         if not self.uses_template:
             return self._encode(feedback)
@@ -54,8 +54,8 @@ class ChatFormat:
             ]
         )
         after = text.rpartition(_MARK)[2]
-        if ended:
-            after = after.removeprefix(self.tokenizer.eos_token)
+        if closing is not None:
+            after = after.removeprefix(self.tokenizer.decode([closing]))
         return self._encode(after)
 
     def _render(self, messages: list[dict[str, str]]) -> str:

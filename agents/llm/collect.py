@@ -108,7 +108,8 @@ class RolloutCollector:
             episode.terminated = bool(terminated[row])
             if terminated[row] or truncated[row]:
                 continue
-            feedback = self.chat.feedback_ids(observations[row], ended=completion.finish == "stop")
+            closing = completion.ids[-1] if completion.finish == "stop" else None
+            feedback = self.chat.feedback_ids(observations[row], closing)
             if len(episode.ids) + len(feedback) + self.params.max_new_tokens > self.context_tokens:
                 # Out of context: cut here. The environment row idles on empty answers that nobody reads.
                 continue

@@ -59,13 +59,17 @@ class EmbeddedConfig(Section):
     hidden_size: PositiveInt = Field(128, description="width")
     layers: PositiveInt = Field(3, description="decoder layers")
     heads: PositiveInt = Field(4, description="attention heads; must divide hidden_size")
-    max_positions: PositiveInt = Field(128, description="context window in tokens")
+    max_positions: PositiveInt = Field(1_024, description="context window in tokens")
     warm_start: WarmStartConfig = WarmStartConfig()
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "EmbeddedConfig":
         if self.hidden_size % self.heads:
             raise ConfigKeyError("heads", f"must divide hidden_size ({self.hidden_size}), got {self.heads}")
+        if self.hidden_size // self.heads % 2:
+            raise ConfigKeyError(
+                "heads", f"hidden_size / heads must be even (rotary positions), got {self.hidden_size} / {self.heads}"
+            )
         return self
 
 
@@ -73,12 +77,17 @@ class PolicyConfig(Section):
     """Which language model is trained."""
 
     model: str = Field("embedded", description="'embedded', a folder made by save_pretrained, or a hub id")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="dtype of the weights")
     prompt_format: Literal["auto", "chat", "plain"] = Field(
         "auto",
         description="chat: the tokenizer's chat template; plain: text as it is; auto: chat where there is one",
     )
     embedded: EmbeddedConfig = EmbeddedConfig()
+
+    @model_validator(mode="after")
+    def _embedded_has_no_template(self) -> "PolicyConfig":
+        if self.model == "embedded" and self.prompt_format == "chat":
+            raise ConfigKeyError("prompt_format", "the embedded policy has no chat template: use 'auto' or 'plain'")
+        return self
 
 
 class RolloutConfig(Section):
@@ -99,7 +108,9 @@ class PPOConfig(Section):
     minibatches: PositiveInt = Field(4, description="optimiser steps per pass")
     micro_batch_size: PositiveInt = Field(128, description="sequences per forward pass; gradients accumulate")
     learning_rate: Annotated[float, Field(gt=0)] = Field(1.5e-4, description="peak learning rate of AdamW")
-    value_learning_rate_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="value head's rate over it")
+    value_learning_rate_factor: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="the value head's learning rate over the trunk's"
+    )
     warmup_steps: Annotated[int, Field(ge=0)] = Field(20, description="optimiser steps of linear warm-up")
     lr_schedule: Literal["constant", "linear"] = Field("linear", description="linear: to 0 at the last step")
     weight_decay: NonNegative = Field(0.0, description="of AdamW")
@@ -117,7 +128,7 @@ class PPOConfig(Section):
     target_kl: Annotated[float, Field(gt=0)] | None = Field(
         None, description="end an iteration's updates above this KL between old and new policy; null: never"
     )
-    logprob_chunk: PositiveInt = Field(8_192, description="tokens whose logits exist at the same time")
+    logprob_chunk: PositiveInt = Field(1_024, description="tokens whose logits exist at the same time")
     shuffle_rewards: bool = Field(False, description="control experiment: deal the rewards to random episodes")
 
 
@@ -181,13 +192,29 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _one_gamma(self) -> "TrainConfig":
+    def _shaping_stays_exact(self) -> "TrainConfig":
         for name, component in self.rewards.reward_components.items():
-            gamma = component.params.get("gamma", 1.0)
-            if component.is_potential and gamma != self.ppo.gamma:
+            if not component.is_potential:
+                continue
+            if self.ppo.gamma != 1.0:
+                raise ConfigKeyError(
+                    ("ppo", "gamma"),
+                    f"must be 1 with a potential ({name!r}), got {self.ppo.gamma}: it discounts every token, while "
+                    "shaping is paid once per turn, and would favour long or short answers",
+                )
+            if (gamma := component.params.get("gamma", 1.0)) != self.ppo.gamma:
                 raise ConfigKeyError(
                     ("rewards", "reward_components", name, "params", "gamma"),
                     f"must equal the learner's ppo.gamma ({self.ppo.gamma}), got {gamma}: "
                     "shaping leaves the optimal policy alone only when they are equal",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _training_keeps_to_its_split(self) -> "TrainConfig":
+        if "split" in self.env.kwargs:
+            raise ConfigKeyError(
+                ("env", "kwargs", "split"),
+                "is not yours to set: training draws train problems, evaluation held-out ones",
+            )
         return self

@@ -19,6 +19,7 @@ from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig
 from rlenvs.agents.llm.evaluation import problem_source
 from rlenvs.agents.llm.policy import Policy
 from rlenvs.agents.llm.warm_start import Progress, warm_start
+from rlenvs.errors import RunFolderError
 from rlenvs.extras import require
 from rlenvs.problems import Problem
 
@@ -64,9 +65,16 @@ def embedded_policy_folder(
     folder = cache_folder() / "warm-start" / digest
     if folder.is_dir():
         return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot keep the warm-started policy in {str(folder.parent)!r} ({error.strerror}): set RLENVS_CACHE to a "
+            "folder that can be written to"
+        ) from error
     problems = problem_source(env.id, env.kwargs).problems("train", limit=DEMONSTRATED_PROBLEMS, seed=seed)
     policy = build_policy(config, problems, seed).to(device)
-    warm_start(policy, problems, config.warm_start, max_new_tokens, seed, progress)
+    warm_start(policy, problems, env, config.warm_start, max_new_tokens, seed, progress)
     _store(policy, recipe, folder)
     return folder
 
@@ -119,7 +127,6 @@ def character_tokenizer(alphabet: str) -> Any:
 
 def _store(policy: Policy, recipe: dict[str, Any], folder: Path) -> None:
     """Write the folder under another name first, so that an interrupted write leaves nothing behind."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
     try:
         policy.save(draft)

@@ -73,6 +73,7 @@ def _generate_batch(
 ) -> list[Completion]:
     ids_BL, attention_BL = _left_pad(prompts, policy.pad_id, policy.device)
     finished_B = torch.zeros(len(prompts), dtype=torch.bool, device=policy.device)
+    closing = torch.tensor(policy.eos_ids, device=policy.device)
     tokens, logprobs, live, cache = [], [], [], None
     step_ids_BL = ids_BL
     for _ in range(params.max_new_tokens):
@@ -90,7 +91,7 @@ def _generate_batch(
         tokens.append(token_B)
         logprobs.append(logprob_B)
         live.append(~finished_B)
-        finished_B = finished_B | (token_B == policy.eos_id)
+        finished_B = finished_B | torch.isin(token_B, closing)
         if bool(finished_B.all()):
             break
         attention_BL = torch.cat([attention_BL, attention_BL.new_ones(len(prompts), 1)], dim=1)

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import torch
 
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.chat import ChatFormat
+from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.engine import SamplingParams, generate
 from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
 from rlenvs.config_file import load_config
 from rlenvs.errors import ConfigError, UserError
-from rlenvs.graders import grade_batch
 from rlenvs.problems import Problem, ProblemSource
+
+T = TypeVar("T")
 
 
 def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
@@ -36,36 +38,66 @@ def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
     return source
 
 
-def accuracy(
-    policy: Policy,
-    chat: ChatFormat,
-    problems: Sequence[Problem],
-    params: SamplingParams,
-    generator: torch.Generator,
-    batch_size: int,
-) -> float:
-    """Share of problems whose one-message answer the grader accepts.
+class Examination:
+    """Asks a policy problems of a turn-level environment and lets the environment's own grader judge the answers.
 
     Args:
-        policy: what answers.
-        chat: how prompts become ids.
-        problems: at least one.
-        params: temperature 0 for greedy accuracy.
-        generator: source of randomness.
-        batch_size: problems answered at once.
+        env_id: the environment.
+        env_kwargs: its parameters.
+        problems: what is asked, at least one.
+
+    Raises:
+        ConfigError: no such environment, or parameters it refuses.
     """
-    prompts = [chat.prompt_ids([{"role": "user", "content": problem.prompt}]) for problem in problems]
-    completions = generate(policy, prompts, params, generator, batch_size)
-    responses = [policy.message_text(completion.ids) for completion in completions]
-    grades = grade_batch([problem.task for problem in problems], responses)
-    return sum(grade.correct for grade in grades) / len(grades)
+
+    def __init__(self, env_id: str, env_kwargs: Mapping[str, Any], problems: Sequence[Problem]) -> None:
+        self.problems = problems
+        self.envs = make_vector_env(env_id, env_kwargs, len(problems))
+
+    def accuracy(
+        self, policy: Policy, chat: ChatFormat, params: SamplingParams, generator: torch.Generator, batch_size: int
+    ) -> float:
+        """Return the share of problems whose first answer is right.
+
+        Args:
+            policy: what answers.
+            chat: how prompts become ids.
+            params: temperature 0 for greedy accuracy.
+            generator: source of randomness.
+            batch_size: problems answered at once.
+        """
+        _, infos = self.envs.reset(seed=0, options={"problems": self.problems})
+        prompts = [chat.prompt_ids(messages) for messages in infos["messages"]]
+        completions = generate(policy, prompts, params, generator, batch_size)
+        _, _, _, _, infos = self.envs.step([policy.message_text(completion.ids) for completion in completions])
+        return float(infos["correct"].mean())
+
+
+def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Return the vector form of a turn-level environment, autoreset mode DISABLED.
+
+    Raises:
+        ConfigError: no such environment, or parameters it refuses; the message names the key.
+    """
+    try:
+        return gym.make_vec(
+            env_id,
+            num_envs=num_envs,
+            vectorization_mode="vector_entry_point",
+            autoreset_mode="Disabled",
+            **env_kwargs,
+        )
+    except UserError as error:
+        raise ConfigError(f"env.kwargs: {error}") from error
+    except (gym.error.Error, TypeError, ImportError) as error:
+        raise ConfigError(f"env.id {env_id!r}: {str(error).splitlines()[0]}") from error
 
 
 class HeldOutEvaluation:
     """Greedy and sampled accuracy on one fixed set of held-out problems.
 
     Args:
-        problems: the held-out problems.
+        examination: the held-out problems.
         chat: how prompts become ids.
         max_new_tokens: limit per answer.
         temperature: of the sampled accuracy.
@@ -75,14 +107,14 @@ class HeldOutEvaluation:
 
     def __init__(
         self,
-        problems: Sequence[Problem],
+        examination: Examination,
         chat: ChatFormat,
         max_new_tokens: int,
         temperature: float,
         batch_size: int,
         seed: int,
     ) -> None:
-        self.problems = problems
+        self.examination = examination
         self.chat = chat
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
@@ -92,13 +124,14 @@ class HeldOutEvaluation:
     def __call__(self, policy: Policy) -> dict[str, float]:
         """Return `accuracy/greedy`, `accuracy/sampled`, their binomial standard errors and the number of problems."""
         metrics: dict[str, float] = {}
+        count = len(self.examination.problems)
         for name, temperature in (("greedy", 0.0), ("sampled", self.temperature)):
             generator = torch.Generator(policy.device).manual_seed(self.seed)
             params = SamplingParams(self.max_new_tokens, temperature)
-            share = accuracy(policy, self.chat, self.problems, params, generator, self.batch_size)
+            share = self.examination.accuracy(policy, self.chat, params, generator, self.batch_size)
             metrics[f"accuracy/{name}"] = share
-            metrics[f"accuracy/{name}_stderr"] = (share * (1 - share) / len(self.problems)) ** 0.5
-        return metrics | {"accuracy/problems": len(self.problems)}
+            metrics[f"accuracy/{name}_stderr"] = (share * (1 - share) / count) ** 0.5
+        return metrics | {"accuracy/problems": count}
 
 
 def evaluate_model(
@@ -107,23 +140,26 @@ def evaluate_model(
     env_kwargs: Mapping[str, Any] | None = None,
     limit: int | None = None,
     device: str = "auto",
-    batch_size: int = 512,
-    temperature: float = 1.0,
-    seed: int = 0,
+    batch_size: int | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
     max_new_tokens: int | None = None,
 ) -> dict[str, Any]:
     """Measure the held-out accuracy of a saved model.
 
+    What is None is taken from the run when the folder is the `model` of a run, so that the numbers are those of the
+    run's own last evaluation.
+
     Args:
-        model_dir: a folder made by `save_pretrained`; the `model` folder of a run brings the run's environment.
-        env_id: the environment; None takes the run's.
+        model_dir: a folder made by `save_pretrained`.
+        env_id: the environment.
         env_kwargs: its parameters, on top of the run's where `env_id` is None.
-        limit: held-out problems; None takes the run's number, or 1,000 (or all there are, when fewer).
+        limit: held-out problems; without a run 1,000 (or all there are, when fewer).
         device: `auto`, `cpu` or `cuda`.
-        batch_size: problems answered at once.
-        temperature: of the sampled accuracy, > 0.
-        seed: of problem choice and sampling.
-        max_new_tokens: limit per answer; None takes the run's, or 64.
+        batch_size: problems answered at once; without a run 256. Sampled answers depend on it.
+        temperature: of the sampled accuracy, > 0; without a run 1.
+        seed: of problem choice and sampling; without a run 0.
+        max_new_tokens: limit per answer; without a run 64.
 
     Returns:
         `accuracy/greedy`, `accuracy/sampled`, their standard errors, `accuracy/problems`, `env`, `model`.
@@ -132,26 +168,38 @@ def evaluate_model(
         ConfigError: no environment given and none beside the model.
         ModelLoadError: the folder is not a causal language model.
     """
-    from rlenvs.agents.llm.config import TrainConfig
-
-    run_config = Path(model_dir).resolve().parent / "config.yaml"
-    run = load_config(TrainConfig, run_config) if run_config.is_file() else None
+    run = _run_of(model_dir)
     kwargs = dict(env_kwargs or {})
-    style = run.policy.prompt_format if run else "auto"
     if env_id is None:
         if run is None:
             raise ConfigError(
                 f"{model_dir} does not lie in a run folder, so the environment is unknown: name one with --env"
             )
         env_id, kwargs = run.env.id, run.env.kwargs | kwargs
-        limit = run.evaluation.problems if limit is None else limit
-        max_new_tokens = run.rollout.max_new_tokens if max_new_tokens is None else max_new_tokens
-    problems = held_out_problems(env_id, kwargs, 1_000 if limit is None else limit, seed)
+    seed = _first(seed, run and run.seed, 0)
+    problems = held_out_problems(env_id, kwargs, _first(limit, run and run.evaluation.problems, 1_000), seed)
     policy = load_policy(model_dir, resolve_device(device))
     evaluation = HeldOutEvaluation(
-        problems, ChatFormat(policy.tokenizer, style), max_new_tokens or 64, temperature, batch_size, seed
+        Examination(env_id, kwargs, problems),
+        ChatFormat(policy.tokenizer, run.policy.prompt_format if run else "auto"),
+        _first(max_new_tokens, run and run.rollout.max_new_tokens, 64),
+        _first(temperature, run and run.rollout.temperature, 1.0),
+        _first(batch_size, run and run.rollout.batch_size, 256),
+        seed,
     )
     return evaluation(policy) | {"env": env_id, "model": str(model_dir)}
+
+
+def _run_of(model_dir: str | Path) -> TrainConfig | None:
+    """Return the configuration of the run that the model belongs to, if it does."""
+    path = Path(model_dir).resolve().parent / "config.yaml"
+    return load_config(TrainConfig, path) if path.is_file() else None
+
+
+def _first(given: T | None, from_run: T | None, default: T) -> T:
+    if given is not None:
+        return given
+    return default if from_run is None else from_run
 
 
 def held_out_problems(env_id: str, env_kwargs: Mapping[str, Any], limit: int, seed: int) -> list[Problem]:

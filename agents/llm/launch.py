@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import gymnasium as gym
 import torch
 
 import rlenvs  # noqa: F401 - registers the environments
@@ -22,16 +21,17 @@ from rlenvs.agents.llm.checkpoint import load_latest_checkpoint, save_checkpoint
 from rlenvs.agents.llm.collect import check_room
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
-from rlenvs.agents.llm.evaluation import HeldOutEvaluation, held_out_problems
+from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, make_vector_env
 from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
 from rlenvs.agents.llm.run_folder import MODEL, START, RunFolder, choose_run_folder
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, make_view, write_report
 from rlenvs.config_file import load_config
-from rlenvs.errors import ConfigError, UserError
+from rlenvs.errors import ComponentError, ConfigError
+from rlenvs.problems import Problem
 from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
-DEFAULT_CONFIG = "train/arithmetic.yaml"
+DEFAULT_CONFIG = "arithmetic.yaml"
 INTERRUPTED = 130
 
 
@@ -83,22 +83,21 @@ def train(
         >>> config.ppo.iterations
         200
     """
+    config = TrainConfig.load(config)
     device = resolve_device(config.device)
     path = choose_run_folder(config)
-    envs = make_envs(config)
+    rehearse(config)
     problems = held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
     with view or make_view() as shown:
         source, note = _start_model(config, device, shown)
         policy, reference = _load_models(source, config, device)
         chat = _chat(policy, config)
-        for problem in problems:
-            prompt = chat.prompt_ids([{"role": "user", "content": problem.prompt}])
-            check_room(prompt, problem.id, config.rollout.max_new_tokens, config.rollout.context_tokens)
+        _check_context(policy, chat, problems, config)
+        trainer = PPOTrainer(policy, reference, make_envs(config, config.rollout.episodes), chat, config)
         folder = RunFolder.create(path, config)
         if config.policy.model == "embedded":
             # The cache may be cleared; a run keeps what it needs to resume.
-            shutil.copytree(source, path / START)
-        trainer = PPOTrainer(policy, reference, envs, chat, config)
+            shutil.copytree(source, folder.path / START)
         if note:
             shown.log(note)
         return _Run(folder, trainer, problems, shown, stop).go()
@@ -125,31 +124,54 @@ def resume(
     source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
     with view or make_view() as shown:
         policy, reference = _load_models(source, config, device)
-        trainer = PPOTrainer(policy, reference, make_envs(config), _chat(policy, config), config)
+        envs = make_envs(config, config.rollout.episodes)
+        trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config)
         trainer.load_state_dict(state["trainer"])
         return _Run(folder, trainer, problems, shown, stop).go(state)
 
 
-def make_envs(config: TrainConfig) -> VectorShapedReward:
+def make_envs(config: TrainConfig, num_envs: int) -> VectorShapedReward:
     """Return the shaped vector environment of a run.
 
     Raises:
         ConfigError: no such environment, or parameters it refuses.
     """
-    kwargs = {"split": "train"} | config.env.kwargs
-    try:
-        envs = gym.make_vec(
-            config.env.id,
-            num_envs=config.rollout.episodes,
-            vectorization_mode="vector_entry_point",
-            autoreset_mode="Disabled",
-            **kwargs,
-        )
-    except UserError as error:
-        raise ConfigError(f"env.kwargs: {error}") from error
-    except (gym.error.Error, TypeError, ImportError) as error:
-        raise ConfigError(f"env.id: {str(error).splitlines()[0]}") from error
+    envs = make_vector_env(config.env.id, config.env.kwargs | {"split": "train"}, num_envs)
     return VectorShapedReward(envs, config.rewards)
+
+
+def rehearse(config: TrainConfig) -> None:
+    """Play one step: what environment and rewards cannot do shows before a model is trained or a file written.
+
+    Raises:
+        ConfigError: the environment refuses its parameters, or a reward component fails in it.
+    """
+    envs = make_envs(config, 1)
+    try:
+        envs.reset(seed=config.seed)
+        envs.annotate([{"response_tokens": 0}])
+        envs.step([""])
+    except ComponentError as error:
+        raise ConfigError(f"rewards: {error}") from error
+    finally:
+        envs.close()
+
+
+def _check_context(policy: Policy, chat: ChatFormat, problems: Sequence[Problem], config: TrainConfig) -> None:
+    """Refuse a context that the model does not have, or prompts that leave no room in it.
+
+    Raises:
+        ConfigError: the model has fewer positions.
+        DataError: a held-out prompt is too long.
+    """
+    context, limit = config.rollout.context_tokens, config.rollout.max_new_tokens
+    positions = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is not None and context > positions:
+        raise ConfigError(
+            f"rollout.context_tokens: must be <= {positions}, the positions of {config.policy.model!r}, got {context}"
+        )
+    for problem in problems:
+        check_room(chat.prompt_ids([{"role": "user", "content": problem.prompt}]), problem.id, limit, context)
 
 
 class _Run:
@@ -159,7 +181,7 @@ class _Run:
         self,
         folder: RunFolder,
         trainer: PPOTrainer,
-        problems: Sequence[Any],
+        problems: Sequence[Problem],
         view: TrainingView,
         stop: Callable[[], bool] | None,
     ) -> None:
@@ -169,7 +191,7 @@ class _Run:
         self.view = view
         self.stop = stop or (lambda: False)
         self.evaluate = HeldOutEvaluation(
-            problems,
+            Examination(self.config.env.id, self.config.env.kwargs, problems),
             trainer.collector.chat,
             self.config.rollout.max_new_tokens,
             self.config.rollout.temperature,
@@ -196,6 +218,7 @@ class _Run:
         )
         try:
             self._begin(state)
+            self.stop()  # from the first question on, there is a checkpoint to stop at
             while trainer.iteration < self.config.ppo.iterations and not self.result.interrupted:
                 self._iterate()
             self._end()
@@ -211,7 +234,7 @@ class _Run:
             self.view.log(f"resumed after iteration {state['iteration']}")
             return
         self.folder.open_logs()
-        self.view.phase("evaluating", f"{len(self.evaluate.problems)} held-out problems")
+        self.view.phase("evaluating", f"{len(self.evaluate.examination.problems)} held-out problems")
         self.result.before = self.result.after = self.evaluate(self.trainer.policy)
         self._log({"iteration": 0, "step": 0} | self.result.before)
         self._save()
@@ -291,13 +314,14 @@ def run_cli(
     # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
     changes = [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
     with contextlib.ExitStack() as stack:
-        if config_path is None:
-            shipped = resources.files("rlenvs.configs") / DEFAULT_CONFIG
+        shipped = resources.files("rlenvs.configs") / "train" / (config_path or DEFAULT_CONFIG)
+        if config_path is None or (not Path(config_path).exists() and shipped.is_file()):
             config_path = str(stack.enter_context(resources.as_file(shipped)))
         config = load_config(TrainConfig, config_path, changes)
     if dry_run:
         resolve_device(config.device)
-        make_envs(config).close()
+        choose_run_folder(config)
+        rehearse(config)
         from rlenvs.config_file import dump_config
 
         print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
@@ -308,19 +332,27 @@ def run_cli(
 
 @contextlib.contextmanager
 def _stop_on_signal(view: TrainingView) -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request to save and stop; the second one ends the process at once."""
-    asked = False
+    """Turn the first Ctrl-C or SIGTERM into a request to save and stop; the second one ends the process at once.
+
+    Before the run first asks, while models load and warm up, there is nothing to save: a signal ends the process.
+    """
+    running = asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked or not running:
             raise KeyboardInterrupt
         asked = True
         view.log("stopping after this iteration; once more to quit at once")
 
+    def stop() -> bool:
+        nonlocal running
+        running = True
+        return asked
+
     previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -352,10 +384,10 @@ def _start_model(config: TrainConfig, device: torch.device, view: TrainingView) 
 
 
 def _load_models(source: str, config: TrainConfig, device: torch.device) -> tuple[Policy, Policy | None]:
-    policy = load_policy(source, device, config.policy.dtype)
+    policy = load_policy(source, device)
     if config.ppo.kl_coef == 0.0:
         return policy, None
-    reference = load_policy(source, device, config.policy.dtype)
+    reference = load_policy(source, device)
     return policy, reference.requires_grad_(False)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from rlenvs.agents.llm.logprobs import chosen_logprobs
 from rlenvs.errors import DeviceError, ModelLoadError
 from rlenvs.extras import require
 
+# What transformers, tokenizers and safetensors raise for folders that are not what they claim to be.
+LOAD_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
 VALUE_HEAD_FILE = "value_head.safetensors"
 PROBE_TOLERANCE = 1e-3  # of log-probabilities; bfloat16 heads differ by less, a missed soft-cap by far more
 
@@ -38,6 +41,7 @@ class Policy(nn.Module):
         if tokenizer.eos_token_id is None:
             raise ModelLoadError(f"the tokenizer of {model.name_or_path!r} has no eos_token: answers could never end")
         self.eos_id = int(tokenizer.eos_token_id)
+        self.eos_ids = _closing_ids(model, self.eos_id)
         self.pad_id = int(self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
         hidden_size = model.get_output_embeddings().weight.shape[1]
         # skip_init: the usual random weights would be drawn from the global stream only to be overwritten.
@@ -97,7 +101,7 @@ class Policy(nn.Module):
 
     def message_text(self, ids: Sequence[int]) -> str:
         """Decode what the policy sampled. Only its closing token goes; other special tokens stay visible to graders."""
-        content = ids[:-1] if ids and ids[-1] == self.eos_id else ids
+        content = ids[:-1] if ids and ids[-1] in self.eos_ids else ids
         return str(self.tokenizer.decode(content, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def save(self, folder: str | Path) -> None:
@@ -124,13 +128,24 @@ def _identity(logits: Tensor) -> Tensor:
     return logits
 
 
+def _closing_ids(model: Any, eos_id: int) -> tuple[int, ...]:
+    """Return every id that ends a message: chat models often close turns with another token than the tokenizer's."""
+    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    listed = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({eos_id, *(int(token) for token in listed if token is not None)}))
+
+
 @torch.no_grad()
 def _head_is_linear(model: Any) -> bool:
     """Tell by trial whether logits are just the output embedding of the trunk's last hidden state.
 
     Some architectures scale or soft-cap their logits. For them the model's own forward pass gives the logits, a
-    micro-batch at a time.
+    micro-batch at a time. A soft-cap hardly shows in the small logits of a trial, so the configuration is asked too.
     """
+    config = model.config.get_text_config()
+    scales = (getattr(config, key, None) for key in ("final_logit_softcapping", "logit_scale", "logits_scaling"))
+    if any(scale not in (None, 1, 1.0) for scale in scales):
+        return False
     probe = torch.arange(min(8, model.config.get_text_config().vocab_size), device=model.device)[None]
     trunk = model.base_model
     if trunk is model:
@@ -156,13 +171,12 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def load_policy(source: str | Path, device: torch.device, dtype: str = "float32") -> Policy:
-    """Load a folder or a hub id, with the value head where the folder has one.
+def load_policy(source: str | Path, device: torch.device) -> Policy:
+    """Load a folder or a hub id in float32, with the value head where the folder has one.
 
     Args:
         source: a folder made by `save_pretrained`, or a hub id.
         device: where the weights go.
-        dtype: `float32` or `bfloat16`; the value head is always float32.
 
     Raises:
         ModelLoadError: it cannot be loaded; the message says why.
@@ -171,12 +185,12 @@ def load_policy(source: str | Path, device: torch.device, dtype: str = "float32"
     transformers = require("transformers", "llm", "loading a language model")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+        model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
         policy = Policy(model.to(device), tokenizer)
         head = Path(source) / VALUE_HEAD_FILE
         if head.is_file():
             policy.value_head.load_state_dict(load_file(head, device=str(device)))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except LOAD_ERRORS as error:
         if isinstance(error, ModelLoadError):
             raise
         kind = "folder" if Path(source).exists() else "hub id (and no folder of that name exists here)"

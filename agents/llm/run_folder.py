@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,20 +20,18 @@ def choose_run_folder(config: TrainConfig) -> Path:
     """Return the folder of a new run; nothing is written yet.
 
     Raises:
-        RunFolderError: the configured folder has something in it.
+        RunFolderError: the configured folder has something in it, or nothing can be written there.
     """
-    if config.output.dir is None:
-        stem = Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder, attempt = stem, 2
-        while folder.exists():
-            folder, attempt = Path(f"{stem}-{attempt}"), attempt + 1
-        return folder
-    folder = Path(config.output.dir)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    named = config.output.dir
+    folder = Path(named) if named is not None else Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if named is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
         raise RunFolderError(
-            f"output folder {str(folder)!r} is not empty: choose another with output.dir=..., "
-            f"or go on with it by --resume {folder}"
+            f"output folder {named!r} is not empty: choose another with output.dir=..., or go on with it by "
+            f"--resume {named}"
         )
+    parent = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    if not os.access(parent, os.W_OK):
+        raise RunFolderError(f"cannot write to {str(parent)!r}: choose another folder with output.dir=...")
     return folder
 
 
@@ -54,9 +53,20 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: TrainConfig) -> "RunFolder":
-        """Make the folder and write the resolved configuration."""
+        """Make the folder and write the resolved configuration.
+
+        A name that nobody chose gets a number behind it when another run has just taken it.
+        """
         try:
-            (path / CHECKPOINTS).mkdir(parents=True)
+            wanted, number = path, 1
+            while True:
+                try:
+                    path.mkdir(parents=True, exist_ok=config.output.dir is not None)
+                    break
+                except FileExistsError:
+                    number += 1
+                    path = wanted.with_name(f"{wanted.name}-{number}")
+            (path / CHECKPOINTS).mkdir()
             (path / CONFIG).write_text(dump_config(config), encoding="utf-8")
         except OSError as error:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error

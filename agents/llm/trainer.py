@@ -31,7 +31,7 @@ class PPOTrainer:
         config: the run.
 
     Raises:
-        ConfigError: a potential's gamma differs from the learner's.
+        ConfigError: a potential discounts differently from the learner.
     """
 
     def __init__(
@@ -74,7 +74,8 @@ class PPOTrainer:
         """
         started = time.perf_counter()
         ppo, temperature = self.config.ppo, self.config.rollout.temperature
-        self.envs.set_global_step(self.env_steps)
+        clock = self.env_steps
+        self.envs.set_global_step(clock)
         episodes, records = self.collector.collect(seed=self.config.seed if self.iteration == 0 else None)
         collected = time.perf_counter()
         if ppo.shuffle_rewards:
@@ -89,14 +90,15 @@ class PPOTrainer:
         self.env_steps += len(records)
         self.tokens += tokens
         for record in records:
-            record |= {"iteration": self.iteration, "step": self.env_steps}
+            record |= {"iteration": self.iteration, "step": clock}
         times = {
             "time/rollout": collected - started,
             "time/update": updated - collected,
             "time/tokens_per_second": tokens / (updated - started),
         }
         learning_rate = {"learning_rate": self.optimizer.param_groups[0]["lr"]}
-        counts = {"iteration": self.iteration, "step": self.env_steps, "tokens": self.tokens}
+        # `step` is the reward clock that the weights of this iteration were read at; `env_steps` counts to its end.
+        counts = {"iteration": self.iteration, "step": clock, "env_steps": self.env_steps, "tokens": self.tokens}
         return counts | rollout_metrics(records) | rollout.metrics | losses | learning_rate | times, records
 
     def state_dict(self) -> dict[str, Any]:
@@ -130,10 +132,10 @@ def check_gammas(potential_gammas: Mapping[str, float], gamma: float) -> None:
         ConfigError: shaping would not leave the optimal policy alone.
     """
     for name, theirs in potential_gammas.items():
-        if theirs != gamma:
+        if theirs != gamma or gamma != 1.0:
             raise ConfigError(
-                f"potential {name!r} has gamma {theirs}, the learner ppo.gamma {gamma}: they must be equal, "
-                "or shaping changes the optimal policy"
+                f"potential {name!r} has gamma {theirs}, the learner ppo.gamma {gamma}: both must be 1, because the "
+                "learner discounts tokens and shaping is paid once per turn"
             )
 
 

@@ -128,7 +128,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: PPOConfig, step:
 
 
 def make_optimizer(policy: Policy, config: PPOConfig) -> torch.optim.AdamW:
-    """AdamW with a group of its own for the value head, which learns faster than the trunk."""
+    """AdamW, with a group of its own for the value head and its learning rate."""
     head = list(policy.value_head.parameters())
     trunk = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
     head_lr = config.learning_rate * config.value_learning_rate_factor

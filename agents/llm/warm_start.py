@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rlenvs.agents.llm.batch import Episode, collate
 from rlenvs.agents.llm.chat import ChatFormat
-from rlenvs.agents.llm.config import WarmStartConfig
+from rlenvs.agents.llm.config import EnvConfig, WarmStartConfig
 from rlenvs.agents.llm.engine import SamplingParams
-from rlenvs.agents.llm.evaluation import accuracy
+from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.policy import Policy
 from rlenvs.errors import TrainingDivergedError
 from rlenvs.problems import Problem
@@ -24,6 +24,7 @@ MAX_OVERSHOOTS = 3  # by then the policy is better than wanted, and waiting woul
 def warm_start(
     policy: Policy,
     problems: Sequence[Problem],
+    env: EnvConfig,
     config: WarmStartConfig,
     max_new_tokens: int,
     seed: int,
@@ -38,6 +39,7 @@ def warm_start(
     Args:
         policy: changed in place; its tokenizer ends every demonstration with the end-of-sequence token.
         problems: training problems with demonstrations.
+        env: the environment that they are from; its grader judges the checks.
         config: when to stop and how fast to go.
         max_new_tokens: limit per answer in the accuracy checks.
         seed: of the order of demonstrations and of the checks.
@@ -52,6 +54,7 @@ def warm_start(
     chat = ChatFormat(policy.tokenizer, "plain")
     rng = np.random.default_rng(seed)
     checked = [problems[i] for i in rng.choice(len(problems), min(config.check_problems, len(problems)), replace=False)]
+    examination = Examination(env.id, env.kwargs, checked)
     demonstrations = [_demonstration(problem, chat, policy) for problem in problems]
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.learning_rate, weight_decay=0.0)
     greedy = SamplingParams(max_new_tokens, temperature=0.0)
@@ -63,7 +66,7 @@ def warm_start(
         if step % config.check_every:
             continue
         generator = torch.Generator(policy.device).manual_seed(seed)
-        reached = accuracy(policy, chat, checked, greedy, generator, len(checked))
+        reached = examination.accuracy(policy, chat, greedy, generator, len(checked))
         if progress is not None:
             progress(step, reached)
         if best <= reached <= config.max_accuracy:

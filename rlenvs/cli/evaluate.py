@@ -64,15 +64,13 @@ def _add_model_options(parser: "CommandParser") -> None:
         "--batch-size",
         metavar="N",
         type=at_least(1),
-        default=256,
-        help="sequences generated at once (default: 256)",
+        help="sequences generated at once (default: the run's, or 256)",
     )
     group.add_argument(
         "--temperature",
         metavar="T",
         type=number_at_least(0.01),
-        default=1.0,
-        help="of the sampled answers (default: 1.0)",
+        help="of the sampled answers (default: the run's, or 1.0)",
     )
     group.add_argument(
         "--max-new-tokens", metavar="N", type=at_least(1), help="tokens per answer (default: the run's, or 64)"
@@ -81,8 +79,7 @@ def _add_model_options(parser: "CommandParser") -> None:
         "--seed",
         metavar="S",
         type=at_least(0),
-        default=0,
-        help="of the choice of problems and the sampling (default: 0)",
+        help="of the choice of problems and the sampling (default: the run's, or 0)",
     )
 
 

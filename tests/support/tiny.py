@@ -40,7 +40,7 @@ TINY_RUN = {
             "layers": 1,
             "heads": 2,
             "warm_start": {
-                "target_accuracy": 0.05,
+                "target_accuracy": 0.25,
                 "max_accuracy": 0.9,
                 "batch_size": 64,
                 "learning_rate": 5e-3,

@@ -160,12 +160,12 @@ def test_a_chat_template_is_rendered_once_and_continued():
     encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
     assert chat.prompt_ids([{"role": "user", "content": "12"}]) == encode("=12+")
     # The policy closed its message itself: the closing token is already there.
-    assert chat.feedback_ids("7", ended=True) == encode("=7+")
-    assert chat.feedback_ids("7", ended=False) == encode("<eos>=7+")
+    assert chat.feedback_ids("7", closing=tokenizer.eos_token_id) == encode("=7+")
+    assert chat.feedback_ids("7", closing=None) == encode("<eos>=7+")
     whole = [{"role": "user", "content": "12"}, {"role": "assistant", "content": "3"}, {"role": "user", "content": "7"}]
     rendered = tokenizer.apply_chat_template(whole, tokenize=False, add_generation_prompt=True)
     answer = [*encode("3"), tokenizer.eos_token_id]
-    grown = [*chat.prompt_ids(whole[:1]), *answer, *chat.feedback_ids("7", ended=True)]
+    grown = [*chat.prompt_ids(whole[:1]), *answer, *chat.feedback_ids("7", closing=tokenizer.eos_token_id)]
     assert grown == encode(rendered)
 
 

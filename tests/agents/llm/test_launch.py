@@ -14,10 +14,16 @@ from tiny import TINY_RUN
 from transformers import AutoModelForCausalLM
 
 from rlenvs.agents.llm import TrainConfig, evaluate_model, resume, train
+from rlenvs.agents.llm.chat import ChatFormat
+from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.launch import run_cli
+from rlenvs.agents.llm.run_folder import RunFolder
 from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, DataError, DeviceError, ModelLoadError, RunFolderError
+from rlenvs.graders import Grade
+from rlenvs.problems import ArithmeticSource
 
 
 def rows(run_dir: Path, name: str) -> list[dict]:
@@ -52,13 +58,13 @@ def test_a_run_leaves_everything_a_person_and_a_program_need(tiny_run):
     again = evaluate_model(run / "model")
     assert again["accuracy/greedy"] == result.after["accuracy/greedy"]
     assert again["accuracy/sampled"] == result.after["accuracy/sampled"]
-    assert again["problems"] == 12
+    assert again["accuracy/problems"] == metrics[-1]["accuracy/problems"] == 10
 
 
 def test_stopping_and_resuming_gives_the_numbers_of_an_uninterrupted_run(tiny_run, tmp_path):
     whole = train(tiny_run, view=quiet()).run_dir
     config = tiny_run.model_copy(update={"output": tiny_run.output.model_copy(update={"dir": str(tmp_path / "cut")})})
-    asked = iter([False, False, True])
+    asked = iter([False, False, False, True])
     stopped = train(config, view=quiet(), stop=lambda: next(asked))
     assert stopped.interrupted
     assert stopped.iterations == 3
@@ -73,6 +79,7 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 from rlenvs.agents.llm.launch import run_cli
+from rlenvs.agents.llm.run_folder import RunFolder
 sys.exit(run_cli(sys.argv[1] if sys.argv[1] != "-" else None, sys.argv[3:], sys.argv[2] if sys.argv[2] != "-" else None, False, None, True))
 """
 
@@ -153,6 +160,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on(config_file, tmp_path, number):
         ("rollout.context_tokens=5", DataError, "rollout.context_tokens"),
         ("device=cuda", DeviceError, "no CUDA device"),
         ("ppo.gamma=0.5", ConfigError, "ppo.gamma"),
+        ("env.kwargs.split=held_out", ConfigError, "env.kwargs.split: is not yours to set"),
+        ("policy.embedded.hidden_size=6", ConfigError, "must be even"),
+        ("policy.prompt_format=chat", ConfigError, "no chat template"),
+        ("policy.embedded.max_positions=8", ConfigError, "rollout.context_tokens: must be <= 8"),
+        ("rewards.reward_components.guide.params.potential_params.info_key=dificulty", ConfigError, "no 'dificulty'"),
+        ("output.dir=/proc/nope/run", RunFolderError, "cannot write to"),
     ],
 )
 def test_bad_input_leaves_no_run_folder(tiny_run, tmp_path, monkeypatch, override, kind, message):
@@ -186,3 +199,60 @@ def test_a_run_folder_named_like_a_number_is_that_folder(tmp_path, monkeypatch, 
 def test_evaluating_a_model_needs_an_environment(tmp_path):
     with pytest.raises(ConfigError, match="name one with --env"):
         evaluate_model(tmp_path)
+
+
+def test_a_run_evaluated_again_gives_its_own_last_numbers(tiny_run):
+    """Temperature, seed, batch size and problems are the run's, unless asked for otherwise."""
+    changes = {
+        "seed": 3,
+        "rollout": tiny_run.rollout.model_copy(update={"temperature": 0.5, "batch_size": 5}),
+        "evaluation": tiny_run.evaluation.model_copy(update={"problems": 7}),
+    }
+    result = train(tiny_run.model_copy(update=changes), view=quiet())
+    again = evaluate_model(result.run_dir / "model")
+    assert {key: again[key] for key in result.after} == result.after
+    assert again["accuracy/problems"] == 7
+    assert again["accuracy/sampled"] > 0
+
+
+def test_evaluation_asks_the_environments_own_grader(monkeypatch, policy):
+    """An environment that accepts nothing gives accuracy 0, whatever the task records say."""
+    problems = ArithmeticSource(digits=1).problems("train", limit=20)
+    examination = Examination("rlenvs/Arithmetic-v0", {"digits": 1}, problems)
+    refusal = Grade(0.0, False, "ok", None, "never")
+    object.__setattr__(examination.envs.unwrapped.task, "grader", lambda tasks, responses: [refusal] * len(tasks))
+    monkeypatch.setattr(policy, "message_text", lambda ids: next(golds))
+    golds = iter([p.task["gold"] for p in problems])
+    arguments = (policy, ChatFormat(policy.tokenizer), SamplingParams(3, 0.0), torch.Generator(), 64)
+    assert examination.accuracy(*arguments) == 0.0
+    golds = iter([p.task["gold"] for p in problems])
+    assert Examination("rlenvs/Arithmetic-v0", {"digits": 1}, problems).accuracy(*arguments) == 1.0
+
+
+def test_two_runs_of_one_second_get_a_folder_each(tiny_run):
+    path = Path("runs/same")
+    config = tiny_run.model_copy(update={"output": tiny_run.output.model_copy(update={"dir": None})})
+    folders = [RunFolder.create(path, config).path for _ in range(3)]
+    assert [folder.name for folder in folders] == ["same", "same-2", "same-3"]
+
+
+def test_ctrl_c_during_the_warm_start_ends_at_once_and_leaves_nothing(config_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("RLENVS_CACHE", str(tmp_path / "other-cache"))
+    never = ["policy.embedded.warm_start.target_accuracy=1.0", "policy.embedded.warm_start.max_accuracy=1.0"]
+    process = start(str(config_file), "-", f"output.dir={tmp_path / 'cut'}", *never)
+    for line in process.stdout:
+        if "warm start" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode not in (0, None)
+    assert not (tmp_path / "cut").exists()
+
+
+def test_a_shipped_configuration_is_found_by_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_cli("instruct.yaml", ["policy.model=some/where"], None, True, None, True) == 0
+    assert "model: some/where" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"nothing\.yaml: no such file"):
+        run_cli("nothing.yaml", [], None, True, None, True)
+    assert not list(tmp_path.iterdir())

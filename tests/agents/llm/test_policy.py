@@ -10,12 +10,15 @@ from transformers import (
     AutoTokenizer,
     CohereConfig,
     CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
 )
 
 from rlenvs.agents.llm.batch import Episode, collate
 from rlenvs.agents.llm.embedded import character_tokenizer
+from rlenvs.agents.llm.engine import SamplingParams, generate
 from rlenvs.agents.llm.logprobs import chosen_logprobs
 from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
 from rlenvs.errors import DeviceError, ModelLoadError
@@ -149,3 +152,33 @@ def test_a_device_that_is_not_there(monkeypatch):
     assert resolve_device("auto") == CPU
     with pytest.raises(DeviceError, match="no CUDA device; use device=auto"):
         resolve_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "value_head.safetensors", "tokenizer.json"])
+def test_a_torn_file_of_a_folder_is_one_clear_line(tmp_path, policy, name):
+    policy.save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:20])
+    with pytest.raises(ModelLoadError, match="cannot load folder") as caught:
+        load_policy(tmp_path, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_closing_token_of_a_chat_model_ends_a_message(policy):
+    five = policy.tokenizer("5")["input_ids"][0]
+    policy.model.generation_config.eos_token_id = [policy.eos_id, five]
+    again = Policy(policy.model, policy.tokenizer)
+    assert again.eos_ids == (policy.eos_id, five)
+    done = generate(again, [[4, 6]] * 300, SamplingParams(5), torch.Generator().manual_seed(0), 300)
+    closed = {completion.ids[-1] for completion in done if completion.finish == "stop"}
+    assert closed == {policy.eos_id, five}
+    assert not any(five in completion.ids[:-1] for completion in done)
+    assert again.message_text([6, five]) == policy.tokenizer.decode([6])
+
+
+def test_a_soft_cap_that_small_logits_hide_is_read_from_the_configuration():
+    tokenizer = character_tokenizer("0123456789+-=")
+    config = Gemma2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16, final_logit_softcapping=30.0, pad_token_id=0, eos_token_id=1, bos_token_id=1,
+    )  # fmt: skip
+    assert not Policy(Gemma2ForCausalLM(config), tokenizer).head_is_linear

@@ -7,11 +7,12 @@ import pytest
 import torch
 from tiny import TINY_RUN, tiny_policy
 
+from rlenvs.agents.llm.advantages import generalized_advantages
 from rlenvs.agents.llm.batch import Episode
 from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import make_envs
-from rlenvs.agents.llm.trainer import PPOTrainer, shuffle_rewards
+from rlenvs.agents.llm.trainer import PPOTrainer, check_gammas, shuffle_rewards
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers import LinearSchedule
 
@@ -19,7 +20,7 @@ from rlenvs.wrappers import LinearSchedule
 def trainer(**ppo) -> PPOTrainer:
     config = TrainConfig.load(TINY_RUN | {"ppo": TINY_RUN["ppo"] | ppo})
     policy, reference = tiny_policy(0), tiny_policy(0)
-    return PPOTrainer(policy, reference, make_envs(config), ChatFormat(policy.tokenizer), config)
+    return PPOTrainer(policy, reference, make_envs(config, 24), ChatFormat(policy.tokenizer), config)
 
 
 def numbers(metrics):
@@ -34,7 +35,9 @@ def test_the_trainer_keeps_the_reward_clock_for_all_episodes():
         # Constant within an iteration, the number of environment steps before it.
         assert {r["components"]["form"]["weight"] for r in records} == {schedule(24 * iteration)}
         assert metrics["weight/form"] == schedule(24 * iteration)
-        assert metrics["step"] == 24 * (iteration + 1)
+        assert metrics["step"] == 24 * iteration
+        assert {r["step"] for r in records} == {24 * iteration}
+        assert metrics["env_steps"] == 24 * (iteration + 1)
 
 
 def test_a_resumed_trainer_gives_identical_numbers_and_weights():
@@ -76,12 +79,37 @@ def test_a_potential_with_another_gamma_is_refused():
     rewards["reward_components"]["guide"]["params"]["gamma"] = 0.9
     with pytest.raises(ConfigError, match=r"guide.params.gamma: must equal the learner's ppo.gamma \(1.0\), got 0.9"):
         TrainConfig.load(TINY_RUN | {"rewards": rewards})
-    config = TrainConfig.load(TINY_RUN | {"rewards": rewards, "ppo": TINY_RUN["ppo"] | {"gamma": 0.9}})
-    envs = make_envs(config)
-    config.ppo.gamma = 1.0
-    policy = tiny_policy()
-    with pytest.raises(ConfigError, match=r"'guide' has gamma 0\.9"):
-        PPOTrainer(policy, None, envs, ChatFormat(policy.tokenizer), config)
+
+
+def test_a_learner_that_discounts_tokens_cannot_be_shaped_per_turn():
+    with pytest.raises(ConfigError, match=r"ppo.gamma: must be 1 with a potential \('guide'\), got 0.9"):
+        TrainConfig.load(TINY_RUN | {"ppo": TINY_RUN["ppo"] | {"gamma": 0.9}})
+    for theirs, learner in [(0.9, 0.9), (0.9, 1.0), (1.0, 0.9)]:
+        with pytest.raises(ConfigError, match="both must be 1"):
+            check_gammas({"guide": theirs}, learner)
+    check_gammas({"guide": 1.0}, 1.0)
+    check_gammas({}, 0.9)
+
+
+def test_discounting_tokens_would_make_shaping_depend_on_the_length_of_an_answer():
+    """Why it is refused: one terminated turn, Phi(s0) = 1, and the shaped return moves with the number of tokens."""
+    returns = []
+    for tokens in (1, 3, 6):
+        rewards = torch.zeros(1, tokens)
+        rewards[0, -1] = -1.0  # F = 0 - Phi(s0), paid on the turn's last token
+        mask = torch.ones(1, tokens, dtype=torch.bool)
+        _, found = generalized_advantages(rewards, torch.zeros(1, tokens), torch.zeros(1), mask, 0.9, 1.0)
+        returns.append(found[0, 0].item())
+    assert returns == pytest.approx([-1.0, -0.81, -0.59049])
+
+
+def test_the_temperature_of_sampling_is_that_of_training():
+    config = TrainConfig.load(TINY_RUN | {"rollout": TINY_RUN["rollout"] | {"temperature": 0.6}})
+    policy = tiny_policy(0)
+    envs = make_envs(config, 24)
+    metrics, _ = PPOTrainer(policy, tiny_policy(0), envs, ChatFormat(policy.tokenizer), config).iterate()
+    assert metrics["engine/logprob_gap"] < 1e-4
+    assert metrics["kl"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_control_deals_every_reward_to_some_episode():

@@ -70,7 +70,7 @@ def test_order_of_episodes_changes_no_gradient():
 
 def test_the_gradient_is_the_policy_gradient_when_policy_and_sampler_agree():
     """At ratio 1 nothing is clipped: the gradient is that of -sum(A log pi)/n + c/2 sum((V - R)^2)/n."""
-    policy, cfg = tiny_policy(0), config(kl_coef=0.0, entropy_coef=0.0, value_coef=0.5)
+    policy, cfg = tiny_policy(0), config(kl_coef=0.0, entropy_coef=0.0, value_coef=0.5, critic="shared")
     batch = collate(episodes(), policy.pad_id, CPU)
     rollout = score_rollout(batch, policy, None, cfg, 1.0)
     found = gradients(policy, rollout, cfg)
@@ -83,6 +83,16 @@ def test_the_gradient_is_the_policy_gradient_when_policy_and_sampler_agree():
     (actor + 0.5 * critic).backward()
     for mine, parameter in zip(found, policy.parameters(), strict=True):
         torch.testing.assert_close(mine, parameter.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_a_detached_critic_leaves_the_trunk_alone():
+    policy = tiny_policy(0)
+    batch = collate(episodes(), policy.pad_id, CPU)
+    cfgs = [config(kl_coef=0.0, critic="detached", value_coef=c) for c in (0.0, 5.0)]
+    without, with_critic = (gradients(policy, score_rollout(batch, policy, None, c, 1.0), c) for c in cfgs)
+    names = [name for name, _ in policy.named_parameters()]
+    for name, mine, other in zip(names, without, with_critic, strict=True):
+        assert torch.equal(mine, other) != name.startswith("value_head"), name
 
 
 def test_feedback_tokens_enter_no_statistic():
