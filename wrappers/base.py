@@ -58,7 +58,11 @@ class BaseReward(ABC):
         return [self(transition) for transition in transitions]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs; stateless components return an empty mapping."""
+        """Return what a resumed run needs; stateless components return an empty dict.
+
+        Plain data only, because checkpoints hold nothing else: None, bool, int, float, str, list, and dict with str
+        keys. NumPy numbers and arrays are not plain: use `float(x)`, `int(x)` and `x.tolist()`.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

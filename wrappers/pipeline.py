@@ -23,6 +23,7 @@ from rlenvs.wrappers.base import (
     FloatArray,
     StatusArray,
 )
+from rlenvs.wrappers.plain import not_plain
 from rlenvs.wrappers.potentials import LLMPotentialBasedReward
 from rlenvs.wrappers.reducers import Reducer, WeightedSumReducer
 from rlenvs.wrappers.schedules import ConstantSchedule, Schedule
@@ -71,6 +72,11 @@ class RewardPipeline:
         schedules: name -> schedule; a component without one keeps weight 1.
         policies: name -> what becomes of its errors; `raise` where not given.
         reducer: how weighted components become one reward; a sum when omitted.
+
+    Attributes:
+        names: the component names, in the order of the columns.
+        failures: how often each component gave another status than `ok`, under "name/status" ("judge/error"),
+            counted over all calls and over resumed runs: it is part of `state_dict`.
 
     Raises:
         ConfigError: no components, or a schedule or policy for a name that does not exist.
@@ -187,11 +193,23 @@ class RewardPipeline:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that a resumed run needs, as plain data."""
-        return {
-            "components": {name: component.state_dict() for _, name, component in self._rewards},
-            "failures": dict(self.failures),
-        }
+        """Return everything that a resumed run needs, as plain data.
+
+        Raises:
+            ComponentError: the state of a component is not plain data.
+        """
+        states: dict[str, Any] = {}
+        for _, name, component in self._rewards:
+            states[name] = component.state_dict()
+            found = not_plain(states[name])
+            if found is None and type(states[name]) is not dict:
+                found = f"state is a {type(states[name]).__name__}, not a dict"
+            if found:
+                raise ComponentError(
+                    f"reward component {name!r} keeps state that is not plain data: {found}; "
+                    "use None, bool, int, float, str, list and dict"
+                )
+        return {"components": states, "failures": dict(self.failures)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned.

@@ -6,10 +6,12 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.error import ResetNeeded
 
 from rlenvs.wrappers.clock import RewardClock
 from rlenvs.wrappers.config import RewardConfig, build_pipeline
 from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.plain import from_plain, to_plain
 from rlenvs.wrappers.transition import RewardState, Transition
 
 
@@ -62,6 +64,7 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
         self.clock = RewardClock()
         self._visited = np.zeros((1, 0))
         self._visited_step = 0
+        self._begun = False
         self._prompt = ""
         self._observation: Any = None
         self._info: dict[str, Any] = {}
@@ -74,10 +77,17 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
             [RewardState(self._prompt, info.get("messages", ()), observation, info)], self.clock.step
         )
         self._visited_step, self._observation, self._info = self.clock.step, observation, dict(info)
+        self._begun = True
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Take one step; the reward is the shaped one."""
+        """Take one step; the reward is the shaped one.
+
+        Raises:
+            ResetNeeded: neither `reset` nor `load_state_dict` began an episode.
+        """
+        if not self._begun:
+            raise ResetNeeded("no episode has begun: call reset() or load_state_dict() before step()")
         observation, env_reward, terminated, truncated, info = self.env.step(action)
         transition = make_transition(
             self._prompt,
@@ -105,11 +115,20 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
         self.clock.set(step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the reward layer (not of the environment), as plain data."""
+        """Return the state of the reward layer (not of the environment), as plain data.
+
+        With the environment's own state it is enough for a fresh wrapper to go on in the middle of an episode. It is
+        plain where the environment's observations and infos are plain data or NumPy arrays.
+        """
         return {
             "pipeline": self.pipeline.state_dict(),
             "clock": self.clock.state_dict(),
+            "begun": self._begun,
             "visited": self._visited.tolist(),
+            "visited_step": self._visited_step,
+            "prompt": self._prompt,
+            "observation": to_plain(self._observation),
+            "info": to_plain(self._info),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -120,7 +139,10 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
         """
         self.pipeline.load_state_dict(state["pipeline"])
         self.clock.load_state_dict(state["clock"])
-        self._visited = np.array(state["visited"]).reshape(1, -1)
+        self._begun = bool(state["begun"])
+        self._visited = np.array(state["visited"], dtype=np.float64).reshape(1, -1)
+        self._visited_step, self._prompt = int(state["visited_step"]), str(state["prompt"])
+        self._observation, self._info = from_plain(state["observation"]), from_plain(state["info"])
 
 
 def first_message(observation: Any, info: Mapping[str, Any]) -> str:

@@ -7,12 +7,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import iterate
 
+from rlenvs.errors import ConfigError, UserError
 from rlenvs.wrappers.base import FloatArray
 from rlenvs.wrappers.clock import RewardClock
 from rlenvs.wrappers.config import RewardConfig, build_pipeline
 from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.plain import from_plain, to_plain
 from rlenvs.wrappers.shaped import first_message, make_transition
 from rlenvs.wrappers.transition import RewardState, Transition
 
@@ -61,6 +65,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         self._autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._visited = np.zeros((self.num_envs, len(self.pipeline.potential_gammas)))
         self._visited_steps = [0] * self.num_envs
+        self._begun = np.zeros(self.num_envs, dtype=np.bool_)
         self._over = np.ones(self.num_envs, dtype=np.bool_)
         self._prompts = [""] * self.num_envs
         self._observations: list[Any] = [None] * self.num_envs
@@ -81,15 +86,49 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         """Add what only the agent knows (`response_tokens`, ...) to the infos of the next step, one mapping per row."""
         self._action_info = action_info
 
+    def abandon(self, rows: Sequence[int]) -> None:
+        """Give episodes up before the environment ends them, as an agent does that has run out of context.
+
+        Until they are reset, the rows make no transition: their reward is 0, the clock does not count them, and the
+        reward's masks in `infos` leave them out. The environment still wants an action for them.
+
+        Args:
+            rows: numbers of sub-environments, 0 to N - 1; rows that are over already stay so.
+
+        Raises:
+            UserError: an autoreset mode other than DISABLED, or a row that does not exist.
+        """
+        if self._autoreset is not AutoresetMode.DISABLED:
+            raise UserError(
+                f"abandon needs autoreset mode DISABLED, this environment has {self._autoreset.name}: it would never "
+                "reset an episode that did not end"
+            )
+        unknown = [row for row in rows if not 0 <= row < self.num_envs]
+        if unknown:
+            raise UserError(f"abandon: there is no row {unknown[0]}, the rows are 0 to {self.num_envs - 1}")
+        self._over[list(rows)] = True
+
     def step(self, actions: Any) -> tuple[Any, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
-        """Take one step in every sub-environment; the rewards are the shaped ones."""
+        """Take one step in every sub-environment; the rewards are the shaped ones.
+
+        Raises:
+            ResetNeeded: a row that neither `reset` nor `load_state_dict` began.
+        """
+        if not self._begun.all():
+            idle = ", ".join(map(str, np.flatnonzero(~self._begun).tolist()))
+            raise ResetNeeded(
+                f"no episode has begun in row{'s' if ',' in idle else ''} {idle}: "
+                "call reset() or load_state_dict() before step()"
+            )
         observations, env_rewards, terminations, truncations, infos = self.env.step(actions)
         rows = np.flatnonzero(~self._over).tolist()
         ended = np.asarray(terminations) | np.asarray(truncations)
         extra, self._action_info = self._action_info, None
         transitions: list[Transition] = []
+        row_observations = self._per_row(observations)
+        row_actions = list(iterate(self.action_space, actions))
         for row in rows:
-            next_observation, info = self._arrived(row, bool(ended[row]), observations, infos)
+            next_observation, info = self._arrived(row, bool(ended[row]), row_observations, infos)
             if extra is not None:
                 info = {**info, **extra[row]}
             outcome = (
@@ -104,7 +143,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
                     self._prompts[row],
                     self._observations[row],
                     self._infos[row],
-                    actions[row],
+                    row_actions[row],
                     outcome,
                     self.clock.step,
                     self._visited_steps[row],
@@ -127,38 +166,61 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         self.clock.set(step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the reward layer (not of the environments), as plain data."""
+        """Return the state of the reward layer (not of the environments), as plain data.
+
+        With the environments' own state it is enough for a fresh wrapper to go on in the middle of episodes. It is
+        plain where the environments' observations and infos are plain data or NumPy arrays.
+        """
         return {
             "pipeline": self.pipeline.state_dict(),
             "clock": self.clock.state_dict(),
+            "begun": self._begun.tolist(),
+            "over": self._over.tolist(),
             "visited": self._visited.tolist(),
+            "visited_steps": list(self._visited_steps),
+            "prompts": list(self._prompts),
+            "observations": [to_plain(observation) for observation in self._observations],
+            "infos": [to_plain(info) for info in self._infos],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned.
 
         Raises:
-            ConfigError: the state belongs to another configuration.
+            ConfigError: the state belongs to another configuration or another number of rows.
         """
+        if len(state["over"]) != self.num_envs:
+            raise ConfigError(f"saved reward state has {len(state['over'])} rows, this environment {self.num_envs}")
         self.pipeline.load_state_dict(state["pipeline"])
         self.clock.load_state_dict(state["clock"])
         self._visited = np.array(state["visited"], dtype=np.float64).reshape(self._visited.shape)
+        self._visited_steps = [int(step) for step in state["visited_steps"]]
+        self._begun = np.array(state["begun"], dtype=np.bool_)
+        self._over = np.array(state["over"], dtype=np.bool_)
+        self._prompts = [str(prompt) for prompt in state["prompts"]]
+        self._observations = [from_plain(observation) for observation in state["observations"]]
+        self._infos = [from_plain(info) for info in state["infos"]]
 
     def _begin(self, rows: Sequence[int], observations: Any, infos: Mapping[str, Any]) -> None:
         """Note the first states of new episodes and what their potentials are worth now."""
         states = []
+        per_row = self._per_row(observations) if rows else []
         for row in rows:
             info = row_info(infos, row)
-            self._observations[row], self._infos[row] = observations[row], info
-            self._prompts[row] = first_message(observations[row], info)
-            states.append(RewardState(self._prompts[row], info.get("messages", ()), observations[row], info))
+            self._observations[row], self._infos[row] = per_row[row], info
+            self._prompts[row] = first_message(per_row[row], info)
+            states.append(RewardState(self._prompts[row], info.get("messages", ()), per_row[row], info))
             self._visited_steps[row] = self.clock.step
-            self._over[row] = False
+            self._over[row], self._begun[row] = False, True
         if states:
             self._visited[list(rows)] = self.pipeline.visit(states, self.clock.step)
 
+    def _per_row(self, observations: Any) -> list[Any]:
+        """Return the observation of each sub-environment; a batch of a Dict or Tuple space is not indexed by rows."""
+        return list(iterate(self.observation_space, observations))
+
     def _arrived(
-        self, row: int, ended: bool, observations: Any, infos: Mapping[str, Any]
+        self, row: int, ended: bool, observations: Sequence[Any], infos: Mapping[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
         """Return the observation and info of the state that the step led to, before any autoreset."""
         if ended and self._autoreset is AutoresetMode.SAME_STEP:
