@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gymnasium as gym
 import torch
 
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.chat import ChatFormat
-from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.agents.llm.config import EvaluationConfig, RolloutConfig, TrainConfig
 from rlenvs.agents.llm.engine import SamplingParams, generate
 from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
 from rlenvs.config_file import load_config
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.problems import Problem, ProblemSource
-
-T = TypeVar("T")
 
 
 def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
@@ -156,7 +154,7 @@ def evaluate_model(
         env_kwargs: its parameters, on top of the run's where `env_id` is None.
         limit: held-out problems; without a run 1,000 (or all there are, when fewer).
         device: `auto`, `cpu` or `cuda`.
-        batch_size: problems answered at once; without a run 256. Sampled answers depend on it.
+        batch_size: problems answered at once; without a run 512. Sampled answers depend on it.
         temperature: of the sampled accuracy, > 0; without a run 1.
         seed: of problem choice and sampling; without a run 0.
         max_new_tokens: limit per answer; without a run 64.
@@ -176,15 +174,17 @@ def evaluate_model(
                 f"{model_dir} does not lie in a run folder, so the environment is unknown: name one with --env"
             )
         env_id, kwargs = run.env.id, run.env.kwargs | kwargs
-    seed = _first(seed, run and run.seed, 0)
-    problems = held_out_problems(env_id, kwargs, _first(limit, run and run.evaluation.problems, 1_000), seed)
+    rollout = run.rollout if run else RolloutConfig()
+    seed = (run.seed if run else 0) if seed is None else seed
+    limit = (run.evaluation if run else EvaluationConfig()).problems if limit is None else limit
+    problems = held_out_problems(env_id, kwargs, limit, seed)
     policy = load_policy(model_dir, resolve_device(device))
     evaluation = HeldOutEvaluation(
         Examination(env_id, kwargs, problems),
         ChatFormat(policy.tokenizer, run.policy.prompt_format if run else "auto"),
-        _first(max_new_tokens, run and run.rollout.max_new_tokens, 64),
-        _first(temperature, run and run.rollout.temperature, 1.0),
-        _first(batch_size, run and run.rollout.batch_size, 256),
+        max_new_tokens or rollout.max_new_tokens,
+        temperature or rollout.temperature,
+        batch_size or rollout.batch_size,
         seed,
     )
     return evaluation(policy) | {"env": env_id, "model": str(model_dir)}
@@ -194,12 +194,6 @@ def _run_of(model_dir: str | Path) -> TrainConfig | None:
     """Return the configuration of the run that the model belongs to, if it does."""
     path = Path(model_dir).resolve().parent / "config.yaml"
     return load_config(TrainConfig, path) if path.is_file() else None
-
-
-def _first(given: T | None, from_run: T | None, default: T) -> T:
-    if given is not None:
-        return given
-    return default if from_run is None else from_run
 
 
 def held_out_problems(env_id: str, env_kwargs: Mapping[str, Any], limit: int, seed: int) -> list[Problem]:

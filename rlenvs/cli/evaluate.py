@@ -64,7 +64,7 @@ def _add_model_options(parser: "CommandParser") -> None:
         "--batch-size",
         metavar="N",
         type=at_least(1),
-        help="sequences generated at once (default: the run's, or 256)",
+        help="sequences generated at once (default: the run's, or 512)",
     )
     group.add_argument(
         "--temperature",

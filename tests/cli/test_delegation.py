@@ -120,7 +120,7 @@ def test_eval_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch, capsys: p
             "limit": 100,
             "device": "cpu",
             "batch_size": 8,
-            "temperature": 1.0,
+            "temperature": None,
             "seed": 3,
             "max_new_tokens": None,
         }
