@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenvs.errors import ConfigError
-from rlenvs.wrappers import CorrectnessReward, EnvReward, FormattingReward, LengthPenalty, Score, Transition
+from rlenvs.errors import ComponentError, ConfigError
+from rlenvs.wrappers import (
+    CorrectnessReward,
+    EnvReward,
+    FormattingReward,
+    LengthPenalty,
+    RewardPipeline,
+    Score,
+    Transition,
+)
 
 
 def answered(response: str, **info: object) -> Transition:
@@ -86,9 +94,23 @@ def test_length_penalty_is_linear_above_the_limit(response, limit):
 
 def test_length_units():
     response = "two words, three marks!"
-    lengths = {unit: -LengthPenalty(0, -1.0, unit)(answered(response)) for unit in ("tokens", "words", "chars")}
-    assert lengths == {"tokens": 6, "words": 4, "chars": 23}
-    assert LengthPenalty(0, -1.0, "tokens")(answered(response, response_tokens=9)) == -9
+    counted, uncounted = answered(response, response_tokens=9), answered(response)
+    units = ("auto", "words", "chars")
+    assert {unit: -LengthPenalty(0, -1.0, unit)(uncounted) for unit in units} == {"auto": 6, "words": 4, "chars": 23}
+    assert {unit: -LengthPenalty(0, -1.0, unit)(counted) for unit in (*units, "tokens")} == {
+        "auto": 9,
+        "words": 4,
+        "chars": 23,
+        "tokens": 9,
+    }
+    assert LengthPenalty(0).unit == "auto"
+
+
+def test_tokens_that_nobody_counted_are_a_failure_not_an_estimate():
+    strict = LengthPenalty(0, unit="tokens")
+    assert strict(Transition(action=3, response="4 2", info={"response_so_far": "4 2"})) == 0.0  # not over yet
+    with pytest.raises(ComponentError, match=r"'length' failed twice.*response_tokens.*'words' or 'chars'.*agent"):
+        RewardPipeline({"length": strict}).compute([answered("4 2")], 0)
 
 
 @pytest.mark.parametrize("arguments", [{"max_length": -1}, {"max_length": 1, "penalty_per_token": 0.1}])

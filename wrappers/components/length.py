@@ -19,8 +19,10 @@ class LengthPenalty(BaseReward):
     Args:
         max_length: length that is still free, in units, >= 0.
         penalty_per_token: added per unit above it, <= 0.
-        unit: `tokens` (as the agent counted them in `info["response_tokens"]`; where no agent did, words and
-            punctuation marks), `words` (separated by white space) or `chars`.
+        unit: `tokens` (as the agent counted them in `info["response_tokens"]`), `words` (separated by white space),
+            `chars`, or `auto`: tokens where the agent counted them, else words and punctuation marks. `auto` is
+            approximate: the same response may get another number offline than in training, which the other units
+            never allow.
 
     Range: (-inf, 0].
 
@@ -36,7 +38,7 @@ class LengthPenalty(BaseReward):
         self,
         max_length: int,
         penalty_per_token: float = -0.01,
-        unit: Literal["tokens", "words", "chars"] = "tokens",
+        unit: Literal["auto", "tokens", "words", "chars"] = "auto",
     ) -> None:
         if max_length < 0:
             raise ConfigError(f"max_length must be >= 0, got {max_length}")
@@ -47,7 +49,11 @@ class LengthPenalty(BaseReward):
         self.unit = unit
 
     def __call__(self, transition: Transition) -> float:
-        """Score one transition."""
+        """Score one transition.
+
+        Raises:
+            KeyError: the unit is `tokens` and no agent counted them.
+        """
         if not message_is_complete(transition):
             return 0.0
         excess = self._length(transition) - self.max_length
@@ -59,4 +65,10 @@ class LengthPenalty(BaseReward):
         if self.unit == "words":
             return len(transition.response.split())
         counted = transition.info.get("response_tokens")
-        return int(counted) if counted is not None else len(_WORD_OR_MARK.findall(transition.response))
+        if counted is not None:
+            return int(counted)
+        if self.unit == "tokens":
+            raise KeyError(
+                "info has no 'response_tokens': use unit 'words' or 'chars', or an agent that counts its tokens"
+            )
+        return len(_WORD_OR_MARK.findall(transition.response))
