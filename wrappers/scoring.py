@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from rlenvs.errors import ComponentError
+from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.wrappers.base import ERROR, OK, STATUS_DTYPE, STATUSES, BaseReward, FloatArray, Score, StatusArray
 from rlenvs.wrappers.transition import Transition
 
@@ -26,11 +26,18 @@ class ErrorPolicy:
     Attributes:
         on_error: `raise` stops; `mask` leaves the component out of that step's reward (raw value NaN); `penalty`
             and `default` use `error_value`.
-        error_value: the value that stands in, in the component's raw units.
+        error_value: the value that stands in, in the component's raw units; finite with `penalty` and `default`.
+
+    Raises:
+        ConfigError: `penalty` or `default` without a finite `error_value`.
     """
 
     on_error: OnError = "raise"
     error_value: float = math.nan
+
+    def __post_init__(self) -> None:
+        if self.on_error in ("penalty", "default") and not math.isfinite(self.error_value):
+            raise ConfigError(f"on_error {self.on_error!r} needs a finite error_value, got {self.error_value}")
 
 
 class ContractError(Exception):
@@ -55,26 +62,29 @@ def score_component(
         ComponentError: the component failed twice and its policy is `raise`, or it breaks its contract.
     """
     try:
-        values, statuses = _as_arrays(component.batch(transitions), len(transitions))
-        failure = None
+        values, statuses, _ = _attempt(component, transitions)
+        for row in np.flatnonzero(statuses == ERROR).tolist():
+            # Alone, so that one bad row does not cost the others their values.
+            again, status, failure = _attempt(component, [transitions[row]])
+            values[row], statuses[row] = again[0], status[0]
+            if statuses[row] == ERROR:
+                values[row] = _stand_in(name, row, policy, failure)
     except ContractError as error:
         raise ComponentError(f"reward component {name!r} breaks its contract: {error}") from error
-    except Exception as error:  # noqa: BLE001 - whatever user code raises has to become a typed failure
-        values, statuses, failure = _all_failed(len(transitions)), _all_error(len(transitions)), error
-    for row in np.flatnonzero(statuses == ERROR).tolist():
-        values[row], statuses[row], failure = _retry(component, transitions[row])
-        if statuses[row] == ERROR:
-            values[row] = _stand_in(name, row, policy, failure)
     return values, statuses
 
 
-def _retry(component: BaseReward, transition: Transition) -> tuple[float, str, Exception | None]:
-    """Score one transition alone, so that one bad row does not cost the others their values."""
+def _attempt(
+    component: BaseReward, transitions: Sequence[Transition]
+) -> tuple[FloatArray, StatusArray, Exception | None]:
+    """Score once; whatever user code raises becomes an error of every row, except that it breaks the contract."""
+    count = len(transitions)
     try:
-        values, statuses = _as_arrays(component.batch([transition]), 1)
-    except Exception as error:  # noqa: BLE001 - as above
-        return math.nan, ERROR, error
-    return float(values[0]), str(statuses[0]), None
+        return *_as_arrays(component.batch(transitions), count), None
+    except ContractError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever user code raises has to become a typed failure
+        return np.full(count, math.nan), np.full(count, ERROR, dtype=STATUS_DTYPE), error
 
 
 def _stand_in(name: str, row: int, policy: ErrorPolicy, failure: Exception | None) -> float:
@@ -101,11 +111,3 @@ def _as_arrays(scores: object, count: int) -> tuple[FloatArray, StatusArray]:
         values[row], statuses[row] = value, status
     statuses[~np.isfinite(values)] = ERROR
     return values, statuses
-
-
-def _all_failed(count: int) -> FloatArray:
-    return np.full(count, math.nan)
-
-
-def _all_error(count: int) -> StatusArray:
-    return np.full(count, ERROR, dtype=STATUS_DTYPE)

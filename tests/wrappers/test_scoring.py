@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rlenvs.errors import ComponentError
+from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.wrappers import BaseReward, ErrorPolicy, RewardPipeline, Score, Transition
 
 
@@ -89,6 +89,27 @@ def test_a_component_that_breaks_its_contract_is_a_bug_not_a_reward(returned, me
 
     with pytest.raises(ComponentError, match=message):
         RewardPipeline({"broken": Broken()}, policies={"broken": ErrorPolicy("mask")}).compute(BATCH, 0)
+
+
+def test_a_contract_broken_in_the_retry_is_not_covered_by_a_policy_either():
+    class BrokenOnceAlone(Flaky):
+        def batch(self, transitions):
+            if len(transitions) > 1:
+                raise RuntimeError("worker died")
+            return [Score(1.0, "fine")]
+
+    for policy in (ErrorPolicy("mask"), ErrorPolicy("penalty", -1.0)):
+        with pytest.raises(ComponentError, match="'broken' breaks its contract: status must"):
+            RewardPipeline({"broken": BrokenOnceAlone()}, policies={"broken": policy}).compute(BATCH, 0)
+
+
+@pytest.mark.parametrize("on_error", ["penalty", "default"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_stand_in_must_be_a_number(on_error, value):
+    with pytest.raises(ConfigError, match=f"{on_error!r} needs a finite error_value"):
+        ErrorPolicy(on_error, value)
+    with pytest.raises(ConfigError, match="needs a finite error_value"):
+        ErrorPolicy(on_error)
 
 
 def test_interrupts_are_not_swallowed():
