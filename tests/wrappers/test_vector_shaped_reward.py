@@ -4,9 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import iterate
 
 import rlenvs  # noqa: F401
-from rlenvs.wrappers import ShapedReward, VectorShapedReward
+from rlenvs.errors import UserError
+from rlenvs.wrappers import BaseReward, RewardPipeline, ShapedReward, Transition, VectorShapedReward
 from rlenvs.wrappers.vector_shaped import row_info
 
 SCRIPTED = {
@@ -145,3 +147,105 @@ def test_the_clock_counts_all_rows_and_state_resumes_it():
     envs.reset(), again.reset()
     first, second = envs.step(["12"] * 4), again.step(["12"] * 4)
     np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_abandoned_rows_are_not_paid_not_counted_and_not_scored_until_they_are_reset(scripted):
+    pairs = [([1.0] * 4, [0.0, 1.0, 2.0, 3.0, 4.0])] * 3
+    envs = VectorShapedReward(
+        SyncVectorEnv([lambda r=r, p=p: scripted(r, p) for r, p in pairs], autoreset_mode=AutoresetMode.DISABLED),
+        SCRIPTED,
+    )
+    envs.reset()
+    kept = envs.step([0, 0, 0])[1]
+    envs.abandon([0, 2])
+    envs.abandon([])
+    _, rewards, _, _, infos = envs.step([0, 0, 0])
+    assert rewards[[0, 2]].tolist() == [0.0, 0.0]
+    assert rewards[1] == pytest.approx(1.0 + 0.9 * 2.0 - 1.0)
+    assert infos["_vector_reward"].tolist() == infos["_env_reward"].tolist() == [False, True, False]
+    assert envs.last_batch.total.shape == (1,)
+    assert envs.clock.step == 4
+    envs.reset(options={"reset_mask": np.array([True, False, False])})
+    rewards = envs.step([0, 0, 0])[1]
+    assert rewards[0] == kept[0] == pytest.approx(1.0 + 0.9)
+    assert rewards[2] == 0.0
+    assert envs.clock.step == 6
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
+def test_abandoning_needs_someone_who_resets(mode):
+    envs = VectorShapedReward(gym.make_vec("rlenvs/Arithmetic-v0", num_envs=2, autoreset_mode=mode), PARTS)
+    envs.reset(seed=0)
+    with pytest.raises(UserError, match="needs autoreset mode DISABLED"):
+        envs.abandon([0])
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_abandoning_a_row_that_does_not_exist_is_refused(row):
+    envs = VectorShapedReward(gym.make_vec("rlenvs/Arithmetic-v0", num_envs=2, autoreset_mode="Disabled"), PARTS)
+    envs.reset(seed=0)
+    with pytest.raises(UserError, match=f"no row {row}, the rows are 0 to 1"):
+        envs.abandon([0, row])
+
+
+class Structured(gym.Env):
+    """Observations and actions of any space; the observation counts the steps."""
+
+    def __init__(self, space: gym.Space, build) -> None:
+        self.observation_space = self.action_space = space
+        self.build, self.t = build, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.build(0), {}
+
+    def step(self, action):
+        self.t += 1
+        return self.build(self.t), 0.0, self.t == 2, False, {"response": "x", "taken": self.t}
+
+
+BOX = gym.spaces.Box(-99, 99, (2,), np.float64)
+SPACES = {
+    "dict": (gym.spaces.Dict({"at": BOX, "sub": gym.spaces.Dict({"n": gym.spaces.Discrete(9)})}),
+             lambda t: {"at": np.full(2, float(t)), "sub": {"n": t}}),
+    "tuple": (gym.spaces.Tuple((gym.spaces.Discrete(9), BOX)), lambda t: (t, np.full(2, float(t)))),
+    "text": (gym.spaces.Text(5, min_length=0), lambda t: str(t)),
+    "dict of texts": (gym.spaces.Dict({"say": gym.spaces.Text(5, min_length=0)}), lambda t: {"say": str(t)}),
+}  # fmt: skip
+
+
+class Keeps(BaseReward):
+    """Keeps the transitions."""
+
+    seen: list[Transition]
+
+    def __call__(self, transition: Transition) -> float:
+        self.seen.append(transition)
+        return 1.0
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+@pytest.mark.parametrize("kind", SPACES)
+def test_any_structure_of_observations_and_actions_is_taken_apart_by_rows(kind, mode):
+    space, build = SPACES[kind]
+    envs = VectorShapedReward(
+        SyncVectorEnv([lambda: Structured(space, build)] * 3, autoreset_mode=mode),
+        {"reward_components": {"env": {"class": "EnvReward"}}},
+    )
+    component = Keeps()
+    component.seen = []
+    envs.pipeline = RewardPipeline({"keeps": component})
+    envs.reset(seed=0)
+    taken = []
+    for _ in range(2):
+        actions = envs.action_space.sample()
+        taken += list(iterate(envs.action_space, actions))
+        assert envs.step(actions)[1].tolist() == [1.0] * 3
+    for index, transition in enumerate(component.seen):
+        t = index // 3
+        np.testing.assert_equal(transition.observation, build(t))
+        np.testing.assert_equal(transition.next_observation, build(t + 1))  # the last one before any autoreset
+        np.testing.assert_equal(transition.action, taken[index])
+    assert len(component.seen) == 6
+    assert component.seen[-1].terminated
