@@ -101,7 +101,7 @@ class RolloutCollector:
         truncated: Any,
     ) -> list[int]:
         """Credit the turn and return the rows whose episode goes on."""
-        active = []
+        active, cut = [], []
         for row, completion in played.items():
             episode = episodes[row]
             episode.credit(float(rewards[row]))
@@ -111,10 +111,11 @@ class RolloutCollector:
             closing = completion.ids[-1] if completion.finish == "stop" else None
             feedback = self.chat.feedback_ids(observations[row], closing)
             if len(episode.ids) + len(feedback) + self.params.max_new_tokens > self.context_tokens:
-                # Out of context: cut here. The environment row idles on empty answers that nobody reads.
+                cut.append(row)  # out of context: the state keeps its value, the row plays on no more
                 continue
             episode.add_feedback(feedback)
             active.append(row)
+        self.envs.abandon(cut)
         return active
 
     def _records(

@@ -48,7 +48,7 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
 
     `info` has what the turn level has, plus on every token `response_so_far` and `progress`: the share of the
     demonstration's characters that the response has matched from its start (see
-    `rlenvs.envs.incremental_text.PrefixProgress`).
+    `rlenvs.envs.incremental_text.PrefixProgress`); when a message ends, `response_tokens` counts its tokens.
 
     Args:
         env: the turn level: a `TextEnv`, possibly wrapped.
@@ -172,6 +172,7 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
         self.progress.push(self.text.finish())
         answer, reward, terminated, truncated, info = self.env.step(self.text.value)
         info = self._with_progress(info)
+        info["response_tokens"] = len(self.tokens)
         if not (terminated or truncated):
             self._write(self.tokenizer.encode(answer, add_special_tokens=False))
             self._begin_message(episode.problem.demonstration)

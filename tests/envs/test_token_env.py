@@ -167,7 +167,8 @@ def test_both_levels_grade_alike():
         _, *verdict, info = play(env, *env.tokenizer.encode(answer), EOS)
         _, *expected, expected_info = turn.step(answer)
         assert verdict == expected
-        del info["progress"], info["response_so_far"], expected_info["progress"]
+        assert info["response_tokens"] == len(answer) + 1
+        del info["progress"], info["response_so_far"], info["response_tokens"], expected_info["progress"]
         assert info == expected_info
         rewards.append(verdict[0])
     assert 0.1 < np.mean(rewards) < 0.4

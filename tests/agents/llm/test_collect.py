@@ -134,6 +134,14 @@ def test_running_out_of_context_cuts_without_terminating(policy):
     assert all(len(e.ids) <= 12 for e in episodes)
 
 
+def test_rows_that_were_cut_are_not_scored_again(policy):
+    played = collector(policy, ThreeTries(), context=12)
+    _, records = played.collect(seed=0)
+    counted = played.envs.pipeline.failures["right/invalid"]
+    assert counted == sum(r["grade_status"] == "invalid" for r in records)
+    assert played.envs.clock.step == len(records)
+
+
 def test_a_prompt_without_room_for_an_answer_names_the_problem(policy):
     with pytest.raises(
         DataError, match=r"prompt of problem 'arithmetic:.*' has 4 tokens, it must have 1 to 3.*context_tokens=6"
