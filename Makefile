@@ -37,7 +37,7 @@ check: $(VENV)/.installed-dev ## lint, format, types and the tests of the house 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p rlenvs
-	$(BIN)/python -m pytest tests/house
+	$(BIN)/python -m pytest tests/house -m 'not slow'
 
 format: $(VENV)/.installed-dev ## put the code into shape
 	$(BIN)/ruff check --fix .

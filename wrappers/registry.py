@@ -1,10 +1,10 @@
 """Names under which configurations find reward components and potentials."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 from rlenvs.errors import ConfigError
+from rlenvs.suggestions import did_you_mean
 
 ClassT = TypeVar("ClassT", bound=type)
 T = TypeVar("T")
@@ -50,9 +50,7 @@ class Registry(Generic[T]):
 
     def unknown(self, name: str) -> str:
         """Return the sentence that answers an unknown name."""
-        near = get_close_matches(name, self._classes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown {self.kind} {name!r}{hint} (known: {', '.join(self.names())})"
+        return f"unknown {self.kind} {name!r}{did_you_mean(name, self.names())} (known: {', '.join(self.names())})"
 
     def names(self) -> list[str]:
         """Return the registered names, sorted."""

@@ -1,6 +1,5 @@
 """Procedural arithmetic as environments: one episode, many episodes, and token by token."""
 
-import difflib
 from typing import Any, Unpack
 
 from gymnasium.vector import AutoresetMode
@@ -12,6 +11,7 @@ from rlenvs.envs.text_vector_env import TextVectorEnv
 from rlenvs.envs.token_env import TokenEnv
 from rlenvs.errors import UserError
 from rlenvs.problems import ArithmeticParameters, ArithmeticSource
+from rlenvs.suggestions import did_you_mean
 
 
 def arithmetic_source(parameters: ArithmeticParameters) -> ArithmeticSource:
@@ -23,8 +23,7 @@ def arithmetic_source(parameters: ArithmeticParameters) -> ArithmeticSource:
     known = sorted(ArithmeticParameters.__annotations__)
     for name in parameters:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             raise UserError(f"unknown parameter {name!r}{hint} (known: {', '.join(known)})")
     return ArithmeticSource(**parameters)
 

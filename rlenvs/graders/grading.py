@@ -1,6 +1,5 @@
 """From a task record and a response to a grade."""
 
-import difflib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders.extraction import EXTRACTORS, Extraction, extract_answer
 from rlenvs.graders.numbers import parse_number
+from rlenvs.suggestions import did_you_mean
 
 GradeStatus = Literal["ok", "invalid", "timeout", "error"]
 
@@ -78,8 +78,7 @@ def one_of(task: Mapping[str, Any], key: str, value: object, known: Sequence[str
     """Return `value` if it is known; else raise a GraderError with the nearest known one."""
     if isinstance(value, str) and value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(value), known)
     raise GraderError(f"task {key}: unknown {value!r}{hint} (known: {', '.join(known)})")
 
 

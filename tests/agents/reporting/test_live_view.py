@@ -296,8 +296,10 @@ def test_the_time_left_follows_the_pace_of_the_last_iterations() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_killed_process_shows_the_cursor_again(number: int, tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
-        import os, sys
+        import os, signal, sys
         from rlenvs.agents.reporting import RunPlan, make_view
+        # A background job of a shell starts with Ctrl-C ignored, and so would this process.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with make_view(plain=False) as view:
             view.start(RunPlan(name="demo", run_dir={str(tmp_path)!r}, iterations=3))
             view.update({{"iteration": 0}})
