@@ -2,6 +2,27 @@
 
 from typing import Any
 
+from rlenvs.errors import WrapperOrderError
+
+
+def refuse_second_clock(env: Any) -> None:
+    """Refuse to wrap an environment that a shaped reward wraps already.
+
+    Args:
+        env: an environment or vector environment, wrapped or not.
+
+    Raises:
+        WrapperOrderError: there would be two reward clocks, and rewards shaped twice.
+    """
+    layer = env
+    while layer is not None:
+        if isinstance(getattr(layer, "clock", None), RewardClock):
+            raise WrapperOrderError(
+                f"the environment is inside a {type(layer).__name__} already, and two reward clocks cannot agree: "
+                "put all components into one configuration"
+            )
+        layer = vars(layer).get("env")
+
 
 class RewardClock:
     """Counts environment steps until someone who knows better sets it.

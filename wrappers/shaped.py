@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from rlenvs.wrappers.clock import RewardClock
+from rlenvs.wrappers.clock import RewardClock, refuse_second_clock
 from rlenvs.wrappers.config import RewardConfig, build_pipeline
 from rlenvs.wrappers.pipeline import RewardBatch
 from rlenvs.wrappers.plain import from_plain, to_plain
@@ -36,6 +36,7 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
 
     Raises:
         ConfigError: the configuration cannot be used.
+        WrapperOrderError: the environment is inside a `ShapedReward` already.
 
     Example:
         >>> import gymnasium as gym
@@ -57,6 +58,7 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
     """
 
     def __init__(self, env: gym.Env[Any, Any], config: "str | Path | Mapping[str, Any] | RewardConfig") -> None:
+        refuse_second_clock(env)
         self.config = RewardConfig.load(config)
         gym.utils.RecordConstructorArgs.__init__(self, config=self.config.to_dict())
         gym.Wrapper.__init__(self, env)

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import iterate
 
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.wrappers.base import FloatArray
-from rlenvs.wrappers.clock import RewardClock
+from rlenvs.wrappers.clock import RewardClock, refuse_second_clock
 from rlenvs.wrappers.config import RewardConfig, build_pipeline
 from rlenvs.wrappers.pipeline import RewardBatch
 from rlenvs.wrappers.plain import from_plain, to_plain
@@ -38,6 +38,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
 
     Raises:
         ConfigError: the configuration cannot be used.
+        WrapperOrderError: the environment is inside a `VectorShapedReward` already.
 
     Example:
         >>> import gymnasium as gym
@@ -56,6 +57,7 @@ class VectorShapedReward(gym.vector.VectorWrapper, gym.utils.RecordConstructorAr
         env: gym.vector.VectorEnv[Any, Any, Any],
         config: "str | Path | Mapping[str, Any] | RewardConfig",
     ) -> None:
+        refuse_second_clock(env)
         self.config = RewardConfig.load(config)
         gym.utils.RecordConstructorArgs.__init__(self, config=self.config.to_dict())
         gym.vector.VectorWrapper.__init__(self, env)

@@ -51,7 +51,7 @@ def test_every_target_of_the_makefile_is_phony_and_says_what_it_does() -> None:
 
 @pytest.mark.parametrize(("kind", "path"), CONFIGS, ids=[f"{kind}/{path.name}" for kind, path in CONFIGS])
 def test_shipped_configuration_loads(kind: str, path: Path) -> None:
-    load_config(MODELS[kind], path)
+    assert isinstance(load_config(MODELS[kind], path), MODELS[kind])
 
 
 def test_every_shipped_yaml_is_of_a_known_kind() -> None:

@@ -8,7 +8,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import rlenvs
-from rlenvs.wrappers import LinearSchedule, RewardPipeline, ShapedReward
+from rlenvs.errors import WrapperOrderError
+from rlenvs.wrappers import LinearSchedule, RewardPipeline, ShapedReward, VectorShapedReward
 
 CONFIG = {
     "reward_components": {
@@ -174,3 +175,12 @@ def test_one_pipeline_gives_the_wrappers_numbers_offline():
             terminated=terminated, truncated=truncated, info=info, previous_info=before, step=step,
         )  # fmt: skip
         assert pipeline.compute([stored], step).total[0] == pytest.approx(reward, abs=1e-12)
+
+
+def test_two_clocks_are_refused_however_deep_the_first_one_lies():
+    env = gym.wrappers.RecordEpisodeStatistics(arithmetic())
+    with pytest.raises(WrapperOrderError, match=r"inside a ShapedReward already.*one configuration"):
+        ShapedReward(env, CONFIG)
+    envs = VectorShapedReward(gym.make_vec("rlenvs/Arithmetic-v0", num_envs=2), CONFIG)
+    with pytest.raises(WrapperOrderError, match="inside a VectorShapedReward already"):
+        VectorShapedReward(envs, CONFIG)
