@@ -1,6 +1,7 @@
 """True accuracy on held-out problems: the environment's own grader, no shaped reward."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,8 @@ def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
     Raises:
         ConfigError: no such environment, parameters it refuses, or an environment without a problem source.
     """
-    try:
+    with _naming_the_key(env_id):
         env = gym.make(env_id, **env_kwargs)
-    except (gym.error.Error, TypeError, ImportError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise ConfigError(f"env.id {env_id!r}: {str(error).splitlines()[0]}") from error
     source = getattr(env.unwrapped, "source", None)
     env.close()
     if not isinstance(source, ProblemSource):
@@ -77,14 +74,22 @@ def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -
     Raises:
         ConfigError: no such environment, or parameters it refuses; the message names the key.
     """
-    try:
-        return gym.make_vec(
+    with _naming_the_key(env_id):
+        envs: gym.vector.VectorEnv[Any, Any, Any] = gym.make_vec(
             env_id,
             num_envs=num_envs,
             vectorization_mode="vector_entry_point",
             autoreset_mode="Disabled",
             **env_kwargs,
         )
+    return envs
+
+
+@contextlib.contextmanager
+def _naming_the_key(env_id: str) -> Iterator[None]:
+    """Turn what Gymnasium and the environments raise at construction into an error about `env.id` or `env.kwargs`."""
+    try:
+        yield
     except UserError as error:
         raise ConfigError(f"env.kwargs: {error}") from error
     except (gym.error.Error, TypeError, ImportError) as error:

@@ -26,7 +26,7 @@ from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
 from rlenvs.agents.llm.run_folder import MODEL, START, RunFolder, choose_run_folder
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, make_view, write_report
-from rlenvs.config_file import load_config
+from rlenvs.config_file import dump_config
 from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.problems import Problem
 from rlenvs.wrappers.vector_shaped import VectorShapedReward
@@ -317,13 +317,11 @@ def run_cli(
         shipped = resources.files("rlenvs.configs") / "train" / (config_path or DEFAULT_CONFIG)
         if config_path is None or (not Path(config_path).exists() and shipped.is_file()):
             config_path = str(stack.enter_context(resources.as_file(shipped)))
-        config = load_config(TrainConfig, config_path, changes)
+        config = TrainConfig.load(config_path, changes)
     if dry_run:
         resolve_device(config.device)
         choose_run_folder(config)
         rehearse(config)
-        from rlenvs.config_file import dump_config
-
         print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
         return 0
     with _stop_on_signal(view) as stop:
