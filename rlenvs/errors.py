@@ -4,6 +4,7 @@
 RlenvsError
 ├── UserError (ValueError)          something the user can put right; the command line answers with exit code 2
 │   ├── ConfigError                 a configuration: says file, line, key and the nearest valid one
+│   │   └── ParameterError          one parameter of a component, schedule, reducer or potential
 │   ├── DataError                   a file of problems or responses: says file, line and field
 │   ├── MissingExtraError           an optional dependency is absent: says which extra installs it
 │   ├── ModelLoadError              a model or tokenizer cannot be loaded
@@ -30,6 +31,24 @@ class UserError(RlenvsError, ValueError):
 
 class ConfigError(UserError):
     """A configuration that cannot be used."""
+
+
+class ParameterError(ConfigError):
+    """One parameter of a component, schedule, reducer or potential that cannot be used.
+
+    Args:
+        parameter: name of the parameter, so that a configuration file can point at its line.
+        message: the rule and the received value, without the name: "must be >= 0, got -1".
+
+    Example:
+        >>> print(ParameterError("max_length", "must be >= 0, got -1"))
+        max_length must be >= 0, got -1
+    """
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(f"{parameter} {message}")
+        self.parameter = parameter
+        self.message = message
 
 
 class DataError(UserError):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,10 @@ class BaseReward(ABC):
     or a non-finite value means that the component failed, never that the answer is bad: a bad answer is a `Score`
     with status `invalid` or `timeout`.
 
+    Attributes:
+        is_task: whether this is the task's own reward. Everything else can change which policy is optimal.
+        effect: what the component makes a policy prefer, as the end of the sentence "a policy can gain by ...".
+
     Example:
         >>> class Politeness(BaseReward):
         ...     def __init__(self, word: str = "please") -> None:
@@ -48,6 +52,9 @@ class BaseReward(ABC):
         >>> Politeness()(Transition(response="please wait"))
         1.0
     """
+
+    is_task: ClassVar[bool] = False
+    effect: ClassVar[str] = "whatever it rewards"
 
     @abstractmethod
     def __call__(self, transition: Transition) -> float | Score:

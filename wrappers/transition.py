@@ -59,6 +59,11 @@ class Transition:
     step: int = 0
     previous_step: int | None = None
 
+    @property
+    def message_ended(self) -> bool:
+        """Whether the step ended a message: always at turn level, at the last token at token level."""
+        return isinstance(self.action, str) or self.action is None or "response" in self.info
+
     def state_before(self) -> RewardState:
         """Return the state in which the action was taken."""
         messages = self.previous_info.get("messages", ())

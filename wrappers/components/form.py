@@ -54,18 +54,13 @@ class FormattingReward(BaseReward):
 
     def __call__(self, transition: Transition) -> Score:
         """Score one transition."""
-        if not message_is_complete(transition):
+        if not transition.message_ended:
             return Score(0.0)
         has_form = _is_json(transition.response) if self.format == "json" else self._matches(transition.response)
         return Score(self.reward_value, OK) if has_form else Score(self.penalty_value, INVALID)
 
     def _matches(self, response: str) -> bool:
         return self._pattern.fullmatch(response) is not None
-
-
-def message_is_complete(transition: Transition) -> bool:
-    """Tell whether the step ended a message: always at turn level, at the last token at token level."""
-    return isinstance(transition.action, str) or transition.action is None or "response" in transition.info
 
 
 def _is_json(text: str) -> bool:

@@ -6,7 +6,6 @@ from typing import Literal
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import register_reward
-from rlenvs.wrappers.components.form import message_is_complete
 from rlenvs.wrappers.transition import Transition
 
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
@@ -54,7 +53,7 @@ class LengthPenalty(BaseReward):
         Raises:
             KeyError: the unit is `tokens` and no agent counted them.
         """
-        if not message_is_complete(transition):
+        if not transition.message_ended:
             return 0.0
         excess = self._length(transition) - self.max_length
         return self.penalty_per_token * excess if excess > 0 else 0.0
