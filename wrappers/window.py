@@ -1,0 +1,214 @@
+"""Statistics of the last W values, exact after any number of evictions, in O(1) amortised time per value.
+
+Nothing is ever subtracted: running sums and Welford with removal lose everything once a large value has left the
+window. Instead the window is the tail of one finished block of W values and the head of the current one. The
+statistics of every tail are tabulated once per block, those of the head grow by one value at a time, and two parts
+are merged by the rule of Chan, Golub & LeVeque (1979). It is the two-stack sliding-window aggregation of Tangwongsan,
+Hirzel & Schneider (2015) with the flips at fixed places.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rlenvs.wrappers.base import FloatArray
+
+Moments = tuple[int, float, float]
+"""Count, mean and sum of squared deviations from the mean."""
+
+
+def merge_moments(a: Moments, b: Moments) -> Moments:
+    """Return the moments of two samples together.
+
+    Example:
+        >>> merge_moments((2, 1.0, 2.0), (1, 4.0, 0.0))  # {0, 2} and {4}
+        (3, 2.0, 8.0)
+    """
+    count = a[0] + b[0]
+    if count == 0:
+        return 0, 0.0, 0.0
+    delta, share = b[1] - a[1], b[0] / count
+    return count, a[1] + delta * share, a[2] + b[2] + delta * delta * a[0] * share
+
+
+def moments_of(values: FloatArray) -> Moments:
+    """Return the moments of a sample, by two passes."""
+    if not len(values):
+        return 0, 0.0, 0.0
+    mean = float(values.mean())
+    deviations = values - mean
+    return len(values), mean, float(deviations @ deviations)
+
+
+class Window(ABC):
+    """The last `size` values: the tail of a finished block and the head of the current one.
+
+    Args:
+        size: number of values, >= 1.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._finished = np.empty(0)
+        self._current = np.empty(size)
+        self._filled = 0
+        self._begin_block()
+
+    def __len__(self) -> int:
+        return self.size if len(self._finished) else self._filled
+
+    @property
+    def values(self) -> FloatArray:
+        """The values in the window, oldest first."""
+        return np.concatenate([self._finished[self._filled :], self._current[: self._filled]])
+
+    def push(self, value: float) -> None:
+        """Add one value; the oldest leaves a full window."""
+        self._current[self._filled] = value
+        self._filled += 1
+        self._extend_head(value)
+        if self._filled == self.size:
+            self._roll()
+
+    def push_many(self, values: FloatArray) -> None:
+        """Add values, oldest first."""
+        while len(values):
+            room = self.size - self._filled
+            chunk, values = values[:room], values[room:]
+            self._current[self._filled : self._filled + len(chunk)] = chunk
+            self._filled += len(chunk)
+            self._forget_head()
+            if self._filled == self.size:
+                self._roll()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the window as plain data."""
+        return {"finished": self._finished[self._filled :].tolist(), "current": self._current[: self._filled].tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._filled = len(state["current"])
+        self._current = np.empty(self.size)
+        self._current[: self._filled] = state["current"]
+        gone = np.zeros(self._filled if state["finished"] else 0)
+        self._finished = np.concatenate([gone, np.array(state["finished"], dtype=np.float64)])
+        self._begin_block()
+        self._forget_head()
+
+    def _roll(self) -> None:
+        self._finished, self._current = self._current, np.empty(self.size)
+        self._filled = 0
+        self._begin_block()
+
+    @abstractmethod
+    def _begin_block(self) -> None:
+        """Forget what is known of both blocks: a block has been finished."""
+
+    @abstractmethod
+    def _extend_head(self, value: float) -> None:
+        """Take one value into the statistics of the head."""
+
+    @abstractmethod
+    def _forget_head(self) -> None:
+        """Note that the statistics of the head have to be taken anew."""
+
+
+class MomentWindow(Window):
+    """Mean and variance of the last `size` values.
+
+    Example:
+        >>> window = MomentWindow(2)
+        >>> for value in (1e9, 1.0, 3.0):
+        ...     window.push(value)
+        >>> window.moments()
+        (2, 2.0, 2.0)
+    """
+
+    def moments(self) -> Moments:
+        """Return count, mean and sum of squared deviations; O(1) where values come one at a time."""
+        if self._stale:
+            self._take_head()
+        head = (self._filled, self._mean, self._squares)
+        if not len(self._finished):
+            return head
+        if not self._tails:
+            self._tabulate()
+        return merge_moments(self._tails[self._filled], head)
+
+    def moments_afresh(self) -> Moments:
+        """Return the same from the values themselves; cheaper where many values come at a time."""
+        return moments_of(self.values)
+
+    def _begin_block(self) -> None:
+        self._mean = self._squares = 0.0
+        self._stale = False
+        self._tails: list[Moments] = []
+
+    def _extend_head(self, value: float) -> None:
+        delta = value - self._mean
+        self._mean += delta / self._filled
+        self._squares += delta * (value - self._mean)
+
+    def _forget_head(self) -> None:
+        self._stale = True
+
+    def _take_head(self) -> None:
+        """Add the values one by one, so that the result does not depend on how they came."""
+        filled, self._filled = self._filled, 0
+        self._mean = self._squares = 0.0
+        for value in self._current[:filled].tolist():
+            self._filled += 1
+            self._extend_head(value)
+        self._stale = False
+
+    def _tabulate(self) -> None:
+        mean = squares = 0.0
+        tails: list[Moments] = [(0, 0.0, 0.0)]
+        for count, value in enumerate(reversed(self._finished.tolist()), start=1):
+            delta = value - mean
+            mean += delta / count
+            squares += delta * (value - mean)
+            tails.append((count, mean, squares))
+        tails.reverse()
+        self._tails = tails
+
+
+class RangeWindow(Window):
+    """Smallest and largest of the last `size` values.
+
+    Example:
+        >>> window = RangeWindow(2)
+        >>> for value in (9.0, 1.0, 3.0):
+        ...     window.push(value)
+        >>> window.range()
+        (1.0, 3.0)
+    """
+
+    def range(self) -> tuple[float, float]:
+        """Return minimum and maximum; (inf, -inf) of an empty window."""
+        if self._stale:
+            head = self._current[: self._filled]
+            self._low, self._high = float(head.min()), float(head.max())
+            self._stale = False
+        if not len(self._finished):
+            return self._low, self._high
+        if not self._tails:
+            backwards = self._finished[::-1]
+            lows = np.minimum.accumulate(backwards)[::-1].tolist()
+            highs = np.maximum.accumulate(backwards)[::-1].tolist()
+            self._tails = list(zip(lows, highs, strict=True))
+        low, high = self._tails[self._filled]
+        return min(low, self._low), max(high, self._high)
+
+    def _begin_block(self) -> None:
+        self._low, self._high = float("inf"), float("-inf")
+        self._stale = False
+        self._tails: list[tuple[float, float]] = []
+
+    def _extend_head(self, value: float) -> None:
+        self._low, self._high = min(self._low, value), max(self._high, value)
+
+    def _forget_head(self) -> None:
+        self._stale = self._filled > 0
