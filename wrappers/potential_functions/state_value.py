@@ -1,0 +1,339 @@
+"""A potential that is a learned value: ridge regression from hashed text features to returns.
+
+The ideal potential is the optimal value itself (Ng, Harada & Russell 1999, section 4): with it every step is paid for
+what it changes. This one is fitted in closed form on stored rollouts and then stays fixed while a policy trains.
+
+```python
+import json
+
+from rlenvs.wrappers.potential_functions import fit_state_value, rollout_states
+
+records = [json.loads(line) for line in open("runs/first/rollouts.jsonl", encoding="utf-8")]
+fit_state_value(*rollout_states(records, prefixes=4)).save("value.json")
+```
+
+and in the rewards of the next run `potential_function: state_value` with `potential_params: {path: value.json}`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from rlenvs.errors import DataError, ParameterError
+from rlenvs.wrappers.base import FloatArray
+from rlenvs.wrappers.potential_functions.hashing import MAX_DIMENSION, check_dimension, hash_embedding
+from rlenvs.wrappers.potential_functions.state_text import TextBlock, text_block
+from rlenvs.wrappers.potentials import Potential, register_potential
+from rlenvs.wrappers.transition import RewardState
+
+BLOCKS: tuple[TextBlock, ...] = get_args(TextBlock)
+
+
+class InfoFeature(BaseModel):
+    """A number of `info` as a feature: (clip(x, low, high) - mean) / scale.
+
+    Outside the range that was seen when fitting it counts as the end of that range, so that no number that turns up
+    later can make the value arbitrarily large.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    mean: FiniteFloat
+    scale: Annotated[FiniteFloat, Field(gt=0)]
+    low: FiniteFloat
+    high: FiniteFloat
+    weight: FiniteFloat
+
+
+class StateValue(BaseModel):
+    """V(s) = intercept + weights . features(s), the content of the file that `state_value` reads.
+
+    The features are one `hash_embedding` per text block (`dimension` coordinates each, in the order of `blocks`), and
+    the numbers of `info`.
+
+    Example:
+        >>> states = [RewardState(info={"response_so_far": text}) for text in ("good", "bad", "good good", "bad bad")]
+        >>> value = fit_state_value(states, [1.0, 0.0, 1.0, 0.0], dimension=64, blocks=["response"], ridge=0.01)
+        >>> [round(v, 1) for v in value.predict(states[:2]).tolist()]
+        [1.0, 0.0]
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["rlenvs.state_value"] = "rlenvs.state_value"
+    version: Literal[1] = 1
+    dimension: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]
+    blocks: tuple[TextBlock, ...]
+    intercept: FiniteFloat
+    weights: tuple[FiniteFloat, ...]
+    info: tuple[InfoFeature, ...] = ()
+
+    @model_validator(mode="after")
+    def _weights_fit_the_blocks(self) -> "StateValue":
+        if len(self.weights) != self.dimension * len(self.blocks):
+            raise ValueError(
+                f"{len(self.blocks)} blocks of {self.dimension} need as many weights, not {len(self.weights)}"
+            )
+        return self
+
+    def predict(self, states: Sequence[RewardState]) -> FloatArray:
+        """Return V of N states, `[N]`.
+
+        Raises:
+            KeyError: a state's info lacks a number that the value was fitted with.
+        """
+        values = np.full(len(states), self.intercept)
+        if self.blocks:
+            # Row sums, not a matrix product: a state has the same bits alone and in any batch.
+            values += (text_features(states, self.blocks, self.dimension) * np.array(self.weights)).sum(axis=1)
+        for feature in self.info:
+            numbers = np.clip(info_numbers(states, feature.key), feature.low, feature.high)
+            values += feature.weight * ((numbers - feature.mean) / feature.scale)
+        return values
+
+    def save(self, path: str | Path) -> None:
+        """Write the value as JSON; the numbers read back exactly."""
+        Path(path).write_text(self.model_dump_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "StateValue":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: there is no such file, or it is not exactly a stored value.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes(), strict=True)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "content"
+            raise DataError(f"{path}: is no stored state value: {where}: {first['msg']}") from error
+
+
+@register_potential("state_value")
+class StateValuePotential(Potential):
+    """Phi(s) = scale * V(s), a value that `fit_state_value` learned and `save` stored.
+
+    Args:
+        path: the stored value; read once, when the potential is made.
+        scale: factor, finite.
+
+    Range: |Phi| is at most |scale| times the sum of |intercept|, the weights' norm per text block, and the largest
+    contribution of each number of `info`.
+
+    Raises:
+        ParameterError: the file cannot be read or is no stored value, or the scale is not finite.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     StateValue(dimension=1, blocks=(), weights=(), intercept=0.5).save(f"{folder}/value.json")
+        ...     StateValuePotential(f"{folder}/value.json", scale=2.0)(RewardState())
+        1.0
+    """
+
+    def __init__(self, path: str, scale: float = 1.0) -> None:
+        if not math.isfinite(scale):
+            raise ParameterError("scale", f"must be finite, got {scale}")
+        try:
+            self._value = StateValue.load(path)
+        except DataError as error:
+            raise ParameterError("path", str(error)) from error
+        self.path = path
+        self.scale = scale
+
+    def __call__(self, state: RewardState) -> float:
+        """Return Phi(state).
+
+        Raises:
+            KeyError: info lacks a number that the value was fitted with.
+        """
+        return float(self.batch([state])[0])
+
+    def batch(self, states: Sequence[RewardState]) -> FloatArray:
+        """Return Phi of N states, `[N]`."""
+        return self.scale * self._value.predict(states)
+
+
+def fit_state_value(
+    states: Sequence[RewardState],
+    returns: Sequence[float],
+    *,
+    dimension: int = 512,
+    blocks: Sequence[TextBlock] = ("assistant", "context"),
+    info_keys: Sequence[str] = (),
+    ridge: float = 1.0,
+) -> StateValue:
+    """Fit V by ridge regression: min over (w, b) of sum_i (b + w . x_i - G_i)^2 + ridge * |w|^2, in closed form.
+
+    The same data give the same value. The intercept is not penalised, so that with little data V is the mean return.
+
+    Args:
+        states: N states, N >= 1; states after which the episode is over do not belong here, their value is 0.
+        returns: N numbers G_i, the discounted reward that followed.
+        dimension: coordinates per text block, 1 to 2**20; the cost is min(N, features)^3.
+        blocks: what text is read: `response` (newest message), `assistant` (all of the policy's messages), `context`
+            (prompt and answers of the environment); may be empty where there are `info_keys`.
+        info_keys: numbers of `info` that are features too, standardised.
+        ridge: > 0; larger values shrink V to the mean return.
+
+    Returns:
+        The fitted value; `save` it for `StateValuePotential`.
+
+    Raises:
+        ParameterError: a parameter out of range, or returns that are not N finite numbers.
+        KeyError: a state's info lacks one of the keys.
+    """
+    target = np.asarray(returns, dtype=np.float64)
+    if target.shape != (len(states),) or not len(states) or not np.isfinite(target).all():
+        raise ParameterError(
+            "returns", f"must be one finite number per state, got {target.shape} for {len(states)} states"
+        )
+    if not 0 < ridge < math.inf:
+        raise ParameterError("ridge", f"must be a finite number > 0, got {ridge}")
+    if len(set(blocks)) != len(blocks) or not set(blocks) <= set(BLOCKS):
+        raise ParameterError("blocks", f"must be different ones of {', '.join(BLOCKS)}, got {list(blocks)}")
+    check_dimension(dimension)
+    numbers = np.array([info_numbers(states, key) for key in info_keys]).reshape(len(info_keys), len(states))
+    means, deviations = numbers.mean(axis=1), numbers.std(axis=1)
+    scales = np.where(deviations > 0, deviations, 1.0)
+    standard = ((numbers - means[:, None]) / scales[:, None]).T
+    features = np.concatenate([text_features(states, blocks, dimension), standard], axis=1)
+    centre = features.mean(axis=0)
+    weights = ridge_weights(features - centre, target - target.mean(), ridge)
+    text_weights = weights[: dimension * len(blocks)]
+    rows = zip(info_keys, means, scales, numbers, weights[len(text_weights) :], strict=True)
+    return StateValue(
+        dimension=dimension,
+        blocks=tuple(blocks),
+        intercept=float(target.mean() - centre @ weights),
+        weights=tuple(text_weights.tolist()),
+        info=tuple(
+            InfoFeature(
+                key=key, mean=float(mean), scale=float(scale), low=float(x.min()), high=float(x.max()), weight=float(w)
+            )
+            for key, mean, scale, x, w in rows
+        ),
+    )
+
+
+def ridge_weights(features: FloatArray, target: FloatArray, ridge: float) -> FloatArray:
+    """Return argmin_w |X w - y|^2 + ridge |w|^2, by the smaller of the two linear systems.
+
+    Args:
+        features: `[N, D]` X.
+        target: `[N]` y.
+        ridge: > 0.
+
+    Returns:
+        `[D]`: (X'X + ridge I)^-1 X'y = X' (X X' + ridge I)^-1 y.
+    """
+    count, width = features.shape
+    if width <= count:
+        solution = np.linalg.solve(features.T @ features + ridge * np.eye(width), features.T @ target)
+    else:
+        solution = features.T @ np.linalg.solve(features @ features.T + ridge * np.eye(count), target)
+    return np.asarray(solution, dtype=np.float64)
+
+
+def text_features(states: Sequence[RewardState], blocks: Sequence[TextBlock], dimension: int) -> FloatArray:
+    """Return `[N, len(blocks) * dimension]`: one hashed unit vector per block, side by side."""
+    parts = [hash_embedding([text_block(state, block) for state in states], dimension) for block in blocks]
+    return np.concatenate([np.zeros((len(states), 0)), *parts], axis=1)
+
+
+def info_numbers(states: Sequence[RewardState], key: str) -> FloatArray:
+    """Return the number `info[key]` of N states, `[N]`.
+
+    Raises:
+        KeyError: a state lacks it.
+        ValueError: a number is not finite.
+    """
+    missing = next((state for state in states if key not in state.info), None)
+    if missing is not None:
+        raise KeyError(f"info has no {key!r}; it has {', '.join(sorted(map(str, missing.info)))}")
+    numbers = np.array([float(state.info[key]) for state in states])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"info[{key!r}] must be finite")
+    return numbers
+
+
+def rollout_states(
+    records: Iterable[Mapping[str, Any]], *, gamma: float = 1.0, prefixes: int = 0, reward_key: str = "env_reward"
+) -> tuple[list[RewardState], list[float]]:
+    """Turn stored rollouts into the states in which messages were written, and the returns that followed.
+
+    Args:
+        records: the objects of `rollouts.jsonl`, one per turn, in any order.
+        gamma: discount per turn, in [0, 1].
+        prefixes: how many states to add per message in which it is half written, at even distances, >= 0; what a
+            value for token-level steps needs.
+        reward_key: which reward to sum up; shaped ones would teach the value what it is to shape.
+
+    Returns:
+        N states and N returns.
+
+    Raises:
+        ParameterError: a parameter out of range.
+        DataError: a record lacks a field.
+
+    Example:
+        >>> turn = {"iteration": 0, "env": 0, "problem_id": "p", "env_reward": 0.5}
+        >>> states, returns = rollout_states(
+        ...     [
+        ...         turn | {"turn": 0, "prompt": "2+2=", "response": "5"},
+        ...         turn | {"turn": 1, "prompt": "Try again.", "response": "4"},
+        ...     ],
+        ...     gamma=0.5,
+        ... )
+        >>> returns, [message["content"] for message in states[1].messages]
+        ([0.75, 0.5], ['2+2=', '5', 'Try again.'])
+    """
+    if not 0.0 <= gamma <= 1.0:
+        raise ParameterError("gamma", f"must lie in [0, 1], got {gamma}")
+    if prefixes < 0:
+        raise ParameterError("prefixes", f"must be >= 0, got {prefixes}")
+    episodes: dict[tuple[Any, Any], dict[int, Mapping[str, Any]]] = {}
+    for number, record in enumerate(records):
+        absent = [key for key in ("iteration", "env", "turn", "prompt", "response", reward_key) if key not in record]
+        if absent:
+            raise DataError(f"record {number}: has no {absent[0]!r}")
+        # Of an iteration that a resumed run repeated the last one counts.
+        episodes.setdefault((record["iteration"], record["env"]), {})[record["turn"]] = record
+    states: list[RewardState] = []
+    returns: list[float] = []
+    for turns in episodes.values():
+        ordered = [turns[turn] for turn in sorted(turns)]
+        for visited, value in zip(_visited(ordered, prefixes), _returns(ordered, gamma, reward_key), strict=True):
+            states += visited
+            returns += [value] * len(visited)
+    return states, returns
+
+
+def _visited(turns: Sequence[Mapping[str, Any]], prefixes: int) -> list[list[RewardState]]:
+    """Return the states of each turn of one episode: before its message, and at places within it."""
+    chat: list[dict[str, str]] = []
+    states = []
+    for turn in turns:
+        chat = [*chat, {"role": "user", "content": str(turn["prompt"])}]
+        text = str(turn["response"])
+        cuts = [len(text) * part // (prefixes + 1) for part in range(1, prefixes + 1)]
+        infos: list[dict[str, Any]] = [{}, *({"response_so_far": text[:cut]} for cut in cuts)]
+        states.append([RewardState(chat[0]["content"], chat, None, info) for info in infos])
+        chat = [*chat, {"role": "assistant", "content": text}]
+    return states
+
+
+def _returns(turns: Sequence[Mapping[str, Any]], gamma: float, reward_key: str) -> list[float]:
+    following, found = 0.0, []
+    for turn in reversed(turns):
+        following = float(turn[reward_key]) + gamma * following
+        found.append(following)
+    return found[::-1]
