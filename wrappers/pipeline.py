@@ -1,85 +1,102 @@
 """The one object that turns transitions into shaped rewards.
 
 It is plain numpy over a batch and knows nothing of Gymnasium: the wrappers, the trainers and offline scoring all
-call it, so that one configuration gives one number everywhere.
+call it, so that one configuration gives one number everywhere. A single step takes a path of plain numbers (numpy
+costs more than it gains on one row); a property test holds both paths to the same rewards.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rlenvs.errors import ComponentError, ConfigError
-from rlenvs.wrappers.base import (
-    ERROR,
-    INVALID,
-    OK,
-    STATUS_DTYPE,
-    TIMEOUT,
-    BaseReward,
-    FloatArray,
-    StatusArray,
-)
+from rlenvs.wrappers.base import ERROR, OK, BaseReward, FloatArray
+from rlenvs.wrappers.normalization import Normalization, Normalizer
 from rlenvs.wrappers.plain import not_plain
-from rlenvs.wrappers.potentials import LLMPotentialBasedReward
+from rlenvs.wrappers.potential_terms import PotentialTerms
+from rlenvs.wrappers.potentials import PotentialTerm
 from rlenvs.wrappers.reducers import Reducer, WeightedSumReducer
-from rlenvs.wrappers.schedules import ConstantSchedule, Schedule
-from rlenvs.wrappers.scoring import ErrorPolicy, score_component
+from rlenvs.wrappers.reward_batch import ERROR_CODE, STATUS_TEXTS, CodeArray, RewardBatch, RewardRow, Visited
+from rlenvs.wrappers.schedules import ConstantSchedule, ReactiveSchedule, Schedule
+from rlenvs.wrappers.scoring import ErrorPolicy, score_batch, settle_one
 from rlenvs.wrappers.transition import RewardState, Transition
+from rlenvs.wrappers.transition_batch import TransitionBatch
 
 if TYPE_CHECKING:
     from rlenvs.wrappers.config import RewardConfig
 
+__all__ = ["RewardBatch", "RewardParts", "RewardPipeline", "RewardRow"]
+
+OUTPUT = "output"
+"""Name under which the normaliser of the reduced sum keeps its state."""
+
 
 @dataclass(frozen=True, slots=True)
-class RewardBatch:
-    """Shaped rewards of N transitions and everything they were made of.
-
-    The K columns are the configured names in their order, potentials among them. A potential's column holds
-    Phi(s') (0 after `terminated`) as raw value and F as contribution.
+class RewardParts:
+    """What a pipeline is made of, so that a stack of wrappers can build it one argument at a time.
 
     Attributes:
-        total: `[N]` shaped rewards.
-        raw: `[N, K]` what each component returned; NaN only where an error is masked.
-        normalized: `[N, K]` raw values after normalisation (potentials are never normalised).
-        weights: `[K]` weights at this step of the clock.
-        contributions: `[N, K]` weighted values; a masked error contributes 0.
-        potential: `[N]` sum of the potential terms F.
-        status: `[N, K]` `ok`, `invalid`, `timeout` or `error`.
-        names: the K names.
-        visited: `[N, P]` weighted potentials of the states arrived at; the next call wants them back.
-    """
-
-    total: FloatArray
-    raw: FloatArray
-    normalized: FloatArray
-    weights: FloatArray
-    contributions: FloatArray
-    potential: FloatArray
-    status: StatusArray
-    names: tuple[str, ...]
-    visited: FloatArray
-
-
-class RewardPipeline:
-    """Components, schedules, reducer and potentials, applied to batches of transitions.
-
-    Args:
         components: name -> component or potential; the order is the order of the columns.
         schedules: name -> schedule; a component without one keeps weight 1.
         policies: name -> what becomes of its errors; `raise` where not given.
         reducer: how weighted components become one reward; a sum when omitted.
+        normalizations: name -> how its values are normalised; none where not given.
+        output_normalization: how the reduced reward is normalised, before potentials are added.
+
+    Raises:
+        ConfigError: no components, a name that does not exist, or a potential that is to be normalised.
+    """
+
+    components: Mapping[str, BaseReward | PotentialTerm]
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    policies: Mapping[str, ErrorPolicy] = field(default_factory=dict)
+    reducer: Reducer | None = None
+    normalizations: Mapping[str, Normalization] = field(default_factory=dict)
+    output_normalization: Normalization | None = None
+
+    def __post_init__(self) -> None:
+        if not self.components:
+            raise ConfigError("a reward needs at least one component")
+        for given in (self.schedules, self.policies, self.normalizations):
+            unknown = sorted(set(given) - set(self.components))
+            if unknown:
+                raise ConfigError(f"no reward component is called {unknown[0]!r} (known: {', '.join(self.components)})")
+        for name in self.normalizations:
+            if isinstance(self.components[name], PotentialTerm):
+                raise ConfigError(
+                    f"{name!r} is a potential, and a normalised potential is none any more: normalise the components"
+                )
+
+    @property
+    def compares_rows(self) -> list[str]:
+        """Names of the components whose normalisation compares the rows of a batch, `output` for the sum."""
+        output = {} if self.output_normalization is None else {OUTPUT: self.output_normalization}
+        return [name for name, spec in {**self.normalizations, **output}.items() if spec.compares_rows]
+
+
+class RewardPipeline:
+    """Components, normalisers, schedules, reducer and potentials, applied to batches of transitions.
+
+    Args:
+        components: as in `RewardParts`, like the rest.
+        schedules: name -> schedule.
+        policies: name -> error policy.
+        reducer: how weighted components become one reward.
+        normalizations: name -> normalisation.
+        output_normalization: normalisation of the reduced reward.
 
     Attributes:
         names: the component names, in the order of the columns.
+        parts: what the pipeline is made of.
         failures: how often each component gave another status than `ok`, under "name/status" ("judge/error"),
             counted over all calls and over resumed runs: it is part of `state_dict`.
 
     Raises:
-        ConfigError: no components, or a schedule or policy for a name that does not exist.
+        ConfigError: the parts do not fit each other.
 
     Example:
         >>> from rlenvs.wrappers import CorrectnessReward, LengthPenalty, LinearSchedule
@@ -99,29 +116,37 @@ class RewardPipeline:
 
     def __init__(
         self,
-        components: Mapping[str, BaseReward | LLMPotentialBasedReward],
+        components: Mapping[str, BaseReward | PotentialTerm],
         schedules: Mapping[str, Schedule] | None = None,
         policies: Mapping[str, ErrorPolicy] | None = None,
         reducer: Reducer | None = None,
+        normalizations: Mapping[str, Normalization] | None = None,
+        output_normalization: Normalization | None = None,
     ) -> None:
-        if not components:
-            raise ConfigError("a reward needs at least one component")
-        for given in (schedules or {}, policies or {}):
-            unknown = sorted(set(given) - set(components))
-            if unknown:
-                raise ConfigError(f"no reward component is called {unknown[0]!r} (known: {', '.join(components)})")
+        self.parts = RewardParts(
+            components, schedules or {}, policies or {}, reducer, normalizations or {}, output_normalization
+        )
         self.names = tuple(components)
-        self.reducer: Reducer = reducer or WeightedSumReducer()
         self.failures: Counter[str] = Counter()
-        self._rewards = [(k, n, c) for k, (n, c) in enumerate(components.items()) if isinstance(c, BaseReward)]
-        self._potentials = [
-            (k, n, c) for k, (n, c) in enumerate(components.items()) if isinstance(c, LLMPotentialBasedReward)
+        self._rewards = [
+            (column, name, part, self.parts.policies.get(name, ErrorPolicy()), self._normalizer(name))
+            for column, (name, part) in enumerate(components.items())
+            if isinstance(part, BaseReward)
         ]
-        self._reward_columns = [k for k, _, _ in self._rewards]
-        self._potential_columns = [k for k, _, _ in self._potentials]
-        self._gammas = np.array([term.gamma for _, _, term in self._potentials])
-        self._schedules = [(schedules or {}).get(name, ConstantSchedule(1.0)) for name in self.names]
-        self._policies = [(policies or {}).get(name, ErrorPolicy()) for name in self.names]
+        self._columns = [column for column, *_ in self._rewards]
+        self._only_rewards = len(self._columns) == len(self.names)
+        self.reducer: Reducer = reducer or WeightedSumReducer()
+        self.reducer.bind([name for _, name, *_ in self._rewards])
+        self._output = output_normalization.build() if output_normalization else None
+        self._terms = PotentialTerms(
+            [(k, name, term) for k, (name, term) in enumerate(components.items()) if isinstance(term, PotentialTerm)]
+        )
+        self._arrange_schedules()
+
+    @classmethod
+    def from_parts(cls, parts: RewardParts) -> "RewardPipeline":
+        """Return a pipeline of these parts."""
+        return cls(**{name: getattr(parts, name) for name in RewardParts.__dataclass_fields__})
 
     @classmethod
     def from_config(cls, config: "str | Path | Mapping[str, Any] | RewardConfig") -> "RewardPipeline":
@@ -137,20 +162,19 @@ class RewardPipeline:
     @property
     def potential_gammas(self) -> dict[str, float]:
         """Discount factor of each potential term; the learner's own must equal them all."""
-        return {name: term.gamma for _, name, term in self._potentials}
+        return {name: term.gamma for _, name, term in self._terms.terms}
 
     def weights(self, step: int) -> FloatArray:
         """Return the `[K]` weights at `step` of the reward clock."""
-        return np.array([schedule(step) for schedule in self._schedules], dtype=np.float64)
+        return np.array(self._weights(step), dtype=np.float64)
 
     def visit(self, states: Sequence[RewardState], step: int) -> FloatArray:
-        """Return the weighted potentials `[N, P]` of states that are visited now, as a reset does.
+        """Return the potentials `[N, P, 2]`, weighted and bare, of states that are visited now, as a reset does.
 
         Phi and its weight are taken when a state is visited and never again: evaluating them anew once the clock
         or the potential has moved on breaks the telescoping sum.
         """
-        weights = self.weights(step)[self._potential_columns]
-        return weights * self._phi(states)
+        return self._terms.visit(states, self._weights(step))
 
     def compute(self, transitions: Sequence[Transition], step: int, visited: FloatArray | None = None) -> RewardBatch:
         """Shape the rewards of N transitions.
@@ -158,7 +182,7 @@ class RewardPipeline:
         Args:
             transitions: N transitions.
             step: the reward clock, environment steps since training began.
-            visited: `[N, P]` what `visit` or the last `compute` returned for the states before; when omitted it
+            visited: `[N, P, 2]` what `visit` or the last `compute` returned for the states before; when omitted it
                 is evaluated from the transitions themselves, at their `previous_step`.
 
         Returns:
@@ -167,30 +191,68 @@ class RewardPipeline:
         Raises:
             ComponentError: a component failed twice and its policy is `raise`.
         """
-        count = len(transitions)
-        weights = self.weights(step)
-        raw = np.zeros((count, len(self.names)))
-        status = np.full(raw.shape, OK, dtype=STATUS_DTYPE)
-        for column, name, component in self._rewards:
-            values, statuses = score_component(name, component, transitions, self._policies[column])
-            raw[:, column], status[:, column] = values, statuses
-        contributions = np.where(np.isnan(raw), 0.0, raw) * weights
-        shaping, arrived, phi = self._shape(transitions, weights, visited)
-        raw[:, self._potential_columns] = phi
-        contributions[:, self._potential_columns] = shaping
-        potential: FloatArray = shaping.sum(axis=1)
-        self._count_failures(status)
-        return RewardBatch(
-            total=self.reducer(contributions[:, self._reward_columns]) + potential,
-            raw=raw,
-            normalized=raw.copy(),
-            weights=weights,
-            contributions=contributions,
-            potential=potential,
-            status=status,
-            names=self.names,
-            visited=arrived,
+        batch = TransitionBatch.of(transitions)
+        if visited is None:
+            visited = self._visited_before(batch)
+        if len(batch) == 1:
+            pairs: list[Visited] = [(float(weighted), float(phi)) for weighted, phi in visited[0]]
+            return self.compute_one(batch[0], step, pairs).as_batch()
+        return self._compute_many(batch, step, visited)
+
+    def compute_one(self, transition: Transition, step: int, visited: Sequence[Visited]) -> RewardRow:
+        """Shape the reward of one transition, as `compute` does, in plain numbers.
+
+        Args:
+            transition: one step of one environment.
+            step: the reward clock.
+            visited: P pairs, weighted and bare potential of the state before.
+
+        Raises:
+            ComponentError: a component failed twice and its policy is `raise`.
+        """
+        weights = self._weights(step)
+        raw, normalized, contributions = [0.0] * len(weights), [0.0] * len(weights), [0.0] * len(weights)
+        status = [OK] * len(weights)
+        for column, name, component, policy, normalizer in self._rewards:
+            try:
+                value = component(transition)
+            except Exception:  # noqa: BLE001 - scored again below, where failures are told apart
+                value = np.nan
+            if type(value) is not float or value - value != 0.0:  # a Score, an integer, NaN or infinity
+                value, status[column] = self._settle(name, component, transition, policy, value)
+            raw[column] = value
+            if normalizer is not None and value == value:
+                value = normalizer.one(value, status[column] != ERROR)
+            normalized[column] = value
+            contributions[column] = weights[column] * value if value == value else 0.0
+        total = self._reduce_one(raw, contributions)
+        potential, arrived = 0.0, []
+        if self._terms:
+            potential, arrived = self._terms.shape_one(transition, weights, visited, raw, contributions)
+            for column in self._terms.columns:
+                normalized[column] = raw[column]
+        if self._reactive:
+            self._observe([raw], [status], step)
+        return RewardRow(
+            total + potential, raw, normalized, weights, contributions, potential, status, self.names, arrived
         )
+
+    def report_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Tell reactive schedules what the trainer measured.
+
+        Args:
+            metrics: name -> value ("eval/accuracy" -> 0.8); those that no schedule waits for are ignored.
+            step: the reward clock.
+        """
+        for _, schedule, watched in self._reactive:
+            if watched not in self.names and watched in metrics:
+                schedule.observe([float(metrics[watched])], step)
+
+    def freeze_statistics(self, frozen: bool = True) -> None:
+        """Keep normalisers (and reactive schedules) from learning, as an evaluation wants, or let them learn again."""
+        self._frozen = frozen
+        for normalizer in self._normalizers().values():
+            normalizer.frozen = frozen
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as plain data.
@@ -198,71 +260,174 @@ class RewardPipeline:
         Raises:
             ComponentError: the state of a component is not plain data.
         """
-        states: dict[str, Any] = {}
-        for _, name, component in self._rewards:
-            states[name] = component.state_dict()
-            found = not_plain(states[name])
-            if found is None and type(states[name]) is not dict:
-                found = f"state is a {type(states[name]).__name__}, not a dict"
-            if found:
-                raise ComponentError(
-                    f"reward component {name!r} keeps state that is not plain data: {found}; "
-                    "use None, bool, int, float, str, list and dict"
-                )
-        return {"components": states, "failures": dict(self.failures)}
+        return {
+            "components": {name: self._component_state(name, part) for _, name, part, *_ in self._rewards},
+            "normalizers": {name: normalizer.state_dict() for name, normalizer in self._normalizers().items()},
+            "schedules": {self.names[column]: schedule.state_dict() for column, schedule, _ in self._reactive},
+            "failures": dict(self.failures),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned.
 
         Raises:
-            ConfigError: the state belongs to other components.
+            ConfigError: the state belongs to other components, normalisers or schedules.
         """
-        names = [name for _, name, _ in self._rewards]
-        if sorted(state["components"]) != sorted(names):
-            raise ConfigError(
-                f"saved reward state has components {sorted(state['components'])}, this configuration {sorted(names)}"
-            )
-        for _, name, component in self._rewards:
-            component.load_state_dict(state["components"][name])
+        normalizers = self._normalizers()
+        schedules = {self.names[column]: schedule for column, schedule, _ in self._reactive}
+        for kind, known in (
+            ("components", {name: part for _, name, part, *_ in self._rewards}),
+            ("normalizers", normalizers),
+            ("schedules", schedules),
+        ):
+            if sorted(state[kind]) != sorted(known):
+                raise ConfigError(
+                    f"saved reward state has {kind} {sorted(state[kind])}, this configuration {sorted(known)}"
+                )
+        for _, name, part, *_ in self._rewards:
+            part.load_state_dict(state["components"][name])
+        for name, normalizer in normalizers.items():
+            normalizer.load_state_dict(state["normalizers"][name])
+        for name, schedule in schedules.items():
+            schedule.load_state_dict(state["schedules"][name])
         self.failures = Counter(state["failures"])
 
-    def _shape(
-        self, transitions: Sequence[Transition], weights: FloatArray, visited: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return F `[N, P]`, the weighted potentials arrived at `[N, P]` and Phi(s') `[N, P]`."""
-        if not self._potentials:
-            nothing = np.zeros((len(transitions), 0))
-            return nothing, nothing, nothing
-        if visited is None:
-            visited = self._visited_before(transitions)
-        goes_on = np.array([not t.terminated for t in transitions], dtype=np.bool_)
-        phi = np.zeros((len(transitions), len(self._potentials)))
-        phi[goes_on] = self._phi([t.state_after() for t in transitions if not t.terminated])
-        arrived = weights[self._potential_columns] * phi
-        return self._gammas * arrived - visited, arrived, phi
+    def _compute_many(self, batch: TransitionBatch, step: int, visited: FloatArray) -> RewardBatch:
+        weights = self._weights(step)
+        raw = np.zeros((len(batch), len(self.names)))
+        codes: CodeArray = np.zeros(raw.shape, dtype=np.uint8)
+        normalized = np.zeros_like(raw)
+        groups: list[list[Hashable]] = []
 
-    def _visited_before(self, transitions: Sequence[Transition]) -> FloatArray:
-        """Return the weighted potentials `[N, P]` that a wrapper took when it visited the states before."""
-        steps = [t.step if t.previous_step is None else t.previous_step for t in transitions]
-        weights_at = {step: self.weights(step)[self._potential_columns] for step in set(steps)}
-        phi = self._phi([t.state_before() for t in transitions])
-        return np.array([weights_at[step] for step in steps]).reshape(phi.shape) * phi
+        def prompts() -> list[Hashable]:
+            if not groups:
+                groups.append(batch.groups())
+            return groups[0]
 
-    def _phi(self, states: Sequence[RewardState]) -> FloatArray:
-        phi = np.zeros((len(states), len(self._potentials)))
-        if not states:
-            return phi
-        for column, (_, name, term) in enumerate(self._potentials):
-            try:
-                phi[:, column] = term.potential.batch(states)
-            except Exception as error:
-                raise ComponentError(f"potential {name!r} failed: {type(error).__name__}: {error}") from error
-            if not np.isfinite(phi[:, column]).all():
-                raise ComponentError(f"potential {name!r} returned NaN or infinity")
-        return phi
+        for column, name, component, policy, normalizer in self._rewards:
+            values, column_codes = score_batch(name, component, batch, policy)
+            raw[:, column] = values
+            if column_codes.any():
+                codes[:, column] = column_codes
+            if normalizer is not None:
+                values = normalizer.batch(values, column_codes != ERROR_CODE, prompts)
+            normalized[:, column] = values
+        counted = ~np.isnan(raw)
+        contributions = np.where(counted, normalized, 0.0) * weights
+        total = self._reduce(raw, contributions, counted, prompts)
+        potential, arrived = self._terms.shape(batch, weights, visited, raw, contributions)
+        normalized[:, self._terms.columns] = raw[:, self._terms.columns]
+        if codes.any():
+            self._count_failures(codes)
+        if self._reactive:
+            self._observe(raw, STATUS_TEXTS[codes], step)
+        return RewardBatch(
+            total=total + potential,
+            raw=raw,
+            normalized=normalized,
+            weights=np.array(weights),
+            contributions=contributions,
+            potential=potential,
+            codes=codes,
+            names=self.names,
+            visited=arrived,
+        )
 
-    def _count_failures(self, status: StatusArray) -> None:
-        for kind in (INVALID, TIMEOUT, ERROR):
-            for column, count in enumerate((status == kind).sum(axis=0)):
-                if count:
-                    self.failures[f"{self.names[column]}/{kind}"] += int(count)
+    def _reduce_one(self, raw: list[float], contributions: list[float]) -> float:
+        """Reduce one row; `contributions` are replaced by what the reducer made of them."""
+        if not self._columns:
+            return 0.0
+        if self._only_rewards:
+            kept, kept_raw = contributions, raw
+        else:
+            kept = [contributions[column] for column in self._columns]
+            kept_raw = [raw[column] for column in self._columns]
+        total, effective = self.reducer.one(kept, kept_raw, [value == value for value in kept_raw])
+        for column, value in zip(self._columns, effective, strict=True):
+            contributions[column] = value
+        return total if self._output is None else self._output.one(total)
+
+    def _reduce(self, raw: FloatArray, contributions: FloatArray, counted: Any, prompts: Any) -> FloatArray:
+        if not self._columns:
+            return np.zeros(len(raw))
+        columns: Any = slice(None) if self._only_rewards else self._columns
+        total, effective = self.reducer(contributions[:, columns], raw[:, columns], counted[:, columns])
+        contributions[:, columns] = effective
+        if self._output is None:
+            return total
+        return self._output.batch(total, np.ones(len(total), dtype=np.bool_), prompts)
+
+    def _settle(
+        self, name: str, component: BaseReward, transition: Transition, policy: ErrorPolicy, value: Any
+    ) -> tuple[float, str]:
+        """Return value and status of what is not simply a finite float."""
+        number, status = settle_one(name, component, transition, policy, value)
+        if status != OK:
+            self.failures[f"{name}/{status}"] += 1
+        return number, status
+
+    def _visited_before(self, batch: TransitionBatch) -> FloatArray:
+        """Return what a wrapper took when it visited the states before."""
+        if not self._terms:
+            return np.zeros((len(batch), 0, 2))
+        steps = [t.step if t.previous_step is None else t.previous_step for t in batch]
+        visited = self._terms.visit([t.state_before() for t in batch], [1.0] * len(self.names))
+        weights = {step: self._weights(step) for step in set(steps)}
+        for place, column in enumerate(self._terms.columns):
+            visited[:, place, 0] *= [weights[step][column] for step in steps]
+        return visited
+
+    def _arrange_schedules(self) -> None:
+        """Sort schedules by what they need: nothing, the clock, or what happens."""
+        schedules = [self.parts.schedules.get(name, ConstantSchedule(1.0)) for name in self.names]
+        self._fixed = [s.initial_weight if isinstance(s, ConstantSchedule) else 0.0 for s in schedules]
+        self._moving = [(k, s) for k, s in enumerate(schedules) if not isinstance(s, ConstantSchedule)]
+        self._reactive = [
+            (k, s, s.watches(self.names[k])) for k, s in enumerate(schedules) if isinstance(s, ReactiveSchedule)
+        ]
+        self._frozen = False
+
+    def _weights(self, step: int) -> list[float]:
+        weights = self._fixed.copy()
+        for column, schedule in self._moving:
+            weights[column] = schedule(step)
+        return weights
+
+    def _observe(self, raw: Any, status: Any, step: int) -> None:
+        """Show reactive schedules the raw values of what they watch."""
+        if self._frozen:
+            return
+        for _, schedule, watched in self._reactive:
+            if watched in self.names:
+                column = self.names.index(watched)
+                values = [float(row[column]) for row, kinds in zip(raw, status, strict=True) if kinds[column] != ERROR]
+                if values:
+                    schedule.observe(values, step)
+
+    def _count_failures(self, codes: CodeArray) -> None:
+        for column, name in enumerate(self.names):
+            for code, count in enumerate(np.bincount(codes[:, column]).tolist()):
+                if code and count:
+                    self.failures[f"{name}/{STATUS_TEXTS[code]}"] += count
+
+    def _normalizer(self, name: str) -> Normalizer | None:
+        spec = self.parts.normalizations.get(name)
+        return None if spec is None else spec.build()
+
+    def _normalizers(self) -> dict[str, Normalizer]:
+        """Return what keeps statistics, by the name of its component; the one of the sum comes last."""
+        found = {name: normalizer for _, name, _, _, normalizer in self._rewards if normalizer is not None}
+        return found if self._output is None else {**found, f"/{OUTPUT}": self._output}
+
+    @staticmethod
+    def _component_state(name: str, component: BaseReward) -> dict[str, Any]:
+        state = component.state_dict()
+        found = not_plain(state)
+        if found is None and type(state) is not dict:
+            found = f"state is a {type(state).__name__}, not a dict"
+        if found:
+            raise ComponentError(
+                f"reward component {name!r} keeps state that is not plain data: {found}; "
+                "use None, bool, int, float, str, list and dict"
+            )
+        return state

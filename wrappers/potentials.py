@@ -8,14 +8,15 @@ episodic reinforcement learning"). Ng, Harada & Russell 1999 prove the constant 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from rlenvs.errors import ConfigError
+from rlenvs.errors import ConfigError, ParameterError
 from rlenvs.wrappers.base import FloatArray
 from rlenvs.wrappers.registry import Registry
 from rlenvs.wrappers.transition import RewardState
+from rlenvs.wrappers.transition_batch import StateBatch, number_in
 
 PotentialClass = TypeVar("PotentialClass", bound="type[Potential]")
 
@@ -81,9 +82,12 @@ class InfoPotential(Potential):
         Raises:
             KeyError: the environment's info lacks the key.
         """
-        if self.info_key not in state.info:
-            raise KeyError(f"info has no {self.info_key!r}; it has {', '.join(sorted(map(str, state.info)))}")
-        return self.scale * float(state.info[self.info_key])
+        return self.scale * number_in(state.info, self.info_key)
+
+    def batch(self, states: Sequence[RewardState]) -> FloatArray:
+        """Return Phi of N states, `[N]`."""
+        values: FloatArray = StateBatch.of(states).infos.numbers(self.info_key) * self.scale
+        return values
 
 
 @register_potential("progress")
@@ -99,21 +103,75 @@ class ProgressPotential(InfoPotential):
         super().__init__("progress", scale)
 
 
-class LLMPotentialBasedReward:
+class PotentialTerm:
+    """A potential with the discount of the agent that learns from it.
+
+    Args:
+        potential: Phi.
+        gamma: the agent's own discount factor, in [0, 1]; a trainer refuses one that differs from its own.
+        level: `step` takes Phi in every state. `turn` takes it where a message ends and keeps it in between, so that
+            a potential of turns works at token level: there the interior tokens get F = (gamma - 1) * Phi.
+        gamma_unit: what one factor gamma stands for. `step`: one environment step. `token`: one token, for a learner
+            that discounts tokens while an environment step is a whole message of m tokens: F = gamma * Phi(s') -
+            gamma^-(m-1) * Phi(s), which paid on the last token is what m single tokens would have got. m is
+            `info["response_tokens"]`.
+
+    Raises:
+        ParameterError: a value out of range.
+
+    Example:
+        >>> term = PotentialTerm(ProgressPotential(), gamma=0.5)
+        >>> before, after = RewardState(info={"progress": 0.25}), RewardState(info={"progress": 1.0})
+        >>> term.gamma * term.potential(after) - term.potential(before)
+        0.25
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        gamma: float = 1.0,
+        level: Literal["step", "turn"] = "step",
+        gamma_unit: Literal["step", "token"] = "step",
+    ) -> None:
+        if not 0.0 <= gamma <= 1.0:
+            raise ParameterError("gamma", f"must lie in [0, 1], got {gamma}")
+        if level not in ("step", "turn"):
+            raise ParameterError("level", f"must be 'step' or 'turn', got {level!r}")
+        if gamma_unit not in ("step", "token"):
+            raise ParameterError("gamma_unit", f"must be 'step' or 'token', got {gamma_unit!r}")
+        if gamma_unit == "token" and gamma == 0.0:
+            raise ParameterError("gamma", "must be > 0 where it counts tokens, got 0.0")
+        self.potential = potential
+        self.gamma = gamma
+        self.level = level
+        self.gamma_unit = gamma_unit
+
+    def turn_discount(self, info: Mapping[str, Any]) -> float:
+        """Return gamma^-(m-1), the factor of Phi(s) in a step of m tokens; 1 where gamma counts steps.
+
+        Raises:
+            KeyError: gamma counts tokens and nobody counted those of the message.
+        """
+        if self.gamma_unit == "step" or self.gamma == 1.0:
+            return 1.0
+        return float(self.gamma ** (1.0 - number_in(info, "response_tokens")))
+
+
+class LLMPotentialBasedReward(PotentialTerm):
     """A potential as a configuration names it, among the components but outside the weighted sum.
 
     Args:
         potential_function: registered name of the potential ("progress", "info", ...).
-        gamma: the agent's own discount factor, in [0, 1]; a trainer refuses one that differs from its own.
+        gamma: as in `PotentialTerm`, like the last two.
         potential_params: parameters of the potential.
+        level: `step` or `turn`.
+        gamma_unit: `step` or `token`.
 
     Raises:
-        ConfigError: unknown potential, parameters it does not take, or gamma out of range.
+        ConfigError: unknown potential, parameters it does not take, or a value out of range.
 
     Example:
-        >>> term = LLMPotentialBasedReward("progress", gamma=0.5)
-        >>> before, after = RewardState(info={"progress": 0.25}), RewardState(info={"progress": 1.0})
-        >>> term.gamma * term.potential(after) - term.potential(before)
+        >>> LLMPotentialBasedReward("progress", gamma=0.99).potential(RewardState(info={"progress": 0.25}))
         0.25
     """
 
@@ -122,12 +180,12 @@ class LLMPotentialBasedReward:
         potential_function: str,
         gamma: float = 1.0,
         potential_params: Mapping[str, Any] | None = None,
+        level: Literal["step", "turn"] = "step",
+        gamma_unit: Literal["step", "token"] = "step",
     ) -> None:
-        if not 0.0 <= gamma <= 1.0:
-            raise ConfigError(f"gamma must lie in [0, 1], got {gamma}")
         self.potential_function = potential_function
-        self.gamma = gamma
         try:
-            self.potential = potential_class(potential_function)(**(potential_params or {}))
+            potential = potential_class(potential_function)(**(potential_params or {}))
         except TypeError as error:
             raise ConfigError(f"potential function {potential_function!r}: {error}") from error
+        super().__init__(potential, gamma, level, gamma_unit)

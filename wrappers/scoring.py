@@ -1,4 +1,4 @@
-"""Runs one component over a batch and turns whatever happens into values and statuses.
+"""Runs components and turns whatever happens into values and statuses.
 
 A failure that the judged text provoked is a verdict and stands. A failure that it cannot have provoked (an
 exception, NaN, infinity, an `error` status) is retried once and then handled by the component's policy; it never
@@ -13,10 +13,12 @@ from typing import Literal
 import numpy as np
 
 from rlenvs.errors import ComponentError, ConfigError
-from rlenvs.wrappers.base import ERROR, OK, STATUS_DTYPE, STATUSES, BaseReward, FloatArray, Score, StatusArray
+from rlenvs.wrappers.base import ERROR, OK, STATUSES, BaseReward, FloatArray, Score
+from rlenvs.wrappers.reward_batch import CODE_OF, ERROR_CODE, OK_CODE, CodeArray
 from rlenvs.wrappers.transition import Transition
 
 OnError = Literal["raise", "mask", "penalty", "default"]
+_NUMBERS = {float, int, np.float64, np.float32, bool, np.bool_}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,38 @@ class ContractError(Exception):
     """A component returned what no component may return: a bug, which no policy covers."""
 
 
-def score_component(
+def settle_one(
+    name: str, component: BaseReward, transition: Transition, policy: ErrorPolicy, first: object
+) -> tuple[float, str]:
+    """Turn what a component returned for one transition into value and status, after a retry where it failed.
+
+    Args:
+        name: the component's name, for error messages.
+        component: what scores.
+        transition: what is scored.
+        policy: what becomes of an error.
+        first: what the component returned; NaN where it raised.
+
+    Returns:
+        value (NaN only where an error is masked) and status.
+
+    Raises:
+        ComponentError: the component failed twice and its policy is `raise`, or it breaks its contract.
+    """
+    try:
+        value, status = _read(first)
+        if status == ERROR:
+            value, status, failure = _try_one(component, transition)
+            if status == ERROR:
+                value = _stand_in(name, 0, policy, failure)
+    except ContractError as error:
+        raise ComponentError(f"reward component {name!r} breaks its contract: {error}") from error
+    return value, status
+
+
+def score_batch(
     name: str, component: BaseReward, transitions: Sequence[Transition], policy: ErrorPolicy
-) -> tuple[FloatArray, StatusArray]:
+) -> tuple[FloatArray, CodeArray]:
     """Score N transitions with one component.
 
     Args:
@@ -56,35 +87,83 @@ def score_component(
         policy: what becomes of errors.
 
     Returns:
-        values `[N]` (NaN only where an error is masked) and statuses `[N]`.
+        values `[N]` (NaN only where an error is masked) and status codes `[N]`.
 
     Raises:
         ComponentError: the component failed twice and its policy is `raise`, or it breaks its contract.
     """
     try:
-        values, statuses, _ = _attempt(component, transitions)
-        for row in np.flatnonzero(statuses == ERROR).tolist():
-            # Alone, so that one bad row does not cost the others their values.
-            again, status, failure = _attempt(component, [transitions[row]])
-            values[row], statuses[row] = again[0], status[0]
-            if statuses[row] == ERROR:
-                values[row] = _stand_in(name, row, policy, failure)
+        values, codes = _try_batch(component, transitions)
+        if codes.any():
+            for row in np.flatnonzero(codes == ERROR_CODE).tolist():
+                # Alone, so that one bad row does not cost the others their values.
+                value, status, failure = _try_alone(component, transitions[row])
+                values[row], codes[row] = value, CODE_OF[status]
+                if status == ERROR:
+                    values[row] = _stand_in(name, row, policy, failure)
     except ContractError as error:
         raise ComponentError(f"reward component {name!r} breaks its contract: {error}") from error
-    return values, statuses
+    return values, codes
 
 
-def _attempt(
-    component: BaseReward, transitions: Sequence[Transition]
-) -> tuple[FloatArray, StatusArray, Exception | None]:
-    """Score once; whatever user code raises becomes an error of every row, except that it breaks the contract."""
-    count = len(transitions)
+def _try_one(component: BaseReward, transition: Transition) -> tuple[float, str, Exception | None]:
     try:
-        return *_as_arrays(component.batch(transitions), count), None
+        return *_read(component(transition)), None
     except ContractError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever user code raises has to become a typed failure
-        return np.full(count, math.nan), np.full(count, ERROR, dtype=STATUS_DTYPE), error
+        return math.nan, ERROR, error
+
+
+def _try_alone(component: BaseReward, transition: Transition) -> tuple[float, str, Exception | None]:
+    """Score one row of a batch again, by the component's own batch form."""
+    try:
+        items = list(component.batch([transition]))
+    except Exception as error:  # noqa: BLE001
+        return math.nan, ERROR, error
+    if len(items) != 1:
+        raise ContractError(f"batch returned {len(items)} values for 1 transitions")
+    return *_read(items[0]), None
+
+
+def _try_batch(component: BaseReward, transitions: Sequence[Transition]) -> tuple[FloatArray, CodeArray]:
+    """Score once; whatever user code raises becomes an error of every row, except that it breaks the contract."""
+    count = len(transitions)
+    try:
+        scores = component.batch(transitions)
+        if not isinstance(scores, np.ndarray):
+            scores = list(scores)
+    except Exception:  # noqa: BLE001 - the rows are tried alone, which finds the reason again
+        return np.full(count, math.nan), np.full(count, ERROR_CODE, dtype=np.uint8)
+    if len(scores) != count:
+        raise ContractError(f"batch returned {len(scores)} values for {count} transitions")
+    codes: CodeArray = np.full(count, OK_CODE, dtype=np.uint8)
+    if isinstance(scores, np.ndarray) and scores.ndim == 1 and scores.dtype.kind in "biuf":
+        values = scores.astype(np.float64)
+    elif set(map(type, scores)) <= _NUMBERS:
+        values = np.array(scores, dtype=np.float64)
+    else:
+        pairs = [_read(item) for item in scores]
+        values = np.array([value for value, _ in pairs], dtype=np.float64)
+        codes[:] = [CODE_OF[status] for _, status in pairs]
+    finite = np.isfinite(values)
+    if not finite.all():
+        codes[~finite] = ERROR_CODE
+    return values, codes
+
+
+def _read(item: object) -> tuple[float, str]:
+    """Split what a component returned into value and status; a value that is not finite is an error."""
+    value, status = item if isinstance(item, Score) else (item, OK)
+    if status not in STATUSES:
+        raise ContractError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:  # an integer that no float holds
+        return math.inf, ERROR
+    except (TypeError, ValueError):
+        raise ContractError(f"a value must be a number or a Score, got {value!r:.60}") from None
+    return number, status if math.isfinite(number) else ERROR
 
 
 def _stand_in(name: str, row: int, policy: ErrorPolicy, failure: Exception | None) -> float:
@@ -95,19 +174,3 @@ def _stand_in(name: str, row: int, policy: ErrorPolicy, failure: Exception | Non
             "set its on_error to mask, penalty or default to go on"
         ) from failure
     return policy.error_value if policy.on_error in ("penalty", "default") else math.nan
-
-
-def _as_arrays(scores: object, count: int) -> tuple[FloatArray, StatusArray]:
-    """Split what `batch` returned into values and statuses; non-finite values become errors."""
-    items = list(scores)  # type: ignore[call-overload]
-    if len(items) != count:
-        raise ContractError(f"batch returned {len(items)} values for {count} transitions")
-    values = np.empty(count, dtype=np.float64)
-    statuses = np.full(count, OK, dtype=STATUS_DTYPE)
-    for row, item in enumerate(items):
-        value, status = item if isinstance(item, Score) else (item, OK)
-        if status not in STATUSES:
-            raise ContractError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
-        values[row], statuses[row] = value, status
-    statuses[~np.isfinite(values)] = ERROR
-    return values, statuses

@@ -1,21 +1,123 @@
-"""`ShapedReward`: a whole reward configuration around one environment."""
+"""`ShapedReward`: a whole reward configuration around one environment, and the layer that does the work."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.error import ResetNeeded
 
+from rlenvs.errors import ConfigError
 from rlenvs.wrappers.clock import RewardClock, refuse_second_clock
 from rlenvs.wrappers.config import RewardConfig, build_pipeline
-from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.pipeline import RewardParts, RewardPipeline
 from rlenvs.wrappers.plain import from_plain, to_plain
+from rlenvs.wrappers.reward_batch import Visited
 from rlenvs.wrappers.transition import RewardState, Transition
 
 
-class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
+    """What every reward wrapper of one environment does: step it, and let one pipeline make the reward.
+
+    Layers that are stacked are merged: the outermost holds the pipeline of them all and steps the environment
+    inside directly, so that a stack and its YAML twin are one and the same.
+
+    Args:
+        env: the environment, or the layer next inside.
+        parts: what the reward is made of, the layers inside included.
+
+    Raises:
+        ConfigError: the parts do not fit each other, or a normalisation compares the rows of a batch.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], parts: RewardParts) -> None:
+        super().__init__(env)
+        if parts.compares_rows:
+            raise ConfigError(
+                f"the normalization of {parts.compares_rows[0]!r} compares the rows of a batch, and one environment "
+                "has one row: use z_score, or a vector environment"
+            )
+        self.source: gym.Env[Any, Any] = env.source if isinstance(env, RewardLayer) else env
+        self.pipeline = RewardPipeline.from_parts(parts)
+        self.clock = RewardClock()
+        self._visited: list[Visited] = []
+        self._visited_step = 0
+        self._begun = False
+        self._prompt = ""
+        self._observation: Any = None
+        self._info: dict[str, Any] = {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; the reward clock goes on."""
+        observation, info = self.source.reset(seed=seed, options=options)
+        self._prompt = first_message(observation, info)
+        state = RewardState(self._prompt, info.get("messages", ()), observation, info)
+        self._visited = [(weighted, phi) for weighted, phi in self.pipeline.visit([state], self.clock.step)[0].tolist()]
+        self._visited_step, self._observation, self._info = self.clock.step, observation, dict(info)
+        self._begun = True
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take one step; the reward is the shaped one.
+
+        Raises:
+            ResetNeeded: neither `reset` nor `load_state_dict` began an episode.
+        """
+        if not self._begun:
+            raise ResetNeeded("no episode has begun: call reset() or load_state_dict() before step()")
+        observation, env_reward, terminated, truncated, info = self.source.step(action)
+        env_reward, now = float(env_reward), self.clock.step
+        transition = make_transition(
+            self._prompt,
+            self._observation,
+            self._info,
+            action,
+            (observation, env_reward, bool(terminated), bool(truncated), info),
+            now,
+            self._visited_step,
+        )
+        row = self.pipeline.compute_one(transition, now, self._visited)
+        self.clock.advance(1)
+        self._visited, self._visited_step = row.visited, now
+        self._observation, self._info = observation, dict(info)
+        return observation, row.total, terminated, truncated, info | row.as_info(env_reward)
+
+    def set_global_step(self, step: int) -> None:
+        """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
+        self.clock.set(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the reward layer (not of the environment), as plain data.
+
+        With the environment's own state it is enough for a fresh wrapper to go on in the middle of an episode. It is
+        plain where the environment's observations and infos are plain data or NumPy arrays.
+        """
+        return {
+            "pipeline": self.pipeline.state_dict(),
+            "clock": self.clock.state_dict(),
+            "begun": self._begun,
+            "visited": [list(pair) for pair in self._visited],
+            "visited_step": self._visited_step,
+            "prompt": self._prompt,
+            "observation": to_plain(self._observation),
+            "info": to_plain(self._info),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to another configuration.
+        """
+        self.pipeline.load_state_dict(state["pipeline"])
+        self.clock.load_state_dict(state["clock"])
+        self._begun = bool(state["begun"])
+        self._visited = [(float(weighted), float(phi)) for weighted, phi in state["visited"]]
+        self._visited_step, self._prompt = int(state["visited_step"]), str(state["prompt"])
+        self._observation, self._info = from_plain(state["observation"]), from_plain(state["info"])
+
+
+class ShapedReward(RewardLayer, gym.utils.RecordConstructorArgs):
     """Replace the reward of an environment by a composed, scheduled and potential-shaped one.
 
     Works at turn level (text) and token level, and around any other Gymnasium environment whose `info` feeds the
@@ -61,90 +163,7 @@ class ShapedReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorA
         refuse_second_clock(env)
         self.config = RewardConfig.load(config)
         gym.utils.RecordConstructorArgs.__init__(self, config=self.config.to_dict())
-        gym.Wrapper.__init__(self, env)
-        self.pipeline = build_pipeline(self.config)
-        self.clock = RewardClock()
-        self._visited = np.zeros((1, 0))
-        self._visited_step = 0
-        self._begun = False
-        self._prompt = ""
-        self._observation: Any = None
-        self._info: dict[str, Any] = {}
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; the reward clock goes on."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._prompt = first_message(observation, info)
-        self._visited = self.pipeline.visit(
-            [RewardState(self._prompt, info.get("messages", ()), observation, info)], self.clock.step
-        )
-        self._visited_step, self._observation, self._info = self.clock.step, observation, dict(info)
-        self._begun = True
-        return observation, info
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Take one step; the reward is the shaped one.
-
-        Raises:
-            ResetNeeded: neither `reset` nor `load_state_dict` began an episode.
-        """
-        if not self._begun:
-            raise ResetNeeded("no episode has begun: call reset() or load_state_dict() before step()")
-        observation, env_reward, terminated, truncated, info = self.env.step(action)
-        transition = make_transition(
-            self._prompt,
-            self._observation,
-            self._info,
-            action,
-            (observation, float(env_reward), bool(terminated), bool(truncated), info),
-            self.clock.step,
-            self._visited_step,
-        )
-        self._visited_step = self.clock.step
-        batch = self.pipeline.compute([transition], self.clock.step, self._visited)
-        self.clock.advance(1)
-        self._visited, self._observation, self._info = batch.visited, observation, dict(info)
-        return (
-            observation,
-            float(batch.total[0]),
-            terminated,
-            truncated,
-            info | describe_reward(batch, transition),
-        )
-
-    def set_global_step(self, step: int) -> None:
-        """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
-        self.clock.set(step)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the reward layer (not of the environment), as plain data.
-
-        With the environment's own state it is enough for a fresh wrapper to go on in the middle of an episode. It is
-        plain where the environment's observations and infos are plain data or NumPy arrays.
-        """
-        return {
-            "pipeline": self.pipeline.state_dict(),
-            "clock": self.clock.state_dict(),
-            "begun": self._begun,
-            "visited": self._visited.tolist(),
-            "visited_step": self._visited_step,
-            "prompt": self._prompt,
-            "observation": to_plain(self._observation),
-            "info": to_plain(self._info),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned.
-
-        Raises:
-            ConfigError: the state belongs to another configuration.
-        """
-        self.pipeline.load_state_dict(state["pipeline"])
-        self.clock.load_state_dict(state["clock"])
-        self._begun = bool(state["begun"])
-        self._visited = np.array(state["visited"], dtype=np.float64).reshape(1, -1)
-        self._visited_step, self._prompt = int(state["visited_step"]), str(state["prompt"])
-        self._observation, self._info = from_plain(state["observation"]), from_plain(state["info"])
+        RewardLayer.__init__(self, env, build_pipeline(self.config).parts)
 
 
 def first_message(observation: Any, info: Mapping[str, Any]) -> str:
@@ -192,26 +211,3 @@ def make_transition(
         step=step,
         previous_step=previous_step,
     )
-
-
-def describe_reward(batch: RewardBatch, transition: Transition, row: int = 0) -> dict[str, Any]:
-    """Return the info entries that say what the reward of one row was made of."""
-    parts = zip(
-        batch.names,
-        batch.raw[row].tolist(),
-        batch.normalized[row].tolist(),
-        batch.weights.tolist(),
-        batch.contributions[row].tolist(),
-        strict=True,
-    )
-    return {
-        "vector_reward": batch.raw[row].copy(),
-        "reward_weights": batch.weights.copy(),
-        "reward_components": {
-            name: {"raw": raw, "normalized": normalized, "weight": weight, "contribution": contribution}
-            for name, raw, normalized, weight, contribution in parts
-        },
-        "reward_status": dict(zip(batch.names, batch.status[row].tolist(), strict=True)),
-        "reward_potential": float(batch.potential[row]),
-        "env_reward": transition.env_reward,
-    }

@@ -12,7 +12,8 @@ from rlenvs.agents.llm.engine import Completion, SamplingParams, generate
 from rlenvs.agents.llm.policy import Policy
 from rlenvs.errors import DataError
 from rlenvs.wrappers.pipeline import RewardBatch
-from rlenvs.wrappers.vector_shaped import VectorShapedReward, row_info
+from rlenvs.wrappers.transition_batch import row_info
+from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
 
 class RolloutCollector:

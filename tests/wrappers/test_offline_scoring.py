@@ -28,8 +28,13 @@ class Recorder(RewardPipeline):
     """A pipeline that keeps the transitions which it was given, and the clock."""
 
     def compute(self, transitions, step, visited=None):
-        self.stored = [*getattr(self, "stored", []), (list(transitions), step)]
+        if len(transitions) != 1:  # one alone goes through compute_one
+            self.stored = [*getattr(self, "stored", []), (list(transitions), step)]
         return super().compute(transitions, step, visited)
+
+    def compute_one(self, transition, step, visited):
+        self.stored = [*getattr(self, "stored", []), ([transition], step)]
+        return super().compute_one(transition, step, visited)
 
 
 def rescored(stored) -> list[float]:

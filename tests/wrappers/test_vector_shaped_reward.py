@@ -9,7 +9,7 @@ from gymnasium.vector.utils import iterate
 import rlenvs  # noqa: F401
 from rlenvs.errors import UserError
 from rlenvs.wrappers import BaseReward, RewardPipeline, ShapedReward, Transition, VectorShapedReward
-from rlenvs.wrappers.vector_shaped import row_info
+from rlenvs.wrappers.transition_batch import row_info
 
 SCRIPTED = {
     "reward_components": {

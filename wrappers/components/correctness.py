@@ -1,7 +1,10 @@
 """Is the answer right, by the environment's own grader."""
 
+from typing import ClassVar
+
 from rlenvs.wrappers.base import BaseReward, Score
 from rlenvs.wrappers.component_registry import register_reward
+from rlenvs.wrappers.components.environment import finite
 from rlenvs.wrappers.transition import Transition
 
 
@@ -18,15 +21,21 @@ class CorrectnessReward(BaseReward):
 
     Range: {incorrect, 0, correct}.
 
+    Raises:
+        ParameterError: a reward that is not finite.
+
     Example:
         >>> graded = {"correct": True, "grade_status": "ok"}
         >>> CorrectnessReward()(Transition(terminated=True, info=graded))
         Score(value=1.0, status='ok')
     """
 
+    is_task: ClassVar[bool] = True
+    effect: ClassVar[str] = "answering right, as the grader sees it"
+
     def __init__(self, correct: float = 1.0, incorrect: float = 0.0) -> None:
-        self.correct = correct
-        self.incorrect = incorrect
+        self.correct = finite("correct", correct)
+        self.incorrect = finite("incorrect", incorrect)
 
     def __call__(self, transition: Transition) -> Score:
         """Score one transition.

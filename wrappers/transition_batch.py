@@ -1,0 +1,232 @@
+"""Many transitions at once, by row or by column.
+
+A vector environment delivers its infos as columns. What a batch-aware component needs of them (`infos.numbers`,
+`env_rewards`, `terminated`) is taken from these columns as it is; rows are made only when somebody asks for one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from rlenvs.wrappers.base import FloatArray
+from rlenvs.wrappers.transition import RewardState, Transition
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Infos(ABC):
+    """The infos of N rows."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, row: int) -> Mapping[str, Any]: ...
+
+    def numbers(self, key: str, default: float | None = None) -> FloatArray:
+        """Return `info[key]` of every row as a number, `[N]`.
+
+        Raises:
+            KeyError: a row lacks the key and there is no default.
+        """
+        return np.array([number_in(self[row], key, default) for row in range(len(self))], dtype=np.float64)
+
+
+class RowInfos(Infos):
+    """Infos that are rows already."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> Mapping[str, Any]:
+        return self._rows[row]
+
+
+class CollatedInfos(Infos):
+    """The infos of a vector environment, as Gymnasium collates them: `key` and mask `_key`, `[M]` each.
+
+    Args:
+        infos: the collated infos of M sub-environments.
+        rows: which of them, `[N]`; None for all.
+        finals: what belongs to the rows that ended in a step with autoreset SAME_STEP: `infos["final_info"]`.
+        ended: `[M]` which rows these are.
+        extra: what an agent adds, one mapping for each of the M.
+    """
+
+    def __init__(
+        self,
+        infos: Mapping[str, Any],
+        rows: npt.NDArray[np.intp] | None,
+        count: int,
+        finals: Mapping[str, Any] | None = None,
+        ended: BoolArray | None = None,
+        extra: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._infos, self._rows, self._count = infos, rows, count
+        self._finals, self._ended, self._extra = finals, ended, extra
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, row: int) -> Mapping[str, Any]:
+        place = row if self._rows is None else int(self._rows[row])
+        from_finals = self._finals is not None and self._ended is not None and self._ended[place]
+        info = row_info(self._finals if from_finals and self._finals is not None else self._infos, place)
+        return info if self._extra is None else {**info, **self._extra[place]}
+
+    def numbers(self, key: str, default: float | None = None) -> FloatArray:
+        """Return `info[key]` of every row as a number, `[N]`; the column itself where the environment has one."""
+        column, present = self._infos.get(key), self._infos.get(f"_{key}")
+        plain = self._finals is None and (self._extra is None or not any(key in extra for extra in self._extra))
+        if plain and isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf":
+            if self._rows is not None:
+                column = column[self._rows]
+                present = None if present is None else present[self._rows]
+            if present is None or present.all():
+                return column.astype(np.float64)
+        return super().numbers(key, default)
+
+
+class TransitionBatch(Sequence[Transition]):
+    """N transitions.
+
+    Args:
+        infos: the infos after the steps.
+        env_rewards: `[N]` rewards of the environment.
+        terminated: `[N]` bool.
+        row: makes one transition.
+
+    Example:
+        >>> batch = TransitionBatch.of([Transition(env_reward=0.5), Transition(env_reward=2.0)])
+        >>> batch.env_rewards.tolist(), batch[1].env_reward
+        ([0.5, 2.0], 2.0)
+    """
+
+    def __init__(
+        self, infos: Infos, env_rewards: FloatArray, terminated: BoolArray, row: Callable[[int], Transition]
+    ) -> None:
+        self.infos = infos
+        self.env_rewards = env_rewards
+        self.terminated = terminated
+        self._make = row
+        self._rows: list[Transition | None] = [None] * len(infos)
+
+    @classmethod
+    def of(cls, transitions: Sequence[Transition]) -> "TransitionBatch":
+        """Return `transitions` as a batch; a batch is returned as it is."""
+        if isinstance(transitions, TransitionBatch):
+            return transitions
+        rows = list(transitions)
+        return cls(
+            RowInfos([transition.info for transition in rows]),
+            np.array([transition.env_reward for transition in rows], dtype=np.float64),
+            np.array([transition.terminated for transition in rows], dtype=np.bool_),
+            rows.__getitem__,
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Transition]:
+        return (self[row] for row in range(len(self._rows)))
+
+    @overload
+    def __getitem__(self, row: int) -> Transition: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Transition]: ...
+    def __getitem__(self, row: int | slice) -> Transition | list[Transition]:
+        if isinstance(row, slice):
+            return [self[index] for index in range(*row.indices(len(self)))]
+        transition = self._rows[row]
+        if transition is None:
+            transition = self._rows[row] = self._make(row if row >= 0 else len(self) + row)
+        return transition
+
+    def groups(self) -> list[Hashable]:
+        """Return what says which rows answer the same prompt: the problem's id, else the prompt itself."""
+        return [t.info.get("problem_id", t.prompt) for t in self]
+
+    def states_after(self) -> "StateBatch":
+        """Return the states that the steps led to."""
+        return StateBatch(self.infos, lambda row: self[row].state_after())
+
+
+class StateBatch(Sequence[RewardState]):
+    """N states as potentials see them.
+
+    Args:
+        infos: the infos that came with the states.
+        row: makes one state.
+    """
+
+    def __init__(self, infos: Infos, row: Callable[[int], RewardState]) -> None:
+        self.infos = infos
+        self._make = row
+
+    @classmethod
+    def of(cls, states: Sequence[RewardState]) -> "StateBatch":
+        """Return `states` as a batch; a batch is returned as it is."""
+        if isinstance(states, StateBatch):
+            return states
+        return cls(RowInfos([state.info for state in states]), states.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    @overload
+    def __getitem__(self, row: int) -> RewardState: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[RewardState]: ...
+    def __getitem__(self, row: int | slice) -> RewardState | list[RewardState]:
+        if isinstance(row, slice):
+            return [self._make(index) for index in range(*row.indices(len(self)))]
+        return self._make(row if row >= 0 else len(self) + row)
+
+    def __iter__(self) -> Iterator[RewardState]:
+        return (self._make(row) for row in range(len(self)))
+
+
+def number_in(info: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    """Return `info[key]` as a number.
+
+    Raises:
+        KeyError: there is no such key and no default; the message lists the keys there are.
+
+    Example:
+        >>> number_in({"score": 1}, "score"), number_in({}, "score", 0.5)
+        (1.0, 0.5)
+    """
+    value = info.get(key, default)
+    if value is None:
+        raise KeyError(f"info has no {key!r}; it has {', '.join(sorted(map(str, info))) or 'nothing'}")
+    return float(value)
+
+
+def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """Return the info of one sub-environment from Gymnasium's collated infos.
+
+    Example:
+        >>> import numpy as np
+        >>> infos = {"score": np.array([0.0, 1.0]), "_score": np.array([False, True])}
+        >>> row_info(infos, 0), row_info(infos, 1)
+        ({}, {'score': 1.0})
+    """
+    info: dict[str, Any] = {}
+    for key, value in infos.items():
+        if key.startswith("_") or key in ("final_obs", "final_info"):
+            continue
+        present = infos.get(f"_{key}")
+        if present is not None and not present[row]:
+            continue
+        if isinstance(value, Mapping):
+            info[key] = row_info(value, row)
+        else:
+            item = value[row]
+            info[key] = item.item() if isinstance(item, np.generic) else item
+    return info
