@@ -166,39 +166,49 @@ class Normalizer(ABC):
         pass
 
 
-class _Standardizer(Normalizer):
-    """Mean and standard deviation of the past."""
+def standardizing(moments: tuple[float, float, float], spec: Normalization) -> tuple[float, float]:
+    """Return shift and scale of (x - shift) / scale from (weighted) count, mean and sum of squared deviations.
 
-    def _affine(self, count: float, mean: float, squares: float) -> tuple[float, float]:
-        """Return shift and scale; the identity while too little is known."""
-        spec = self.spec
-        deviation = math.sqrt(squares / count)
-        scale = (deviation if deviation > spec.floor else spec.floor) + spec.epsilon
-        return (mean if spec.center else 0.0), scale
+    Example:
+        >>> standardizing((4, 2.0, 1.0), Normalization(epsilon=0.0))
+        (2.0, 0.5)
+    """
+    deviation = math.sqrt(moments[2] / moments[0])
+    scale = (deviation if deviation > spec.floor else spec.floor) + spec.epsilon
+    return (moments[1] if spec.center else 0.0), scale
 
 
-class WindowStandardizer(_Standardizer):
+class WindowStandardizer(Normalizer):
     """`z_score`: statistics of the last `window` values."""
 
     def __init__(self, spec: Normalization) -> None:
         super().__init__(spec)
         self._window = MomentWindow(spec.window)
+        self._warmup, self._floor, self._epsilon, self._center = spec.warmup, spec.floor, spec.epsilon, spec.center
+        self._unlimited = spec.clip is None
+
+    def one(self, value: float, learn: bool = True) -> float:
+        """Normalise one value, then take it into the statistics.
+
+        In one piece, without `standardizing`: it runs for every component in every step.
+        """
+        window = self._window
+        count, mean, squares = window.exchange(value) if learn and not self.frozen else window.moments()
+        if count >= self._warmup:
+            scale = math.sqrt(squares / count)
+            if scale < self._floor:
+                scale = self._floor
+            value = (value - mean if self._center else value) / (scale + self._epsilon)
+        return value if self._unlimited else min(max(value, -self._limit), self._limit)
 
     def _one(self, value: float) -> float:
-        if len(self._window) < self.spec.warmup:
-            return value
-        shift, scale = self._affine(*self._window.moments())
-        return (value - shift) / scale
+        raise AssertionError("`one` does it all")
 
     def _batch(self, values: FloatArray, learn: BoolArray, groups: "Callable[[], Sequence[Hashable]]") -> FloatArray:
         if len(self._window) < self.spec.warmup:
             return values.copy()
-        few = len(values) == 1  # as `one` would, so that both doors give the same number
-        shift, scale = self._affine(*(self._window.moments() if few else self._window.moments_afresh()))
+        shift, scale = standardizing(self._window.moments_afresh(), self.spec)
         return (values - shift) / scale
-
-    def _learn_one(self, value: float) -> None:
-        self._window.push(value)
 
     def _learn_many(self, values: FloatArray) -> None:
         self._window.push_many(values)
@@ -212,7 +222,7 @@ class WindowStandardizer(_Standardizer):
         self._window.load_state_dict(state)
 
 
-class RunningStandardizer(_Standardizer):
+class RunningStandardizer(Normalizer):
     """`running` and `ema`: statistics of everything so far, recent values weighing more with `ema`.
 
     Weighted incremental mean and squares as West (1979): W = d W' + 1, mean = mean' + (x - mean') / W,
@@ -228,13 +238,13 @@ class RunningStandardizer(_Standardizer):
     def _one(self, value: float) -> float:
         if self._seen < self.spec.warmup:
             return value
-        shift, scale = self._affine(self._weight, self._mean, self._squares)
+        shift, scale = standardizing((self._weight, self._mean, self._squares), self.spec)
         return (value - shift) / scale
 
     def _batch(self, values: FloatArray, learn: BoolArray, groups: "Callable[[], Sequence[Hashable]]") -> FloatArray:
         if self._seen < self.spec.warmup:
             return values.copy()
-        shift, scale = self._affine(self._weight, self._mean, self._squares)
+        shift, scale = standardizing((self._weight, self._mean, self._squares), self.spec)
         return (values - shift) / scale
 
     def _learn_one(self, value: float) -> None:

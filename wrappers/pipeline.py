@@ -138,6 +138,12 @@ class RewardPipeline:
         self.reducer: Reducer = reducer or WeightedSumReducer()
         self.reducer.bind([name for _, name, *_ in self._rewards])
         self._output = output_normalization.build() if output_normalization else None
+        self._plain_sum = (  # the usual case, which a single step adds up on its way
+            self._output is None
+            and type(self.reducer) is WeightedSumReducer
+            and not self.reducer.weights
+            and self.reducer.default_weight == 1.0
+        )
         self._terms = PotentialTerms(
             [(k, name, term) for k, (name, term) in enumerate(components.items()) if isinstance(term, PotentialTerm)]
         )
@@ -212,7 +218,7 @@ class RewardPipeline:
         """
         weights = self._weights(step)
         raw, normalized, contributions = [0.0] * len(weights), [0.0] * len(weights), [0.0] * len(weights)
-        status = [OK] * len(weights)
+        status, total = [OK] * len(weights), 0.0
         for column, name, component, policy, normalizer in self._rewards:
             try:
                 value = component(transition)
@@ -224,8 +230,11 @@ class RewardPipeline:
             if normalizer is not None and value == value:
                 value = normalizer.one(value, status[column] != ERROR)
             normalized[column] = value
-            contributions[column] = weights[column] * value if value == value else 0.0
-        total = self._reduce_one(raw, contributions)
+            if value == value:  # not a masked error
+                contributions[column] = value = weights[column] * value
+                total += value
+        if not self._plain_sum:
+            total = self._reduce_one(raw, contributions)
         potential, arrived = 0.0, []
         if self._terms:
             potential, arrived = self._terms.shape_one(transition, weights, visited, raw, contributions)

@@ -52,7 +52,7 @@ class RewardBatch:
         return STATUS_TEXTS[self.codes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would cost a microsecond per step
 class RewardRow:
     """The same for one transition, as plain numbers: what one step of one environment needs.
 

@@ -72,7 +72,11 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
             self._observation,
             self._info,
             action,
-            (observation, env_reward, bool(terminated), bool(truncated), info),
+            observation,
+            env_reward,
+            bool(terminated),
+            bool(truncated),
+            info,
             now,
             self._visited_step,
         )
@@ -179,7 +183,11 @@ def make_transition(
     observation: Any,
     previous_info: Mapping[str, Any],
     action: Any,
-    outcome: tuple[Any, float, bool, bool, Mapping[str, Any]],
+    next_observation: Any,
+    env_reward: float,
+    terminated: bool,
+    truncated: bool,
+    info: Mapping[str, Any],
     step: int,
     previous_step: int,
 ) -> Transition:
@@ -190,24 +198,27 @@ def make_transition(
         observation: what the agent saw.
         previous_info: the info that came with it.
         action: what it did.
-        outcome: what `env.step` returned: observation, reward, terminated, truncated, info.
+        next_observation: what `env.step` returned, as the next four.
+        env_reward: the environment's reward.
+        terminated: the task reached an end.
+        truncated: the episode was cut.
+        info: the info of the step.
         step: the reward clock.
         previous_step: the reward clock when `observation` was visited.
     """
-    next_observation, env_reward, terminated, truncated, info = outcome
     response = action if isinstance(action, str) else info.get("response", info.get("response_so_far", ""))
     return Transition(
-        prompt=prompt,
-        response=response,
-        messages=info.get("messages", ()),
-        observation=observation,
-        action=action,
-        next_observation=next_observation,
-        env_reward=env_reward,
-        terminated=terminated,
-        truncated=truncated,
-        info=info,
-        previous_info=previous_info,
-        step=step,
-        previous_step=previous_step,
+        prompt,
+        response,
+        info.get("messages", ()),
+        observation,
+        action,
+        next_observation,
+        env_reward,
+        terminated,
+        truncated,
+        info,
+        previous_info,
+        step,
+        previous_step,
     )

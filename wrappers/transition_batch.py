@@ -82,14 +82,20 @@ class CollatedInfos(Infos):
 
     def numbers(self, key: str, default: float | None = None) -> FloatArray:
         """Return `info[key]` of every row as a number, `[N]`; the column itself where the environment has one."""
+        sources = [self._infos] if self._finals is None else [self._infos, self._finals]
+        if self._extra is not None and any(key in extra for extra in self._extra):
+            return super().numbers(key, default)
+        if default is not None and not any(key in source for source in sources):
+            return np.full(self._count, default)
         column, present = self._infos.get(key), self._infos.get(f"_{key}")
-        plain = self._finals is None and (self._extra is None or not any(key in extra for extra in self._extra))
-        if plain and isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf":
+        if self._finals is None and isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf":
             if self._rows is not None:
                 column = column[self._rows]
                 present = None if present is None else present[self._rows]
             if present is None or present.all():
                 return column.astype(np.float64)
+            if default is not None:
+                return np.where(present, column, default)
         return super().numbers(key, default)
 
 

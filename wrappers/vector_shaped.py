@@ -204,13 +204,11 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
                 before[row].observation(row),
                 before[row].info(row),
                 by_row[row],
-                (
-                    arrivals.observation(row),
-                    float(env_rewards[row]),
-                    bool(terminated[row]),
-                    bool(truncated[row]),
-                    arrivals.info(row),
-                ),
+                arrivals.observation(row),
+                float(env_rewards[row]),
+                bool(terminated[row]),
+                bool(truncated[row]),
+                arrivals.info(row),
                 clock,
                 int(steps[row]),
             )

@@ -137,6 +137,28 @@ class MomentWindow(Window):
             self._tabulate()
         return merge_moments(self._tails[self._filled], head)
 
+    def exchange(self, value: float) -> Moments:
+        """Return `moments()` and then push `value`: the two in one, for one value per step."""
+        if self._stale or (not self._tails and len(self._finished)):
+            moments = self.moments()
+            self.push(value)
+            return moments
+        count, mean, squares = filled, head, deviations = self._filled, self._mean, self._squares
+        if self._tails:
+            tail_count, tail_mean, tail_squares = self._tails[filled]
+            count += tail_count
+            delta, share = head - tail_mean, filled / count
+            mean = tail_mean + delta * share
+            squares = tail_squares + deviations + delta * delta * tail_count * share
+        self._current[filled] = value
+        self._filled = filled = filled + 1
+        delta = value - head
+        self._mean = head = head + delta / filled
+        self._squares = deviations + delta * (value - head)
+        if filled == self.size:
+            self._roll()
+        return count, mean, squares
+
     def moments_afresh(self) -> Moments:
         """Return the same from the values themselves; cheaper where many values come at a time."""
         return moments_of(self.values)
