@@ -8,6 +8,8 @@ transition for which nothing counts gets 0.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from operator import mul
 from typing import TypeVar
 
 import numpy as np
@@ -84,7 +86,7 @@ class _ScaledSum(Reducer):
         """Reduce one transition."""
         if self._factors is None:
             return sum(weighted), weighted
-        contributions = [value * factor for value, factor in zip(weighted, self._factors, strict=True)]
+        contributions = list(map(mul, weighted, self._factors))
         return sum(contributions), contributions
 
 
@@ -150,12 +152,14 @@ class ProductReducer(Reducer):
 
     def one(self, weighted: list[float], raw: list[float], counted: list[bool]) -> tuple[float, list[float]]:
         """Reduce one transition."""
+        if False not in counted and weighted:
+            total = math.prod(weighted)
+            return total, [total / len(weighted)] * len(weighted)
         count = sum(counted)
         if not count:
             return 0.0, [0.0] * len(weighted)
-        total = math.prod(value for value, counts in zip(weighted, counted, strict=True) if counts)
-        share = total / count
-        return total, [share if counts else 0.0 for counts in counted]
+        total = math.prod(compress(weighted, counted))
+        return total, [total / count if counts else 0.0 for counts in counted]
 
 
 @register_reducer("minimum")
@@ -180,12 +184,14 @@ class MinimumReducer(Reducer):
     def one(self, weighted: list[float], raw: list[float], counted: list[bool]) -> tuple[float, list[float]]:
         """Reduce one transition."""
         contributions = [0.0] * len(weighted)
-        columns = [column for column, counts in enumerate(counted) if counts]
-        if not columns:
+        if True not in counted:
             return 0.0, contributions
-        lowest = min(columns, key=weighted.__getitem__)
-        contributions[lowest] = weighted[lowest]
-        return weighted[lowest], contributions
+        total = min(weighted) if False not in counted else min(compress(weighted, counted))
+        column = weighted.index(total)
+        while not counted[column]:  # a masked component stands in the row as 0, which may be the minimum's value
+            column = weighted.index(total, column + 1)
+        contributions[column] = total
+        return total, contributions
 
 
 @register_reducer("gate")

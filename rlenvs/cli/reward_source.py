@@ -1,0 +1,29 @@
+"""Where the `rewards` sub-commands get their recipe: a reward file, or the `rewards` section of a training file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlenvs.wrappers.config import RewardConfig
+
+__all__ = ["load_rewards"]
+
+
+def load_rewards(path: str | Path, overrides: Sequence[str] = ()) -> "RewardConfig":
+    """Read the reward recipe of a file.
+
+    Args:
+        path: YAML with `reward_components` at the top, or a training configuration with a `rewards` section.
+        overrides: `key.sub=value` settings, with keys as the file has them.
+
+    Raises:
+        ConfigError: the recipe cannot be used; the message names file, line and key.
+    """
+    from rlenvs.config_file import read_config, validate_config
+    from rlenvs.wrappers.config import RewardConfig
+
+    data, source = read_config(path, overrides)
+    if "rewards" in data and "reward_components" not in data:
+        return validate_config(RewardConfig, data["rewards"], source=source, at=("rewards",))
+    return validate_config(RewardConfig, data, source=source)
