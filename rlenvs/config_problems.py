@@ -19,6 +19,7 @@ from rlenvs.suggestions import did_you_mean, nearest
 __all__ = [
     "ConfigKeyError",
     "ConfigParamsError",
+    "ConfigProblemsError",
     "problems_of",
     "strict_validate",
     "unknown_choice",
@@ -103,6 +104,31 @@ class ConfigParamsError(ValueError):
         self.key, self.model, self.data, self.error = key, model, data, error
 
 
+class ConfigProblemsError(ValueError):
+    """Raise this in a validator of a config model to report several problems, each at its own key.
+
+    Args:
+        problems: What is wrong; paths lead from the validated model.
+
+    Example:
+        >>> from pydantic import BaseModel, model_validator
+        >>> class Limits(BaseModel):
+        ...     low: int
+        ...     high: int
+        ...
+        ...     @model_validator(mode="after")
+        ...     def positive(self):
+        ...         negative = [key for key in ("low", "high") if getattr(self, key) < 0]
+        ...         if negative:
+        ...             raise ConfigProblemsError([Problem((key,), "must be >= 0") for key in negative])
+        ...         return self
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(f"{'.'.join(map(str, p.path))}: {p.message}" for p in self.problems))
+
+
 def strict_validate(model: type[M], data: Any) -> M:
     """Validate plain data: text is not a number, a boolean is not an integer.
 
@@ -171,6 +197,9 @@ def _translate(detail: ErrorDetails, path: KeyPath, at: KeyPath) -> Iterator[Pro
     elif isinstance(cause, ConfigKeyError):
         blamed = (*at, *path, *cause.key)
         yield Problem(blamed[:-1] if cause.about_parent else blamed, _one_line(str(cause)), at=blamed)
+    elif isinstance(cause, ConfigProblemsError):
+        for problem in cause.problems:
+            yield problem.under((*at, *path))
     elif isinstance(cause, ValidationError):
         for nested in cause.errors(include_url=False):
             yield from _translate(nested, (*path, *nested["loc"]), at)

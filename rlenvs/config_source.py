@@ -64,6 +64,16 @@ class Problem:
     at: KeyPath | None = None
     position: Position | None = None
 
+    def under(self, prefix: KeyPath) -> "Problem":
+        """Return the problem as seen from further up: `prefix` leads to the value that it was found in.
+
+        Example:
+            >>> Problem(("clip",), "must be > 0, got -1").under(("ppo",)).path
+            ('ppo', 'clip')
+        """
+        at = None if self.at is None else (*prefix, *self.at)
+        return Problem((*prefix, *self.path), self.message, at, self.position)
+
 
 @dataclass
 class SourceMap:

@@ -1,153 +1,90 @@
 """Typed configuration of the reward layer, and how it becomes a pipeline.
 
-The keys are those of the reward cookbook: `reward_components` names the parts, `reward_shaping` their weights.
+There is one model and there are two dialects that it reads. The cookbook's has a section for each question:
+`reward_components` names the parts, `reward_shaping` their weights, `composer_settings` what holds for all. The guide's
+puts class, parameters and weight of a component into one entry of `reward_shaping` (see `config_dialects`). What is
+written back is always the cookbook's.
+
+Read `config_component` for one component, `config_shaping` for one weight, `config_composer` for normalisation and
+reducer.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
-
-from rlenvs.config_file import (
-    ConfigKeyError,
-    did_you_mean,
-    load_config,
-    parse_config,
-    unknown_choice,
-    validate_params,
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
 )
+
+from rlenvs.config_file import load_config, parse_config
+from rlenvs.config_problems import ConfigParamsError, ConfigProblemsError, strict_validate
+from rlenvs.config_source import KeyPath
 from rlenvs.errors import ConfigError
-from rlenvs.wrappers import components as _registers_the_components  # noqa: F401
-from rlenvs.wrappers.base import BaseReward
-from rlenvs.wrappers.component_registry import component_registry
+from rlenvs.wrappers.config_component import ComponentConfig
+from rlenvs.wrappers.config_composer import ComposerSettings
+from rlenvs.wrappers.config_dialects import GuideConfig, in_cookbook_dialect, is_guide, place_in_guide
+from rlenvs.wrappers.config_rules import rule_problems
+from rlenvs.wrappers.config_shaping import ShapingConfig
+from rlenvs.wrappers.normalization import Normalization
 from rlenvs.wrappers.pipeline import RewardPipeline
-from rlenvs.wrappers.potentials import LLMPotentialBasedReward
-from rlenvs.wrappers.schedules import ConstantSchedule, ExponentialSchedule, LinearSchedule, Schedule
-from rlenvs.wrappers.scoring import ErrorPolicy, OnError
+from rlenvs.wrappers.scoring import ErrorPolicy
 
-POTENTIAL_CLASS = LLMPotentialBasedReward.__name__
-Step = Annotated[int, Field(ge=0)]
+__all__ = ["ComponentConfig", "ComposerSettings", "RewardConfig", "ShapingConfig", "build_pipeline"]
 
 
-class ComponentConfig(BaseModel):
-    """One entry of `reward_components`: a class, its parameters, and what becomes of its errors."""
+@dataclass(frozen=True)
+class WrittenDialect:
+    """In which dialect a configuration was written. No part of a comparison: both mean the same."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    class_name: str = Field(alias="class", description="registered name of the component")
-    params: dict[str, Any] = Field(default_factory=dict, description="parameters of the class")
-    on_error: OnError = Field("raise", description="what becomes of an error that the text cannot have provoked")
-    error_value: FiniteFloat | None = Field(None, description="stands in for an error with penalty or default")
-
-    @model_validator(mode="after")
-    def _class_and_params_fit(self) -> "ComponentConfig":
-        known = [*component_registry.names(), POTENTIAL_CLASS]
-        if self.class_name not in known:
-            raise unknown_choice("class", self.class_name, known)
-        validate_params(_component_class(self.class_name), self.params)
-        return self
-
-    @model_validator(mode="after")
-    def _error_value_belongs_to_a_policy(self) -> "ComponentConfig":
-        needs_value = self.on_error in ("penalty", "default")
-        if needs_value and self.error_value is None:
-            raise ConfigKeyError("on_error", f"{self.on_error!r} needs an error_value beside it")
-        if not needs_value and self.error_value is not None:
-            raise ConfigKeyError("error_value", f"is used with on_error penalty or default, not {self.on_error!r}")
-        if self.is_potential and self.on_error != "raise":
-            raise ConfigKeyError(
-                "on_error", f"a potential that fails has no stand-in: use 'raise', not {self.on_error!r}"
-            )
-        return self
-
-    @property
-    def is_potential(self) -> bool:
-        """Whether this is a potential term rather than a component of the weighted sum."""
-        return self.class_name == POTENTIAL_CLASS
-
-    def build(self) -> BaseReward | LLMPotentialBasedReward:
-        """Return the component."""
-        target = _component_class(self.class_name)
-        built: BaseReward | LLMPotentialBasedReward = target(**validate_params(target, self.params))
-        return built
-
-
-class ShapingConfig(BaseModel):
-    """One entry of `reward_shaping`: a component's weight over time, in environment steps."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    initial_weight: FiniteFloat = Field(1.0, description="weight at the start")
-    decay_schedule: Literal["none", "constant", "linear", "exponential"] = Field(
-        "none", description="how the weight moves from initial_weight to min_weight"
-    )
-    decay_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="exponential: factor per decay_steps, in (0, 1]"
-    )
-    decay_steps: Annotated[int, Field(ge=1)] | None = Field(None, description="environment steps that it takes")
-    min_weight: FiniteFloat = Field(0.0, description="weight where a decay ends")
-    start_step: Step = Field(0, description="environment steps before the decay begins")
-
-    @model_validator(mode="after")
-    def _keys_belong_to_the_schedule(self) -> "ShapingConfig":
-        decay = self.decay_schedule
-        needs = {"linear": ["decay_steps"], "exponential": ["decay_steps", "decay_rate"]}.get(decay, [])
-        uses = {*needs, *(("min_weight", "start_step") if needs else ())}
-        for key in ("decay_steps", "decay_rate", "min_weight", "start_step"):
-            value = getattr(self, key)
-            if key in needs and value is None:
-                raise ConfigKeyError("decay_schedule", f"{decay!r} needs {key!r} beside it")
-            if key not in uses and value != type(self).model_fields[key].default:
-                raise ConfigKeyError(key, f"is not used by decay_schedule {decay!r}; remove it")
-        if needs and self.min_weight > self.initial_weight:
-            raise ConfigKeyError(
-                "min_weight",
-                f"must be <= initial_weight ({self.initial_weight}) in a decay, got {self.min_weight}",
-            )
-        return self
-
-    def build(self) -> Schedule:
-        """Return the schedule."""
-        if self.decay_schedule == "linear":
-            assert self.decay_steps is not None
-            return LinearSchedule(self.initial_weight, self.min_weight, self.decay_steps, self.start_step)
-        if self.decay_schedule == "exponential":
-            assert self.decay_steps is not None
-            assert self.decay_rate is not None
-            return ExponentialSchedule(
-                self.initial_weight, self.min_weight, self.decay_rate, self.decay_steps, self.start_step
-            )
-        return ConstantSchedule(self.initial_weight)
+    guide: bool = field(default=False, compare=False)
 
 
 class RewardConfig(BaseModel):
-    """A whole reward: components and how their weights move.
+    """A whole reward: components, how their weights move, and how they become one number.
 
     Example:
-        >>> config = RewardConfig.load({"reward_components": {"right": {"class": "CorrectnessReward"}}})
-        >>> config.reward_components["right"].class_name
-        'CorrectnessReward'
+        >>> cookbook = RewardConfig.load({"reward_components": {"right": {"class": "CorrectnessReward"}}})
+        >>> guide = RewardConfig.load({"reward_shaping": {"right": {"class": "CorrectnessReward"}}})
+        >>> guide == cookbook, guide.to_dict()
+        (True, {'reward_components': {'right': {'class': 'CorrectnessReward'}}})
     """
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
+    composer_settings: ComposerSettings = Field(
+        default_factory=ComposerSettings, description="normalisation and reducer"
+    )
     reward_components: dict[str, ComponentConfig] = Field(min_length=1, description="name -> component")
     reward_shaping: dict[str, ShapingConfig] = Field(
         default_factory=dict, description="name -> weight; a component without an entry keeps weight 1"
     )
+    _dialect: WrittenDialect = PrivateAttr(default_factory=WrittenDialect)
 
-    @model_validator(mode="after")
-    def _shapes_existing_components(self) -> "RewardConfig":
-        for name in self.reward_shaping:
-            if name not in self.reward_components:
-                known = list(self.reward_components)
-                raise ConfigKeyError(
-                    ("reward_shaping", name),
-                    f"no component has this name{did_you_mean(name, known)} (known: {', '.join(known)})",
-                )
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_either_dialect(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        guide = isinstance(data, dict) and is_guide(data)
+        if guide:
+            try:
+                strict_validate(GuideConfig, data)
+            except ValidationError as error:
+                raise ConfigParamsError((), GuideConfig, data, error) from None
+            data = in_cookbook_dialect(data)
+        config = handler(data)
+        config._dialect = WrittenDialect(guide)
+        if problems := rule_problems(config):
+            raise ConfigProblemsError(problems)
+        return config
 
     @classmethod
     def load(cls, config: "str | Path | Mapping[str, Any] | RewardConfig") -> "RewardConfig":
@@ -163,8 +100,35 @@ class RewardConfig(BaseModel):
         return load_config(cls, config)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data that `load` reads back."""
+        """Return plain data, in the cookbook's dialect, that `load` reads back to an equal configuration."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    def place_of(self, name: str, *path: str) -> KeyPath:
+        """Return where a parameter of a component was written, in the dialect of the author.
+
+        Rules of those who embed a configuration blame a parameter by its place.
+
+        Args:
+            name: the component.
+            path: the parameter, and what leads further into it.
+
+        Example:
+            >>> config = RewardConfig.load({"reward_shaping": {"long": {"class": "LengthPenalty", "max_length": 3}}})
+            >>> config.place_of("long", "max_length")
+            ('reward_shaping', 'long', 'max_length')
+        """
+        return self.place(("reward_components", name, *self.reward_components[name].place_of(*path)))
+
+    def place(self, path: KeyPath) -> KeyPath:
+        """Return where a path of the cookbook's dialect was written."""
+        return place_in_guide(path) if self._dialect.guide else path
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe both dialects to editors."""
+        from rlenvs.wrappers.config_schema import either_dialect
+
+        return either_dialect(handler(core_schema), handler(GuideConfig.__pydantic_core_schema__), handler)
 
 
 def build_pipeline(config: RewardConfig) -> RewardPipeline:
@@ -178,16 +142,26 @@ def build_pipeline(config: RewardConfig) -> RewardPipeline:
         try:
             parts[name] = component.build()
         except ConfigError as error:
-            raise ConfigError(f"reward_components.{name}.params: {error}") from error
+            raise ConfigError(f"{'.'.join(map(str, config.place_of(name)))}: {error}") from error
+    policies = {
+        name: ErrorPolicy(part.on_error, nan if part.error_value is None else part.error_value)
+        for name, part in config.reward_components.items()
+    }
     return RewardPipeline(
         parts,
         schedules={name: shaping.build() for name, shaping in config.reward_shaping.items()},
-        policies={
-            name: ErrorPolicy(component.on_error, math.nan if component.error_value is None else component.error_value)
-            for name, component in config.reward_components.items()
-        },
+        policies=policies,
+        reducer=config.composer_settings.build_reducer(),
+        normalizations=normalizations(config),
+        output_normalization=config.composer_settings.output_normalization(),
     )
 
 
-def _component_class(name: str) -> Callable[..., Any]:
-    return LLMPotentialBasedReward if name == POTENTIAL_CLASS else component_registry.get(name)
+def normalizations(config: RewardConfig) -> dict[str, Normalization]:
+    """Return how each component is normalised; components that are not, potentials among them, are left out."""
+    found = {
+        name: component.normalize_as(config.composer_settings)
+        for name, component in config.reward_components.items()
+        if not component.is_potential
+    }
+    return {name: spec for name, spec in found.items() if spec.strategy != "none"}

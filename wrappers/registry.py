@@ -1,6 +1,6 @@
 """Names under which configurations find reward components and potentials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from rlenvs.errors import ConfigError
@@ -19,8 +19,8 @@ class Registry(Generic[T]):
     Example:
         >>> table = Registry[object]("thing")
         >>> table.add("Wheel", object)
-        >>> table.get("Wheel") is object
-        True
+        >>> table.get("Wheel") is object, "Wheel" in table, list(table)
+        (True, True, ['Wheel'])
     """
 
     def __init__(self, kind: str) -> None:
@@ -47,6 +47,22 @@ class Registry(Generic[T]):
         if name not in self._classes:
             raise ConfigError(self.unknown(name))
         return self._classes[name]
+
+    def __getitem__(self, name: str) -> type[T]:
+        """Return the class called `name`, as `get` does.
+
+        A `KeyError` would say less: an unknown name is a mistake in a configuration.
+        """
+        return self.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self._classes)
 
     def unknown(self, name: str) -> str:
         """Return the sentence that answers an unknown name."""

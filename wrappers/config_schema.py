@@ -1,0 +1,82 @@
+"""JSON Schema of reward configurations, precise enough that an editor completes the parameters of each class."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from rlenvs.config_params import params_model
+
+__all__ = ["either_dialect", "of_each_class", "of_each_schedule"]
+
+Schema = dict[str, Any]
+
+
+def either_dialect(cookbook: Schema, guide: Schema, handler: GetJsonSchemaHandler) -> Schema:
+    """Return a schema that takes either."""
+    section = handler.resolve_ref_schema(cookbook)
+    alone = dict(section)
+    section.clear()
+    section.update({"title": alone.get("title"), "description": alone.pop("description", ""), "anyOf": [alone, guide]})
+    return cookbook
+
+
+def of_each_class(section: Schema, classes: Mapping[str, Callable[..., Any]]) -> None:
+    """Turn the schema of an entry into one for each class, with its parameters under `params` and beside `class`."""
+    entry = dict(section["properties"])
+    alternatives = []
+    for name, target in classes.items():
+        params = _parameters(target)
+        inline = {key: value for key, value in params.get("properties", {}).items() if key not in entry}
+        alternatives.append(
+            {
+                "type": "object",
+                "title": name,
+                "description": _first_line(target),
+                "properties": {**entry, "class": {"const": name}, "params": params, **inline},
+                "required": ["class"],
+                "additionalProperties": params.get("additionalProperties", False),
+            }
+        )
+    _replace(section, alternatives)
+
+
+def of_each_schedule(section: Schema, schedules: Mapping[str, Callable[..., Any]], choices: tuple[str, str]) -> None:
+    """Turn the schema of a weight into one for each schedule, with the keys that it has."""
+    alternatives = []
+    for target in dict.fromkeys(schedules.values()):
+        names = [name for name, other in schedules.items() if other is target]
+        params = _parameters(target)
+        properties = {choice: {"enum": names} for choice in choices} | params["properties"]
+        alternative: Schema = {
+            "type": "object",
+            "title": " or ".join(names),
+            "description": _first_line(target),
+            "properties": properties,
+            "additionalProperties": False,
+        }
+        if "none" not in names:
+            alternative["oneOf"] = [{"required": [choice]} for choice in choices]
+        alternatives.append(alternative)
+    _replace(section, alternatives)
+
+
+def _replace(section: Schema, alternatives: list[Schema]) -> None:
+    for key in [key for key in section if key not in ("title", "description")]:
+        del section[key]
+    section["anyOf"] = alternatives
+
+
+def _parameters(target: Callable[..., Any]) -> Schema:
+    try:
+        schema = params_model(target).model_json_schema()
+    except PydanticInvalidForJsonSchema:  # a parameter of a type that JSON does not have
+        return {"type": "object", "additionalProperties": True}
+    schema.pop("description", None)
+    return schema
+
+
+def _first_line(target: Callable[..., Any]) -> str:
+    return (inspect.getdoc(target) or "").partition("\n")[0]
