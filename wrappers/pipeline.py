@@ -235,7 +235,8 @@ class RewardPipeline:
                 total += value
         if not self._plain_sum:
             total = self._reduce_one(raw, contributions)
-        potential, arrived = 0.0, []
+        potential = 0.0
+        arrived: list[Visited] = []
         if self._terms:
             potential, arrived = self._terms.shape_one(transition, weights, visited, raw, contributions)
             for column in self._terms.columns:

@@ -126,6 +126,11 @@ class MomentWindow(Window):
         (2, 2.0, 2.0)
     """
 
+    _mean: float
+    _squares: float
+    _stale: bool
+    _tails: list[Moments]
+
     def moments(self) -> Moments:
         """Return count, mean and sum of squared deviations; O(1) where values come one at a time."""
         if self._stale:
@@ -166,7 +171,7 @@ class MomentWindow(Window):
     def _begin_block(self) -> None:
         self._mean = self._squares = 0.0
         self._stale = False
-        self._tails: list[Moments] = []
+        self._tails = []
 
     def _extend_head(self, value: float) -> None:
         delta = value - self._mean
@@ -208,6 +213,11 @@ class RangeWindow(Window):
         (1.0, 3.0)
     """
 
+    _low: float
+    _high: float
+    _stale: bool
+    _tails: list[tuple[float, float]]
+
     def range(self) -> tuple[float, float]:
         """Return minimum and maximum; (inf, -inf) of an empty window."""
         if self._stale:
@@ -227,7 +237,7 @@ class RangeWindow(Window):
     def _begin_block(self) -> None:
         self._low, self._high = float("inf"), float("-inf")
         self._stale = False
-        self._tails: list[tuple[float, float]] = []
+        self._tails = []
 
     def _extend_head(self, value: float) -> None:
         self._low, self._high = min(self._low, value), max(self._high, value)
