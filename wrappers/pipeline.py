@@ -166,9 +166,14 @@ class RewardPipeline:
         return build_pipeline(RewardConfig.load(config))
 
     @property
+    def potentials(self) -> dict[str, PotentialTerm]:
+        """Potential terms by name."""
+        return {name: term for _, name, term in self._terms.terms}
+
+    @property
     def potential_gammas(self) -> dict[str, float]:
         """Discount factor of each potential term; the learner's own must equal them all."""
-        return {name: term.gamma for _, name, term in self._terms.terms}
+        return {name: term.gamma for name, term in self.potentials.items()}
 
     def weights(self, step: int) -> FloatArray:
         """Return the `[K]` weights at `step` of the reward clock."""

@@ -196,17 +196,18 @@ class TrainConfig(Section):
         for name, component in self.rewards.reward_components.items():
             if not component.is_potential:
                 continue
-            if self.ppo.gamma != 1.0:
-                raise ConfigKeyError(
-                    ("ppo", "gamma"),
-                    f"must be 1 with a potential ({name!r}), got {self.ppo.gamma}: it discounts every token, while "
-                    "shaping is paid once per turn, and would favour long or short answers",
-                )
+            params = ("rewards", "reward_components", name, "params")
             if (gamma := component.params.get("gamma", 1.0)) != self.ppo.gamma:
                 raise ConfigKeyError(
-                    ("rewards", "reward_components", name, "params", "gamma"),
+                    (*params, "gamma"),
                     f"must equal the learner's ppo.gamma ({self.ppo.gamma}), got {gamma}: "
                     "shaping leaves the optimal policy alone only when they are equal",
+                )
+            if gamma != 1.0 and component.params.get("gamma_unit", "step") != "token":
+                raise ConfigKeyError(
+                    (*params, "gamma_unit"),
+                    f"must be 'token' with ppo.gamma {self.ppo.gamma}: the learner discounts every token, while "
+                    "shaping is paid once per turn, and would favour long or short answers",
                 )
         return self
 

@@ -236,7 +236,9 @@ class _Run:
         self.folder.open_logs()
         self.view.phase("evaluating", f"{len(self.evaluate.examination.problems)} held-out problems")
         self.result.before = self.result.after = self.evaluate(self.trainer.policy)
-        self._log({"iteration": 0, "step": 0} | self.result.before)
+        before = {"iteration": 0, "step": 0} | self.result.before
+        self.trainer.report(before)
+        self._log(before)
         self._save()
 
     def _iterate(self) -> None:
@@ -246,6 +248,7 @@ class _Run:
         if last or done % self.config.evaluation.every == 0:
             self.result.after = self.evaluate(self.trainer.policy)
             metrics |= self.result.after
+        self.trainer.report(metrics)
         self.folder.log_rollouts(records)
         self._log(metrics)
         self.result.interrupted = not last and self.stop()

@@ -15,6 +15,7 @@ from rlenvs.agents.llm.engine import SamplingParams
 from rlenvs.agents.llm.policy import Policy
 from rlenvs.agents.llm.update import make_optimizer, score_rollout, update_policy
 from rlenvs.errors import ConfigError
+from rlenvs.wrappers.potentials import PotentialTerm
 from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
 Metrics = dict[str, float]
@@ -42,7 +43,7 @@ class PPOTrainer:
         chat: ChatFormat,
         config: TrainConfig,
     ) -> None:
-        check_gammas(envs.pipeline.potential_gammas, config.ppo.gamma)
+        check_gammas(envs.pipeline.potentials, config.ppo.gamma)
         self.policy = policy
         self.reference = reference
         self.envs = envs
@@ -101,6 +102,10 @@ class PPOTrainer:
         counts = {"iteration": self.iteration, "step": clock, "env_steps": self.env_steps, "tokens": self.tokens}
         return counts | rollout_metrics(records) | rollout.metrics | losses | learning_rate | times, records
 
+    def report(self, metrics: Metrics) -> None:
+        """Show reactive reward schedules what was measured in or after the last iteration."""
+        self.envs.pipeline.report_metrics(metrics, int(metrics["step"]))
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next iteration depends on: tensors and plain data."""
         return {
@@ -125,17 +130,17 @@ class PPOTrainer:
         self.iteration, self.env_steps, self.tokens = (counters[k] for k in ("iteration", "env_steps", "tokens"))
 
 
-def check_gammas(potential_gammas: Mapping[str, float], gamma: float) -> None:
-    """Refuse potentials that discount differently from the learner.
+def check_gammas(potentials: Mapping[str, PotentialTerm], gamma: float) -> None:
+    """Refuse potentials that discount differently from the learner, who discounts tokens.
 
     Raises:
         ConfigError: shaping would not leave the optimal policy alone.
     """
-    for name, theirs in potential_gammas.items():
-        if theirs != gamma or gamma != 1.0:
+    for name, term in potentials.items():
+        if term.gamma != gamma or (gamma != 1.0 and term.gamma_unit != "token"):
             raise ConfigError(
-                f"potential {name!r} has gamma {theirs}, the learner ppo.gamma {gamma}: both must be 1, because the "
-                "learner discounts tokens and shaping is paid once per turn"
+                f"potential {name!r} has gamma {term.gamma} per {term.gamma_unit}, the learner ppo.gamma {gamma} per "
+                "token: both must be equal, and gamma_unit 'token' unless they are 1"
             )
 
 

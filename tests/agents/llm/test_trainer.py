@@ -14,7 +14,8 @@ from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import make_envs
 from rlenvs.agents.llm.trainer import PPOTrainer, check_gammas, shuffle_rewards
 from rlenvs.errors import ConfigError
-from rlenvs.wrappers import LinearSchedule
+from rlenvs.wrappers import InfoPotential, LinearSchedule, ProgressPotential, RewardPipeline, Transition
+from rlenvs.wrappers.potentials import PotentialTerm
 
 
 def trainer(**ppo) -> PPOTrainer:
@@ -81,26 +82,74 @@ def test_a_potential_with_another_gamma_is_refused():
         TrainConfig.load(TINY_RUN | {"rewards": rewards})
 
 
-def test_a_learner_that_discounts_tokens_cannot_be_shaped_per_turn():
-    with pytest.raises(ConfigError, match=r"ppo.gamma: must be 1 with a potential \('guide'\), got 0.9"):
-        TrainConfig.load(TINY_RUN | {"ppo": TINY_RUN["ppo"] | {"gamma": 0.9}})
-    for theirs, learner in [(0.9, 0.9), (0.9, 1.0), (1.0, 0.9)]:
-        with pytest.raises(ConfigError, match="both must be 1"):
-            check_gammas({"guide": theirs}, learner)
-    check_gammas({"guide": 1.0}, 1.0)
+def test_a_learner_that_discounts_tokens_needs_a_potential_that_does():
+    rewards = copy.deepcopy(TINY_RUN["rewards"])
+    params = rewards["reward_components"]["guide"]["params"]
+    discounting = TINY_RUN | {"rewards": rewards, "ppo": TINY_RUN["ppo"] | {"gamma": 0.9}}
+    params["gamma"] = 0.9
+    with pytest.raises(ConfigError, match=r"guide.params.gamma_unit: must be 'token' with ppo.gamma 0.9"):
+        TrainConfig.load(discounting)
+    params["gamma_unit"] = "token"
+    assert TrainConfig.load(discounting).ppo.gamma == 0.9
+
+    def term(gamma, unit="step"):
+        return {"guide": PotentialTerm(ProgressPotential(), gamma, gamma_unit=unit)}
+
+    for theirs, learner in [(term(0.9), 0.9), (term(0.9, "token"), 1.0), (term(1.0), 0.9)]:
+        with pytest.raises(ConfigError, match="both must be equal"):
+            check_gammas(theirs, learner)
+    check_gammas(term(1.0), 1.0)
+    check_gammas(term(0.9, "token"), 0.9)
     check_gammas({}, 0.9)
 
 
-def test_discounting_tokens_would_make_shaping_depend_on_the_length_of_an_answer():
-    """Why it is refused: one terminated turn, Phi(s0) = 1, and the shaped return moves with the number of tokens."""
-    returns = []
-    for tokens in (1, 3, 6):
-        rewards = torch.zeros(1, tokens)
-        rewards[0, -1] = -1.0  # F = 0 - Phi(s0), paid on the turn's last token
-        mask = torch.ones(1, tokens, dtype=torch.bool)
-        _, found = generalized_advantages(rewards, torch.zeros(1, tokens), torch.zeros(1), mask, 0.9, 1.0)
-        returns.append(found[0, 0].item())
-    assert returns == pytest.approx([-1.0, -0.81, -0.59049])
+@pytest.mark.parametrize("turns", [[(1, 0.0)], [(6, 0.0)], [(3, 2.0), (5, 0.0)], [(1, -1.0), (4, 3.0), (2, 0.0)]])
+def test_shaping_per_turn_is_exact_for_a_learner_that_discounts_tokens(turns):
+    """Turns of m tokens that end in potential Phi: the shaped return from the first token is -Phi(s0), whatever m."""
+    gamma, start = 0.9, 1.5
+
+    def shaped_return(unit: str) -> float:
+        phis = iter([start, *(phi for _, phi in turns)])
+        pipeline = RewardPipeline({"guide": PotentialTerm(InfoPotential("phi"), gamma, gamma_unit=unit)})
+        rewards, before = [], next(phis)
+        for place, (tokens, phi) in enumerate(turns):
+            step = Transition(
+                previous_info={"phi": before},
+                info={"phi": phi, "response_tokens": tokens},
+                terminated=place == len(turns) - 1,
+            )
+            rewards += [0.0] * (tokens - 1) + [pipeline.compute([step], 0).total[0]]
+            before = phi
+        paid = torch.tensor([rewards], dtype=torch.float64)
+        mask = torch.ones_like(paid, dtype=torch.bool)
+        _, found = generalized_advantages(paid, torch.zeros_like(paid), torch.zeros(1), mask, gamma, 1.0)
+        return found[0, 0].item()
+
+    assert shaped_return("token") == pytest.approx(-start, abs=1e-9)
+    if turns != [(1, 0.0)]:
+        assert shaped_return("step") != pytest.approx(-start, abs=1e-3)  # what the check above refuses
+
+
+def test_a_gate_opens_by_what_the_evaluation_reports():
+    rewards = copy.deepcopy(TINY_RUN["rewards"])
+    rewards["reward_shaping"] = {
+        "form": {
+            "initial_weight": 0.5,
+            "decay_schedule": "gated",
+            "metric": "accuracy/greedy",
+            "threshold": 0.9,
+            "window": 1,
+        }
+    }
+    config = TrainConfig.load(TINY_RUN | {"rewards": rewards})
+    policy = tiny_policy(0)
+    ppo = PPOTrainer(policy, tiny_policy(0), make_envs(config, 24), ChatFormat(policy.tokenizer), config)
+    weights = []
+    for greedy in (0.2, 0.95, 0.1):
+        metrics, _ = ppo.iterate()
+        weights.append(metrics["weight/form"])
+        ppo.report(metrics | {"accuracy/greedy": greedy})
+    assert weights == [0.0, 0.0, 0.5]
 
 
 def test_the_temperature_of_sampling_is_that_of_training():
