@@ -9,14 +9,14 @@ from dataclasses import Field
 from typing import Any, TypeAlias
 
 from rlenvs.wrappers.schedule_registry import SCHEDULES
-from rlenvs.wrappers.schedules import ReactiveSchedule, Schedule
+from rlenvs.wrappers.schedules import CyclicSchedule, ReactiveSchedule, Schedule
 
 Sample: TypeAlias = tuple[int, float]
 
 STEPS_WITHOUT_AN_END = 10_000  # where no weight ever moves
 MARGIN = 1.25  # shows that the weights stand still behind the last end
 SAMPLES_PER_COLUMN = 16
-GOLDEN = (math.sqrt(5) - 1) / 2  # offsets that no period of a cyclic schedule falls in step with
+GOLDEN = (math.sqrt(5) - 1) / 2  # spreads any number of samples evenly
 MOST_STEPS = 2**63 - 1
 KINDS = {schedule: name for name, schedule in SCHEDULES.items()}
 
@@ -88,7 +88,8 @@ def sample(schedule: Schedule, steps: int, columns: int) -> list[list[Sample]]:
     for column in range(columns):
         first, last = steps * column // columns, steps * (column + 1) // columns
         inside = {first + int((last - first) * (index * GOLDEN % 1)) for index in range(1, SAMPLES_PER_COLUMN)}
-        sampled.append([(step, schedule(step)) for step in sorted({first, last} | inside)])
+        turns = _turns(schedule, first, last) if isinstance(schedule, CyclicSchedule) else ()
+        sampled.append([(step, schedule(step)) for step in sorted({first, last, *inside, *turns})])
     return sampled
 
 
@@ -113,6 +114,14 @@ def outline(columns: list[list[Sample]]) -> list[Sample]:
                 points.pop()
             points.append(point)
     return points
+
+
+def _turns(schedule: CyclicSchedule, first: int, last: int) -> list[int]:
+    """Return the first crest and trough of a cycle in [first, last]: of many cycles, samples may miss them all."""
+    elapsed = max(first - schedule.start_step, 0)
+    half_cycles = -(-2 * elapsed // schedule.decay_steps)
+    turns = [schedule.start_step + schedule.decay_steps * (half_cycles + k) // 2 for k in range(2)]
+    return [step for step in turns if first <= step <= last]
 
 
 def _is_straight(before: Sample, middle: Sample, after: Sample) -> bool:

@@ -12,14 +12,14 @@ from rlenvs.wrappers.schedules import Schedule
 WIDTH = 760
 LEFT, RIGHT, TOP, PLOT_HEIGHT = 62, 24, 46, 270
 LINE_HEIGHT = 20
-LETTER = 6.8  # width of an average letter at 12 px, generous
+LETTER = 6.5  # width of an average letter at 12 px, generous
 LARGEST = 1e150  # a span of larger weights would overflow
 ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 # After Okabe and Ito: darkened for a light page and lightened for a dark one, told apart by colour-blind readers.
 LIGHT = ("#0068a8", "#c75000", "#00845f", "#b5578e", "#5b4fa8", "#a87400", "#3892c9", "#6b6f75")
 DARK = ("#5aaee8", "#f08a4b", "#3fc597", "#e09ac6", "#a99df0", "#e3b341", "#a3d5f5", "#a6abb1")
 MINUS = "\u2212"
-DASHES = ("", "7 5", "2 4", "9 3 2 3")
+DASHES = ("", "7 5", "2 4", "9 3 2 3", "14 4", "4 10")
 
 
 @dataclass(frozen=True)
@@ -150,14 +150,15 @@ class _Plot:
 
 
 def _lines(schedules: Mapping[str, Schedule], steps: int) -> list[Line]:
-    """Sample the schedules; a line that lies on an earlier one is dashed, so that both are seen."""
+    """Sample the schedules; lines that lie on each other or share a colour are dashed differently."""
     lines: list[Line] = []
     columns = (WIDTH - LEFT - RIGHT) // 2
     for index, (name, schedule) in enumerate(schedules.items()):
         points = outline(sample(schedule, steps, columns))
-        covered = sum(line.points == points for line in lines)
-        dash = (covered + index // len(LIGHT)) % len(DASHES)
-        lines.append(Line(name, points, index % len(LIGHT), dash))
+        colour = index % len(LIGHT)
+        taken = {line.dash for line in lines if line.points == points or line.colour == colour}
+        dash = next((dash for dash in range(len(DASHES)) if dash not in taken), 0)
+        lines.append(Line(name, points, colour, dash))
     return lines
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rlenvs.errors import ParameterError
+from rlenvs.errors import ConfigError, ParameterError
 from rlenvs.wrappers.schedules import ReactiveSchedule, settle_count, settle_numbers
 
 
@@ -93,7 +93,8 @@ class GatedSchedule(ReactiveSchedule):
                 continue
             self.count += 1
             # Dividing the rate instead of the mean keeps the mean itself corrected: mean_1 = x_1, whatever the rate.
-            self.mean += (float(value) - self.mean) * (rate / (1.0 - (1.0 - rate) ** self.count))
+            share = rate / (1.0 - (1.0 - rate) ** self.count)
+            self.mean = (1.0 - share) * self.mean + share * float(value)
             if self.count >= self.window and step >= self.start_step and self._reached():
                 self.opened_at = int(step)
                 return
@@ -101,7 +102,7 @@ class GatedSchedule(ReactiveSchedule):
     def rule(self) -> str:
         """Say in one sentence what moves the weight."""
         sign = ">=" if self.direction == "above" else "<="
-        ramp = "" if self.decay_steps is None else f" over {self.decay_steps:,} steps"
+        ramp = "" if self.decay_steps is None else f", reached over {self.decay_steps:,} steps"
         start = f" (not before step {self.start_step:,})" if self.start_step else ""
         return (
             f"{self.min_weight:g} until the mean of the last {self.window:,} values of {self.metric!r} "
@@ -113,7 +114,12 @@ class GatedSchedule(ReactiveSchedule):
         return {"mean": self.mean, "count": self.count, "opened_at": self.opened_at}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to another kind of schedule.
+        """
+        _expect(state, self.state_dict())
         opened_at = state["opened_at"]
         self.mean, self.count = float(state["mean"]), int(state["count"])
         self.opened_at = None if opened_at is None else int(opened_at)
@@ -208,8 +214,8 @@ class LagrangianSchedule(ReactiveSchedule):
         """Say in one sentence what moves the weight."""
         start = f" from step {self.start_step:,} on" if self.start_step else ""
         return (
-            f"{self.initial_weight:g} at first; rises by {self.learning_rate:g} per transition and unit of mean below "
-            f"{self.target:g}, falls above{start}; in [{self.min_weight:g}, {self.max_weight:g}]"
+            f"{self.initial_weight:g} plus the sum of {self.learning_rate:g} * ({self.target:g} - raw value) over "
+            f"all transitions{start}, kept in [{self.min_weight:g}, {self.max_weight:g}]"
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -217,5 +223,16 @@ class LagrangianSchedule(ReactiveSchedule):
         return {"weight": self.weight}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to another kind of schedule.
+        """
+        _expect(state, self.state_dict())
         self.weight = float(state["weight"])
+
+
+def _expect(state: dict[str, Any], own: dict[str, Any]) -> None:
+    """Refuse the state of another kind of schedule, as a resumed run with a changed configuration has."""
+    if state.keys() != own.keys():
+        raise ConfigError(f"saved schedule state has {sorted(state)}, this configuration needs {sorted(own)}")

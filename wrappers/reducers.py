@@ -74,20 +74,24 @@ def register_reducer(name: str) -> Callable[[ReducerClass], ReducerClass]:
 class _ScaledSum(Reducer):
     """The sum of the weighted components, each times a factor of its column."""
 
-    _factors: list[float] | None = None  # None: all 1
+    _factors: Sequence[float] | None = ()  # of the columns; None: all 1, which needs no names
 
     def __call__(self, weighted: FloatArray, raw: FloatArray, counted: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Reduce N transitions."""
-        contributions = weighted if self._factors is None else weighted * np.array(self._factors)
+        contributions = weighted
+        if self._factors is not None:
+            assert len(self._factors) == weighted.shape[1], "bind() comes first"
+            contributions = weighted * np.array(self._factors)
         total: FloatArray = contributions.sum(axis=1)
         return total, contributions
 
     def one(self, weighted: list[float], raw: list[float], counted: list[bool]) -> tuple[float, list[float]]:
         """Reduce one transition."""
         if self._factors is None:
-            return sum(weighted), weighted
+            return sum(weighted, 0.0), weighted
+        assert len(self._factors) == len(weighted), "bind() comes first"
         contributions = list(map(mul, weighted, self._factors))
-        return sum(contributions), contributions
+        return sum(contributions, 0.0), contributions
 
 
 @register_reducer("weighted_sum")
@@ -113,6 +117,8 @@ class WeightedSumReducer(_ScaledSum):
     def __init__(self, weights: Mapping[str, float] | None = None, default_weight: float = 1.0) -> None:
         self.weights = {name: finite_number("weights", value) for name, value in (weights or {}).items()}
         self.default_weight = finite_number("default_weight", default_weight)
+        if not self.weights and self.default_weight == 1.0:
+            self._factors = None
 
     def bind(self, names: Sequence[str]) -> None:
         """Learn where the named components stand; an unknown name is a `ParameterError`."""
@@ -279,16 +285,6 @@ class HybridReducer(_ScaledSum):
         for name in self.model:
             _position("model", name, names)
         self._factors = [self.beta if name in self.model else self.alpha for name in names]
-
-    def __call__(self, weighted: FloatArray, raw: FloatArray, counted: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """Reduce N transitions."""
-        assert self._factors is not None, "bind() comes first"
-        return super().__call__(weighted, raw, counted)
-
-    def one(self, weighted: list[float], raw: list[float], counted: list[bool]) -> tuple[float, list[float]]:
-        """Reduce one transition."""
-        assert self._factors is not None, "bind() comes first"
-        return super().one(weighted, raw, counted)
 
 
 def _share(parameter: str, value: object) -> float:

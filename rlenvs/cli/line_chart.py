@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["display_width", "dots_per_column", "draw", "fit"]
+__all__ = ["display_width", "dots_per_column", "draw", "fit", "wrap"]
 
 BRAILLE = 0x2800
 BRAILLE_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # rows of the two columns of one character
@@ -73,6 +73,41 @@ def fit(text: str, width: int, *, unicode: bool) -> str:
             break
         kept += letter
     return kept + ("…" if unicode else "~")
+
+
+def wrap(text: str, width: int, *, indent: str = "", hang: int = 0) -> list[str]:
+    """Break a text into lines of at most `width` columns, between words where they are short enough.
+
+    Args:
+        text: words with white space between them.
+        width: columns, at least 2 more than the indentation of a line.
+        indent: what every line begins with.
+        hang: further spaces before every line but the first.
+
+    Example:
+        >>> wrap("one two three", 9, hang=2)
+        ['one two', '  three']
+    """
+    lines: list[str] = []
+    line, margin = "", display_width(indent)
+    words = text.split()
+    while words:
+        word = words.pop(0)
+        room = width - margin - (hang if lines else 0)
+        joined = f"{line} {word}" if line else word
+        if display_width(joined) <= room:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+            line = ""
+            words.insert(0, word)
+            continue
+        cut = next(k for k in range(len(word), 0, -1) if display_width(word[:k]) <= room)
+        lines.append(word[:cut])
+        words.insert(0, word[cut:])
+    lines += [line] if line else []
+    return [f"{indent}{' ' * hang if number else ''}{line}" for number, line in enumerate(lines)]
 
 
 def _braille(dots: set[tuple[int, int]]) -> str:

@@ -1,11 +1,10 @@
 """The preview of a reward's weights as lines of text: a chart per weight, the rules, and a table."""
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rlenvs.cli.line_chart import display_width, dots_per_column, draw, fit
+from rlenvs.cli.line_chart import display_width, dots_per_column, draw, fit, wrap
 
 if TYPE_CHECKING:
     from rlenvs.wrappers.schedules import Schedule
@@ -14,7 +13,7 @@ __all__ = ["Line", "PreviewText"]
 
 ROWS = 4
 NARROWEST, WIDEST = 30, 100
-LONGEST_NAME = 16
+LONGEST_NAME, SHORTEST_NAME = 16, 4
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,14 @@ class PreviewText:
         from rlenvs.wrappers.preview import table_steps
 
         steps = table_steps(self.steps)
+        first = ["step", *(f"{step:,}" for step in steps)]
+        room = self.width - _width(first)
+        longest = max(min(LONGEST_NAME, room - 2), SHORTEST_NAME)
         columns = [
-            [fit(self._printable(name), LONGEST_NAME, unicode=self.unicode), *(_label(schedule(t)) for t in steps)]
+            [fit(self._printable(name), longest, unicode=self.unicode), *(_label(schedule(t)) for t in steps)]
             for name, schedule in self.fixed.items()
         ]
-        first = ["step", *(f"{step:,}" for step in steps)]
-        for number, block in enumerate(_blocks(columns, self.width - _width(first))):
+        for number, block in enumerate(_blocks(columns, room)):
             if number:
                 yield ""
             for row in zip(first, *block, strict=True):
@@ -119,8 +120,7 @@ class PreviewText:
                 yield "  ".join(" " * (_width(column) - display_width(cell)) + cell for cell, column in cells)
 
     def _wrapped(self, text: str, indent: str = "", colour: int | None = None) -> Iterator[Line]:
-        rows = textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=f"{indent}    ")
-        yield from (Line(row, colour) for row in rows)
+        yield from (Line(row, colour) for row in wrap(text, self.width, indent=indent, hang=4))
 
     def _printable(self, text: str) -> str:
         """Escape what the encoding lacks or a terminal would obey."""

@@ -6,7 +6,7 @@ Each sub-command is a module with `register(subparsers)` and `run(args) -> int`,
 import argparse
 from typing import TYPE_CHECKING
 
-from rlenvs.cli import rewards_preview
+from rlenvs.cli import rewards_check, rewards_preview
 from rlenvs.cli.parser import CommandParser, add_command
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUBCOMMANDS", "register", "run"]
 
-SUBCOMMANDS = (rewards_preview,)
+SUBCOMMANDS = (rewards_check, rewards_preview)
 
 TEXT = """
 Look at a reward recipe before it trains anything.
@@ -29,7 +29,7 @@ def register(subparsers: "Subparsers") -> None:
         run,
         summary="look at a reward recipe before training",
         text=TEXT,
-        example="rlenvs rewards preview my.yaml",
+        example="rlenvs rewards check my.yaml\nrlenvs rewards preview my.yaml",
     )
     actions = parser.add_subparsers(metavar="ACTION", title="actions", parser_class=CommandParser)
     for subcommand in SUBCOMMANDS:
