@@ -14,7 +14,7 @@ def load_rewards(path: str | Path, overrides: Sequence[str] = ()) -> "RewardConf
     """Read the reward recipe of a file.
 
     Args:
-        path: YAML with `reward_components` at the top, or a training configuration with a `rewards` section.
+        path: YAML of a reward in either dialect, or a training configuration with a `rewards` section.
         overrides: `key.sub=value` settings, with keys as the file has them.
 
     Raises:
@@ -24,6 +24,6 @@ def load_rewards(path: str | Path, overrides: Sequence[str] = ()) -> "RewardConf
     from rlenvs.wrappers.config import RewardConfig
 
     data, source = read_config(path, overrides)
-    if "rewards" in data and "reward_components" not in data:
+    if "rewards" in data and not {"reward_components", "reward_shaping"} & data.keys():
         return validate_config(RewardConfig, data["rewards"], source=source, at=("rewards",))
     return validate_config(RewardConfig, data, source=source)

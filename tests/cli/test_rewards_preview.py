@@ -14,6 +14,7 @@ from rlenvs.cli import main
 from rlenvs.cli.line_chart import display_width, draw, fit, wrap
 from rlenvs.cli.preview_text import NARROWEST, PreviewText
 from rlenvs.wrappers.reactive_schedules import GatedSchedule
+from rlenvs.wrappers.schedule_registry import SCHEDULES as SCHEDULE_NAMES
 from rlenvs.wrappers.schedules import ConstantSchedule, CyclicSchedule, LinearSchedule
 
 RECIPE = """
@@ -149,6 +150,57 @@ def test_the_rewards_of_a_training_configuration_are_drawn(tmp_path, capsys):
     path.write_text("name: a\nrewards:" + RECIPE.replace("\n", "\n  "))
     assert main(["rewards", "preview", str(path), "--json", "--steps", "10"]) == 0
     assert json.loads(capsys.readouterr().out)["weights"]["right"] == [1.0] * 11
+
+
+def test_mistakes_in_a_training_configuration_are_named_where_they_are(tmp_path, capsys):
+    path = tmp_path / "train.yaml"
+    path.write_text("name: a\nrewards:" + RECIPE.replace("\n", "\n  ").replace("decay_rate: 0.5", "decay_rate: 5"))
+    assert main(["rewards", "preview", str(path)]) == 2
+    assert f"{path}:9:" in capsys.readouterr().err
+
+
+def test_a_reward_whose_components_and_weights_stand_together_is_drawn(tmp_path, capsys):
+    path = tmp_path / "guide.yaml"
+    path.write_text("""
+reward_shaping:
+  short:
+    class: LengthPenalty
+    params: {max_length: 4, unit: words}
+    weight_schedule: {initial_weight: 0.5, schedule_type: linear, decay_steps: 800}
+  right: {class: CorrectnessReward}
+""")
+    assert main(["rewards", "preview", str(path), "--json", "reward_shaping.short.weight_schedule.decay_steps=80"]) == 0
+    assert json.loads(capsys.readouterr().out)["schedules"] == {
+        "short": "linear, initial_weight=0.5 min_weight=0 decay_steps=80",
+        "right": "constant, initial_weight=1",
+    }
+
+
+def test_every_schedule_can_be_previewed_from_a_file(tmp_path, capsys):
+    """The parameters of the schedule classes are the keys of the file."""
+    keys = {
+        "none": "", "constant": "", "linear": "decay_steps: 90", "linear_increase": "decay_steps: 90, max_weight: 2",
+        "exponential": "decay_steps: 90, decay_rate: 0.5", "cosine": "decay_steps: 90, start_step: 5",
+        "polynomial": "decay_steps: 90, power: 3", "step": "boundaries: [30, 60], values: [0.5, 0.25]",
+        "warmup": "decay_steps: 90", "cyclic": "decay_steps: 90, min_weight: 0.5",
+        "gated": "metric: none, threshold: 0.5, direction: below, window: 5, decay_steps: 90",
+        "lagrangian": "target: -0.5, learning_rate: 0.01, max_weight: 5",
+    }  # fmt: skip
+    assert set(keys) == set(SCHEDULE_NAMES)
+    parts = "".join(f"  {name}: {{class: CorrectnessReward}}\n" for name in keys)
+    shaping = "".join(
+        f"  {name}: {{initial_weight: 1.0, decay_schedule: {name}{', ' if more else ''}{more}}}\n"
+        for name, more in keys.items()
+    )
+    path = tmp_path / "all.yaml"
+    path.write_text(f"reward_components:\n{parts}reward_shaping:\n{shaping}")
+    assert main(["rewards", "preview", str(path), "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    kinds = {name: text.partition(",")[0] for name, text in data["schedules"].items()}
+    assert kinds == {name: name for name in keys} | {"none": "constant"}
+    assert set(data["weights"]) == set(keys) - {"gated", "lagrangian"}
+    assert main(["rewards", "preview", str(path)]) == 0
+    assert "  lagrangian: lagrangian, 1 plus the sum of 0.01 * (-0.5 - raw value)" in capsys.readouterr().out
 
 
 def test_settings_override_the_file(recipe, capsys):
