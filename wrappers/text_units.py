@@ -173,6 +173,6 @@ class PhraseTable:
             if unit in sizes_by_first_unit:
                 for size in sizes_by_first_unit[unit]:
                     candidate = tuple(units[start : start + size])
-                    if candidate in self.phrases:
+                    if len(candidate) == size and candidate in self.phrases:
                         found[candidate] += 1
         return found

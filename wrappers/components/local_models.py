@@ -114,6 +114,8 @@ class TextEncoder(LocalModel):
             DeviceError: CUDA was asked for and there is none.
             ModelLoadError: the folder holds no such model.
         """
+        if not texts:
+            return np.zeros((0, 0))
         torch = require("torch", "llm", self.purpose)
         model, _ = self.load()
         vectors_ND = np.zeros((len(texts), int(model.config.hidden_size)))
@@ -156,6 +158,8 @@ class TextClassifier(LocalModel):
             DeviceError: CUDA was asked for and there is none.
             ModelLoadError: the folder holds no such model, or the model has no such label.
         """
+        if not texts:
+            return []
         torch = require("torch", "llm", self.purpose)
         model, _ = self.load()
         column = self._column(model)

@@ -75,10 +75,13 @@ class Lexicon:
 
     def score(self, text: str) -> float:
         """Return how toxic a text is, in [0, 1]."""
-        clean = 1.0
+        toxicity = 0.0
         for phrase, count in self._phrases.count(self._units(text)).items():
-            clean *= (1.0 - self._severities[phrase]) ** count
-        return 1.0 - clean
+            severity = self._severities[phrase]
+            # A single occurrence gives its severity to the last bit, so that a threshold of that size is reached.
+            every = severity if count == 1 else 1.0 - (1.0 - severity) ** count
+            toxicity += every * (1.0 - toxicity)
+        return toxicity
 
     def _units(self, text: str) -> list[str]:
         """Return the tokens of a text, with the word that is meant for each disguised one."""
@@ -124,7 +127,8 @@ class Lexicon:
                 if DRAGGED.search(read):
                     yield REPEATED.sub(r"\1\1", read)
                     yield self._squeezed.get(REPEATED.sub(r"\1", read), read)
-        if any(sign in token for sign in WILDCARDS):
+        hidden = sum(map(token.count, WILDCARDS))
+        if 0 < 2 * hidden < len(token):  # "x**y" is a power
             for word in self._masks.get((len(token), token[0], token[-1]), ()):
                 if all(seen in (letter, *WILDCARDS) for seen, letter in zip(token, word, strict=True)):
                     yield word
