@@ -158,7 +158,7 @@ class ComponentConfig(BaseModel):
         """Describe the parameters of each class to editors."""
         schema = handler(core_schema)
         classes = {name: component_class(name) for name in component_names()}
-        of_each_class(handler.resolve_ref_schema(schema), classes)
+        of_each_class(handler.resolve_ref_schema(schema), classes, handler)
         return schema
 
     def _rule_problems(self) -> list[Problem]:

@@ -107,12 +107,31 @@ def _constructed(target: Callable[..., Any], params: Mapping[str, Any], at: KeyP
     try:
         return [], target(**given)
     except ParameterError as error:
-        return [Problem((*at, *error.parameter.split(".")), _one_line(error.message))], None
+        return [Problem((*at, *_inner_path(error.parameter, given)), _one_line(error.message))], None
     except UserError as error:
         return [Problem(at, _one_line(error))], None
     except (TypeError, ValueError, ArithmeticError) as error:
         # What somebody's own class raises: it refuses the parameters, and only it knows which.
         return [Problem(at, f"refused by {getattr(target, '__name__', 'the class')}: {_one_line(error)}")], None
+
+
+def _inner_path(parameter: str, params: Any) -> KeyPath:
+    """Return the path that a constructor wrote with dots; where it leads into a list, its parts are indices.
+
+    Example:
+        >>> _inner_path("instructions.2.count", {"instructions": [{}, {}, {"count": -1}]})
+        ('instructions', 2, 'count')
+    """
+    path: list[str | int] = []
+    inside = params
+    for part in parameter.split("."):
+        if isinstance(inside, list | tuple) and part.isdecimal() and int(part) < len(inside):
+            path.append(int(part))
+            inside = inside[int(part)]
+        else:
+            path.append(part)
+            inside = inside.get(part) if isinstance(inside, Mapping) else getattr(inside, part, None)
+    return tuple(path)
 
 
 def _not_finite(value: Any) -> Iterator[tuple[KeyPath, str]]:

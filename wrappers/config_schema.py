@@ -23,19 +23,20 @@ def either_dialect(cookbook: Schema, guide: Schema, handler: GetJsonSchemaHandle
     return cookbook
 
 
-def of_each_class(section: Schema, classes: Mapping[str, Callable[..., Any]]) -> None:
+def of_each_class(section: Schema, classes: Mapping[str, Callable[..., Any]], handler: GetJsonSchemaHandler) -> None:
     """Turn the schema of an entry into one for each class, with its parameters under `params` and beside `class`."""
     entry = dict(section["properties"])
     alternatives = []
     for name, target in classes.items():
-        params = _parameters(target)
+        nested = _parameters(target, handler)
+        params = handler.resolve_ref_schema(nested)
         inline = {key: value for key, value in params.get("properties", {}).items() if key not in entry}
         alternatives.append(
             {
                 "type": "object",
                 "title": name,
                 "description": _first_line(target),
-                "properties": {**entry, "class": {"const": name}, "params": params, **inline},
+                "properties": {**entry, "class": {"const": name}, "params": nested, **inline},
                 "required": ["class"],
                 "additionalProperties": params.get("additionalProperties", False),
             }
@@ -43,12 +44,17 @@ def of_each_class(section: Schema, classes: Mapping[str, Callable[..., Any]]) ->
     _replace(section, alternatives)
 
 
-def of_each_schedule(section: Schema, schedules: Mapping[str, Callable[..., Any]], choices: tuple[str, str]) -> None:
+def of_each_schedule(
+    section: Schema,
+    schedules: Mapping[str, Callable[..., Any]],
+    choices: tuple[str, str],
+    handler: GetJsonSchemaHandler,
+) -> None:
     """Turn the schema of a weight into one for each schedule, with the keys that it has."""
     alternatives = []
     for target in dict.fromkeys(schedules.values()):
         names = [name for name, other in schedules.items() if other is target]
-        params = _parameters(target)
+        params = handler.resolve_ref_schema(_parameters(target, handler))
         properties = {choice: {"enum": names} for choice in choices} | params["properties"]
         alternative: Schema = {
             "type": "object",
@@ -69,13 +75,12 @@ def _replace(section: Schema, alternatives: list[Schema]) -> None:
     section["anyOf"] = alternatives
 
 
-def _parameters(target: Callable[..., Any]) -> Schema:
+def _parameters(target: Callable[..., Any], handler: GetJsonSchemaHandler) -> Schema:
     try:
-        schema = params_model(target).model_json_schema()
+        # Through the same generator, so that what the parameters refer to is defined in the same document.
+        return handler(params_model(target).__pydantic_core_schema__)
     except PydanticInvalidForJsonSchema:  # a parameter of a type that JSON does not have
         return {"type": "object", "additionalProperties": True}
-    schema.pop("description", None)
-    return schema
 
 
 def _first_line(target: Callable[..., Any]) -> str:

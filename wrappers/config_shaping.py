@@ -81,7 +81,7 @@ class ShapingConfig(BaseModel):
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the keys of each schedule to editors."""
         schema = handler(core_schema)
-        of_each_schedule(handler.resolve_ref_schema(schema), SCHEDULES, (CHOICE, OTHER_CHOICE))
+        of_each_schedule(handler.resolve_ref_schema(schema), SCHEDULES, (CHOICE, OTHER_CHOICE), handler)
         return schema
 
     def build(self) -> Schedule:
