@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from rlenvs.wrappers.plain import not_plain, to_plain
 
 
@@ -90,7 +92,9 @@ def parameters_of(instance: object) -> dict[str, Any]:
 
 
 def listed(value: Any) -> Any:
-    """Return `value` with tuples turned into lists and mappings into dicts, as YAML gives them back."""
+    """Return `value` with tuples as lists, mappings and pydantic models as dicts, as YAML gives them back."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
     if isinstance(value, Mapping):
         return {key: listed(item) for key, item in value.items()}
     return [listed(item) for item in value] if isinstance(value, list | tuple) else value

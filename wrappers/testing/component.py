@@ -56,6 +56,10 @@ class ComponentConformance(Conformance, ABC):
     def transitions(self) -> Sequence[Transition]:
         """Return at least two transitions that it can score without an error, new ones at each call."""
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the constructor's parameters as plain data; by default the attributes of the same names."""
+        return parameters_of(self.component())
+
     def test_every_value_is_finite_and_has_a_status(self) -> None:
         """Values are finite numbers; what a text provokes is `invalid` or `timeout`, never `error`."""
         for place, (value, status) in enumerate(scored(self.component().batch(self.transitions()))):
@@ -104,7 +108,7 @@ class ComponentConformance(Conformance, ABC):
     def test_the_parameters_are_plain_and_build_the_same_component(self) -> None:
         """Its attributes hold what a configuration needs to build it again, through the registry where it is in it."""
         component = self.component()
-        params = json.loads(json.dumps(parameters_of(component)))
+        params = json.loads(json.dumps(self.parameters()))
         name = registered_name(component)
         again = type(component)(**params) if name is None else component_registry.get(name)(**params)
         transitions = self.transitions()
