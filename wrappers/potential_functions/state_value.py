@@ -16,7 +16,7 @@ and in the rewards of the next run `potential_function: state_value` with `poten
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -31,6 +31,7 @@ from rlenvs.wrappers.potentials import Potential, register_potential
 from rlenvs.wrappers.transition import RewardState
 
 BLOCKS: tuple[TextBlock, ...] = get_args(TextBlock)
+ROWS_AT_ONCE = 2048  # states whose features are held while fitting
 
 
 class InfoFeature(BaseModel):
@@ -178,7 +179,7 @@ def fit_state_value(
     Args:
         states: N states, N >= 1; states after which the episode is over do not belong here, their value is 0.
         returns: N numbers G_i, the discounted reward that followed.
-        dimension: coordinates per text block, 1 to 2**20; the cost is min(N, features)^3.
+        dimension: coordinates per text block, 1 to 2**20; the cost is min(N, D)^2 * max(N, D) with D features in all.
         blocks: what text is read: `response` (newest message), `assistant` (all of the policy's messages), `context`
             (prompt and answers of the environment); may be empty where there are `info_keys`.
         info_keys: numbers of `info` that are features too, standardised.
@@ -204,16 +205,18 @@ def fit_state_value(
     numbers = np.array([info_numbers(states, key) for key in info_keys]).reshape(len(info_keys), len(states))
     means, deviations = numbers.mean(axis=1), numbers.std(axis=1)
     scales = np.where(deviations > 0, deviations, 1.0)
-    standard = ((numbers - means[:, None]) / scales[:, None]).T
-    features = np.concatenate([text_features(states, blocks, dimension), standard], axis=1)
-    centre = features.mean(axis=0)
-    weights = ridge_weights(features - centre, target - target.mean(), ridge)
+
+    def features(rows: slice) -> FloatArray:
+        standard = ((numbers[:, rows] - means[:, None]) / scales[:, None]).T
+        return np.concatenate([text_features(states[rows], blocks, dimension), standard], axis=1)
+
+    weights, intercept = ridge_regression(features, target, ridge, dimension * len(blocks) + len(info_keys))
     text_weights = weights[: dimension * len(blocks)]
     rows = zip(info_keys, means, scales, numbers, weights[len(text_weights) :], strict=True)
     return StateValue(
         dimension=dimension,
         blocks=tuple(blocks),
-        intercept=float(target.mean() - centre @ weights),
+        intercept=intercept,
         weights=tuple(text_weights.tolist()),
         info=tuple(
             InfoFeature(
@@ -224,23 +227,38 @@ def fit_state_value(
     )
 
 
-def ridge_weights(features: FloatArray, target: FloatArray, ridge: float) -> FloatArray:
-    """Return argmin_w |X w - y|^2 + ridge |w|^2, by the smaller of the two linear systems.
+def ridge_regression(
+    features: Callable[[slice], FloatArray], target: FloatArray, ridge: float, width: int
+) -> tuple[FloatArray, float]:
+    """Return w and b that minimise |X w + b - y|^2 + ridge |w|^2, by the smaller of the two linear systems.
 
     Args:
-        features: `[N, D]` X.
+        features: rows -> `[len(rows), D]` part of X; with more rows than columns it is asked for a few at a time, so
+            that X as a whole is never held.
         target: `[N]` y.
         ridge: > 0.
+        width: D.
 
     Returns:
-        `[D]`: (X'X + ridge I)^-1 X'y = X' (X X' + ridge I)^-1 y.
+        w `[D]` = (Z'Z + ridge I)^-1 Z'y = Z' (Z Z' + ridge I)^-1 y with the centred Z = X - mean(X), and b.
     """
-    count, width = features.shape
-    if width <= count:
-        solution = np.linalg.solve(features.T @ features + ridge * np.eye(width), features.T @ target)
+    count, mean = len(target), float(target.mean())
+    if count <= width:
+        X = features(slice(0, count))
+        centre = X.mean(axis=0)
+        Z = X - centre
+        weights = Z.T @ np.linalg.solve(Z @ Z.T + ridge * np.eye(count), target - mean)
     else:
-        solution = features.T @ np.linalg.solve(features @ features.T + ridge * np.eye(count), target)
-    return np.asarray(solution, dtype=np.float64)
+        gram, moment, total = np.zeros((width, width)), np.zeros(width), np.zeros(width)
+        for start in range(0, count, ROWS_AT_ONCE):
+            rows = slice(start, min(start + ROWS_AT_ONCE, count))
+            X = features(rows)
+            gram += X.T @ X
+            moment += X.T @ (target[rows] - mean)
+            total += X.sum(axis=0)
+        centre = total / count
+        weights = np.linalg.solve(gram - np.outer(total, centre) + ridge * np.eye(width), moment)
+    return weights, mean - float(centre @ weights)
 
 
 def text_features(states: Sequence[RewardState], blocks: Sequence[TextBlock], dimension: int) -> FloatArray:

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from rlenvs.errors import DataError, ParameterError
 from rlenvs.wrappers import RewardState
-from rlenvs.wrappers.potential_functions import StateValue, StateValuePotential, fit_state_value, rollout_states
-from rlenvs.wrappers.potential_functions.state_value import ridge_weights, text_features
+from rlenvs.wrappers.potential_functions import (
+    StateValue,
+    StateValuePotential,
+    fit_state_value,
+    rollout_states,
+    state_value,
+)
+from rlenvs.wrappers.potential_functions.state_value import ridge_regression, text_features
 
 WORDS = ["add", "carry", "sum", "so", "check", "42"]
 
@@ -32,9 +38,20 @@ def random_states(rng: np.random.Generator, count: int) -> list[RewardState]:
 def test_both_systems_give_the_weights_of_the_augmented_least_squares_problem(rows, columns, seed, ridge):
     rng = np.random.default_rng(seed)
     X, y = rng.normal(size=(rows, columns)), rng.normal(size=rows)
-    augmented = np.vstack([X, math.sqrt(ridge) * np.eye(columns)])
+    penalty = np.column_stack([math.sqrt(ridge) * np.eye(columns), np.zeros(columns)])  # the intercept has none
+    augmented = np.vstack([np.column_stack([X, np.ones(rows)]), penalty])
     expected, *_ = np.linalg.lstsq(augmented, np.concatenate([y, np.zeros(columns)]), rcond=None)
-    np.testing.assert_allclose(ridge_weights(X, y, ridge), expected, atol=1e-8)
+    weights, intercept = ridge_regression(X.__getitem__, y, ridge, columns)
+    np.testing.assert_allclose([*weights, intercept], expected, atol=1e-8)
+
+
+def test_a_few_rows_at_a_time_give_the_same_fit(monkeypatch):
+    states = random_states(np.random.default_rng(6), 90)
+    returns = np.random.default_rng(7).normal(size=90)
+    whole = fit_state_value(states, returns, dimension=16, info_keys=["difficulty"])
+    monkeypatch.setattr(state_value, "ROWS_AT_ONCE", 7)
+    parts = fit_state_value(states, returns, dimension=16, info_keys=["difficulty"])
+    np.testing.assert_allclose(parts.predict(states), whole.predict(states), atol=1e-9)
 
 
 @pytest.mark.parametrize("count", [5, 200])
