@@ -10,8 +10,8 @@ from rlenvs.agents.llm.batch import Episode
 from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.engine import Completion, SamplingParams, generate
 from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.records import EpisodeStarts, component_parts, env_infos
 from rlenvs.errors import DataError
-from rlenvs.wrappers.pipeline import RewardBatch
 from rlenvs.wrappers.transition_batch import row_info
 from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
@@ -60,6 +60,7 @@ class RolloutCollector:
             DataError: a prompt leaves no room for an answer.
         """
         observations, infos = self.envs.reset(seed=seed)
+        starts = EpisodeStarts(infos, self.envs.num_envs)
         episodes = [self._begin(row_info(infos, row)) for row in range(self.envs.num_envs)]
         active = list(range(self.envs.num_envs))
         records: list[dict[str, Any]] = []
@@ -80,10 +81,11 @@ class RolloutCollector:
                 counts[row] = {"response_tokens": len(completion.ids)}
             prompts = {row: observations[row] for row in active}
             self.envs.annotate(counts)
-            observations, rewards, terminated, truncated, infos = self.envs.step(actions)
+            stepped = self.envs.step(actions)
+            observations = stepped[0]
             played = dict(zip(active, completions, strict=True))
-            records.extend(self._records(turn, played, prompts, actions, infos, rewards))
-            active = self._continue(episodes, played, observations, rewards, terminated, truncated)
+            active = self._continue(episodes, played, *stepped[:4])
+            records.extend(self._records(turn, played, prompts, actions, stepped, set(active), starts))
             turn += 1
         return episodes, records
 
@@ -125,16 +127,18 @@ class RolloutCollector:
         played: Mapping[int, Completion],
         prompts: Mapping[int, str],
         actions: list[str],
-        infos: Mapping[str, Any],
-        rewards: Any,
+        stepped: tuple[Any, Any, Any, Any, dict[str, Any]],
+        going_on: set[int],
+        starts: EpisodeStarts,
     ) -> Iterator[dict[str, Any]]:
         batch = self.envs.last_batch
         assert batch is not None
-        stepped = np.flatnonzero(infos["_env_reward"]).tolist()
-        position = {row: index for index, row in enumerate(stepped)}
+        observations, rewards, terminated, truncated, infos = stepped
+        others = env_infos(infos)
+        position = {row: index for index, row in enumerate(np.flatnonzero(infos["_env_reward"]).tolist())}
         for row, completion in played.items():
             info = {key: infos[key][row] for key in ("problem_id", "correct", "grade_status") if key in infos}
-            yield {
+            record = {
                 "env": row,
                 "turn": turn,
                 "problem_id": info.get("problem_id", ""),
@@ -147,8 +151,15 @@ class RolloutCollector:
                 "reward": float(rewards[row]),
                 "env_reward": float(infos["env_reward"][row]),
                 "potential": float(batch.potential[position[row]]),
-                "components": _components(batch, position[row]),
+                "terminated": bool(terminated[row]),
+                "truncated": bool(truncated[row]),
+                "components": component_parts(batch, position[row]),
+                "info": starts.changes(row, row_info(others, row)),
+                **starts.fields(row, turn, prompts[row]),
             }
+            if not terminated[row] and row not in going_on:  # no later turn says what the policy was told
+                record["next_prompt"] = observations[row]
+            yield record
 
 
 def check_room(prompt: Sequence[int], problem_id: str, max_new_tokens: int, context_tokens: int) -> None:
@@ -163,18 +174,3 @@ def check_room(prompt: Sequence[int], problem_id: str, max_new_tokens: int, cont
             f"the prompt of problem {problem_id!r} has {len(prompt)} tokens, it must have 1 to {room} "
             f"(rollout.context_tokens={context_tokens} less rollout.max_new_tokens={max_new_tokens})"
         )
-
-
-def _components(batch: RewardBatch, row: int) -> dict[str, dict[str, Any]]:
-    columns = zip(
-        batch.names,
-        batch.raw[row].tolist(),
-        batch.weights.tolist(),
-        batch.contributions[row].tolist(),
-        batch.status[row].tolist(),
-        strict=True,
-    )
-    return {
-        name: {"raw": raw, "weight": weight, "contribution": contribution, "status": status}
-        for name, raw, weight, contribution, status in columns
-    }
