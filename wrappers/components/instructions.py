@@ -124,7 +124,8 @@ class InstructionReward(BaseReward):
         instructions: instructions for every response.
         mode: `strict` or `share`.
         info_key: dotted key of `info` that holds the instructions of the problem, as a list of the same mappings; they
-            come on top of `instructions`. Where there are none at all, every response follows them.
+            come on top of `instructions`. Where there are none at all, every response follows them. `from_ifeval`
+            makes such a list of a row of IFEval.
 
     Range: [0, 1]; before the message ends 0.
 

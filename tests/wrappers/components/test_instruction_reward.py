@@ -17,6 +17,7 @@ from rlenvs.config_params import params_model
 from rlenvs.errors import ComponentError, ConfigError, DataError, MissingExtraError, ParameterError
 from rlenvs.wrappers import RewardConfig, RewardPipeline, Score, Transition
 from rlenvs.wrappers.components.instruction_checks import AnyInstruction
+from rlenvs.wrappers.components.instruction_checks.ifeval import IFEVAL_KINDS, from_ifeval
 from rlenvs.wrappers.components.instruction_checks.wording import LANGUAGES, occurrences
 from rlenvs.wrappers.components.instructions import InstructionReward, InstructionsError, read_instructions
 
@@ -377,7 +378,7 @@ def test_no_list_in_info_is_a_failure_not_a_verdict():
         (
             {"instructions": [{"type": "letter_frequency", "letter": "ab", "count": 1}]},
             "instructions.0.letter",
-            "one letter",
+            "one visible character",
         ),
         ({"instructions": [{"type": "language", "code": "english"}]}, "instructions.0.code", "ISO 639"),
         ({"instructions": [{"type": "starts_with", "text": " "}]}, "instructions.0.text", "more than white space"),
@@ -468,6 +469,77 @@ def test_importing_it_imports_no_library():
         "R([{'type': 'language', 'code': 'en'}]); assert 'py3langid' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# --- IFEval ----------------------------------------------------------------------------------------------------------
+
+IFEVAL_ROWS = {
+    "change_case:capital_word_frequency": (
+        {"capital_frequency": 2, "capital_relation": "less than"},
+        "ONE two",
+        "ONE TWO",
+    ),
+    "change_case:english_capital": ({}, "THE WEATHER IS LOVELY TODAY AND WE WALK", "The weather is lovely today"),
+    "change_case:english_lowercase": (
+        {},
+        "the weather is lovely today and we walk",
+        "das wetter ist heute sehr schön und wir gehen",
+    ),
+    "combination:repeat_prompt": ({"prompt_to_repeat": "Say hi."}, "Say hi. Hi", "Hi"),
+    "combination:two_responses": ({}, "a\n******\nb", "a"),
+    "detectable_content:number_placeholders": ({"num_placeholders": 2}, "[a] [b] [c]", "[a]"),
+    "detectable_content:postscript": ({"postscript_marker": "P.P.S"}, "a\nP.P.S b", "a\nP.S. b"),
+    "detectable_format:constrained_response": ({}, "My answer is no.", "No."),
+    "detectable_format:json_format": ({}, "```json\n{}\n```", "Here it is: {}"),
+    "detectable_format:multiple_sections": (
+        {"section_spliter": "SECTION", "num_sections": 2},
+        "SECTION 1\nSECTION 2",
+        "SECTION 1",
+    ),
+    "detectable_format:number_bullet_lists": ({"num_bullets": 2.0}, "* a\n* b", "* a\n* b\n* c"),
+    "detectable_format:number_highlighted_sections": ({"num_highlights": 1}, "*a*", "a"),
+    "detectable_format:title": ({}, "<<a>>", "a"),
+    "keywords:existence": ({"keywords": ["a", "b"]}, "b a", "b"),
+    "keywords:forbidden_words": ({"forbidden_words": ["a"]}, "b", "a"),
+    "keywords:frequency": ({"keyword": "a", "frequency": 2, "relation": "at least"}, "a a", "a"),
+    "keywords:letter_frequency": ({"letter": "!", "let_frequency": 2, "let_relation": "less than"}, "a!", "a!!"),
+    "language:response_language": ({"language": "de"}, "Das Wetter ist heute sehr schön", "The weather is lovely"),
+    "length_constraints:nth_paragraph_first_word": (
+        {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "so"},
+        "a\n\nSo b",
+        "a\n\nb",
+    ),
+    "length_constraints:number_paragraphs": ({"num_paragraphs": 2}, "a\n***\nb", "a\n\nb"),
+    "length_constraints:number_sentences": ({"num_sentences": 2, "relation": "less than"}, "One.", "One. Two."),
+    "length_constraints:number_words": ({"num_words": 2, "relation": "at least"}, "one two", "one"),
+    "punctuation:no_comma": ({}, "a", "a, b"),
+    "startend:end_checker": ({"end_phrase": "Bye"}, "a bye", "bye a"),
+    "startend:quotation": ({}, '"a"', "a"),
+}
+
+
+@pytest.mark.parametrize("instruction_id", IFEVAL_KINDS)
+def test_rows_of_ifeval_become_instructions(instruction_id):
+    arguments, good, bad = IFEVAL_ROWS[instruction_id]
+    row = (
+        dict.fromkeys(["num_bullets", "language", "keyword", "relation"]) | arguments
+    )  # others are None in the data set
+    component = InstructionReward(info_key="asked")
+    verdicts = [component(answered(text, asked=from_ifeval([instruction_id], [row]))).value for text in (good, bad)]
+    assert verdicts == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "arguments", "message"),
+    [
+        (["punctuation:no_commas"], [{}], "did you mean 'punctuation:no_comma'"),
+        (["punctuation:no_comma"], [], "got 1 ids and 0 kwargs"),
+        (["punctuation:no_comma"], [{"num_words": 3}], "has no keyword 'num_words'"),
+    ],
+)
+def test_rows_that_are_not_of_ifeval(ids, arguments, message):
+    with pytest.raises(DataError, match=message):
+        from_ifeval(ids, arguments)
 
 
 # --- hostile text ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Checkable instructions, one typed model for each kind.
 
 `AnyInstruction` is the union of all kinds, told apart by `type`. Most kinds are those of IFEval (Zhou et al. 2023,
-"Instruction-Following Evaluation for Large Language Models", 2311.07911) with checks of our own.
+"Instruction-Following Evaluation for Large Language Models", 2311.07911) with checks of our own;
+`from_ifeval` translates its rows.
 """
 
 from typing import Annotated
@@ -20,6 +21,7 @@ from rlenvs.wrappers.components.instruction_checks.counting import (
     NumberOfSentences,
     NumberOfWords,
 )
+from rlenvs.wrappers.components.instruction_checks.ifeval import from_ifeval
 from rlenvs.wrappers.components.instruction_checks.layout import (
     EndsWith,
     JsonResponse,
@@ -41,7 +43,7 @@ from rlenvs.wrappers.components.instruction_checks.wording import (
     NoCommas,
 )
 
-__all__ = ["AnyInstruction", "CountInstruction", "Instruction", "Relation"]
+__all__ = ["AnyInstruction", "CountInstruction", "Instruction", "Relation", "from_ifeval"]
 
 # No value of `type` may be the name of a field: paths to mistakes leave out the first and keep the second.
 AnyInstruction = Annotated[

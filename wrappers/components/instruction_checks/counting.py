@@ -28,9 +28,9 @@ _PLACEHOLDER = re.compile(r"\[([^\[\]\n]++)\](?!\()")
 _HIGHLIGHT = re.compile(r"(?<![*\\])(\*{1,3}+)(?![*\s])([^*\n]++)(?<!\s)\1(?!\*)")
 
 
-def _one_letter(text: str) -> str:
-    if len(text) != 1 or not text.isalpha():
-        raise ValueError(f"must be one letter, got {text!r}")
+def _one_character(text: str) -> str:
+    if len(text) != 1 or not fold(text).strip():
+        raise ValueError(f"must be one visible character, got {text!r}")
     return text
 
 
@@ -78,10 +78,10 @@ class NumberOfBullets(CountInstruction):
 
 
 class NumberOfLetters(CountInstruction):
-    """A letter, in any case, accents and compatibility forms apart (`A` is `a`, `á` is not)."""
+    """A letter (or digit, or mark) in any case and width: `A` is `a`, `á` is not."""
 
     type: Literal["letter_frequency"]
-    letter: Annotated[str, AfterValidator(_one_letter)]
+    letter: Annotated[str, AfterValidator(_one_character)]
 
     def number_in(self, response: str) -> int:
         """Return how many there are."""
