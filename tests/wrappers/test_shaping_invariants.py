@@ -4,6 +4,8 @@ Each check measures how far an identity is off. Hypothesis holds the library to 
 same pipeline and measured by the same checks, must show.
 """
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
@@ -28,7 +30,19 @@ from shaping import (
 )
 
 from rlenvs.agents.llm.batch import Episode, collate
-from rlenvs.wrappers import ConstantSchedule, LinearSchedule, RewardState, Transition, VectorShapedReward
+from rlenvs.wrappers import (
+    ConstantSchedule,
+    EnvReward,
+    InfoPotential,
+    LinearSchedule,
+    RewardPipeline,
+    RewardState,
+    Transition,
+    VectorShapedReward,
+)
+from rlenvs.wrappers.normalization import Normalization, Strategy
+from rlenvs.wrappers.potentials import PotentialTerm
+from rlenvs.wrappers.reducers import reducer_registry
 from rlenvs.wrappers.schedule_registry import SCHEDULES
 
 EXACT = 1e-9
@@ -290,6 +304,64 @@ def test_the_residual_can_be_farmed():
     inside = discounted(play(dwell, 1.0, schedule).terms, 1.0)
     assert inside == pytest.approx(0.0, abs=EXACT)
     assert outside == pytest.approx(5.0 * (1.0 - 0.0), abs=EXACT)
+
+
+# --- nothing else touches a potential ---------------------------------------------------------------------------
+
+REDUCERS = {"weighted_sum": {}, "product": {}, "minimum": {}, "gate": {"gate": "env"}, "hybrid": {"model": ["env"]}}
+STRATEGIES = [strategy for strategy in get_args(Strategy) if strategy != "none"]
+
+
+def stacked(reducer, strategy, shaped):
+    """A pipeline that normalises and reduces, with and without a potential beside it."""
+    components = {"env": EnvReward(), "again": EnvReward()}
+    if shaped:
+        components["guide"] = PotentialTerm(InfoPotential("phi"), GAMMA)
+    normal = Normalization(strategy, warmup=1)
+    return RewardPipeline(
+        components,
+        {"env": LinearSchedule(1.0, 0.5, 3)},
+        reducer=reducer_registry.get(reducer)(**REDUCERS[reducer]),
+        normalizations={"env": normal, "again": normal},
+        output_normalization=normal,
+    )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("reducer", REDUCERS)
+def test_reward_and_shaping_add_up_whatever_normalises_and_reduces_the_reward(reducer, strategy):
+    rng = np.random.default_rng(11)
+    bare, shaped, alone = stacked(reducer, strategy, False), stacked(reducer, strategy, True), info_pipeline(GAMMA)
+    for t in range(6):
+        transitions = [
+            Transition(
+                prompt=f"task {row % 2}",
+                env_reward=float(rng.normal()),
+                terminated=row == 3,
+                info={"phi": float(rng.normal())},
+                previous_info={"phi": float(rng.normal())},
+            )
+            for row in range(4)
+        ]
+        terms = alone.compute(transitions, t).potential
+        found = shaped.compute(transitions, t)
+        np.testing.assert_allclose(found.potential, terms, atol=EXACT)
+        np.testing.assert_allclose(found.total - terms, bare.compute(transitions, t).total, atol=EXACT)
+
+
+def test_every_reducer_is_among_them():
+    own = {name for name in reducer_registry.names() if reducer_registry.get(name).__module__.startswith("rlenvs.")}
+    assert own == set(REDUCERS)
+
+
+def test_normalising_the_shaped_reward_instead_would_show():
+    """F divided by what the whole reward's spread happens to be no longer telescopes."""
+    rng = np.random.default_rng(7)
+    played = play(random_script(rng, "terminated"), GAMMA, decay)
+    scale = np.abs(np.cumsum(played.shaped)) + 0.5
+    scaled = Played(GAMMA, played.rewards, (np.array(played.terms) / scale).tolist(), played.potentials, True)
+    assert telescoping_violation(played) < EXACT
+    assert telescoping_violation(scaled) > VISIBLE
 
 
 # --- I8: the unit of gamma ---------------------------------------------------------------------------------------
