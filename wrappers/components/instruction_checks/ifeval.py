@@ -95,9 +95,8 @@ def from_ifeval(instruction_ids: Sequence[str], arguments: Sequence[Mapping[str,
         [{'type': 'number_of_words', 'relation': 'at_most', 'count': 299}]
     """
     if len(instruction_ids) != len(arguments):
-        raise DataError(
-            f"a row of IFEval needs one kwargs for each id, got {len(instruction_ids)} and {len(arguments)}"
-        )
+        counts = f"{len(instruction_ids)} ids and {len(arguments)} kwargs"
+        raise DataError(f"a row of IFEval needs one kwargs for each id, got {counts}")
     instructions: list[dict[str, Any]] = []
     for instruction_id, given in zip(instruction_ids, arguments, strict=True):
         if instruction_id not in IFEVAL_KINDS:
