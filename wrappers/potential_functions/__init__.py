@@ -6,11 +6,11 @@ to a target) and `state_value` (a value learned from stored rollouts).
 
 from rlenvs.wrappers.potential_functions.embedding import EmbeddingSimilarityPotential
 from rlenvs.wrappers.potential_functions.hashing import hash_embedding
+from rlenvs.wrappers.potential_functions.rollouts import rollout_states
 from rlenvs.wrappers.potential_functions.state_value import (
     StateValue,
     StateValuePotential,
     fit_state_value,
-    rollout_states,
 )
 from rlenvs.wrappers.potential_functions.text import KeywordCoveragePotential, TargetLengthPotential
 
