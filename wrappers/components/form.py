@@ -51,7 +51,7 @@ class FormattingReward(BaseReward):
     Every format but two takes time linear in the response. A `pattern` (also one inside a schema) such as `(a+)+` can
     take exponential time on text chosen against it, and Python cannot interrupt it; a schema with `unevaluatedItems`
     or `unevaluatedProperties` takes quadratic time. Write patterns without nested repetition, or with possessive ones
-    (`a++`), set `max_chars`, and give the component a deadline where the pipeline offers one.
+    (`a++`), set `max_chars`, and give the component a deadline (`timeout_s` in configurations).
 
     Args:
         format: one of the forms above.
