@@ -13,7 +13,7 @@ from typing import Any
 from rlenvs.config_source import shown
 from rlenvs.errors import DataError
 from rlenvs.graders import Grade
-from rlenvs.suggestions import did_you_mean
+from rlenvs.json_lines import field_of, text_field
 from rlenvs.wrappers.transition import Message
 
 LABEL_FIELDS = ("correct", "label")
@@ -162,36 +162,6 @@ class StoredStep:
     truncated: bool = False
     next_prompt: str | None = None
     paid: float = math.nan
-
-
-def field_of(row: Mapping[str, Any], name: str, where: str) -> Any:
-    """Return the value of a field; a dot leads into a nested object.
-
-    Raises:
-        DataError: there is no such field; the message names the nearest one.
-
-    Example:
-        >>> field_of({"task": {"gold": "7"}}, "task.gold", "data.jsonl:1")
-        '7'
-    """
-    if name in row:
-        return row[name]
-    head, _, rest = name.partition(".")
-    if rest and isinstance(row.get(head), Mapping):
-        return field_of(row[head], rest, where)
-    raise DataError(f"{where}: field {name!r} is missing{did_you_mean(name, row)} (found: {', '.join(row) or 'none'})")
-
-
-def text_field(row: Mapping[str, Any], name: str, where: str) -> str:
-    """Return the value of a field that holds a text.
-
-    Raises:
-        DataError: there is no such field, or it holds something else.
-    """
-    value = field_of(row, name, where)
-    if not isinstance(value, str):
-        raise DataError(f"{where}: field {name!r}: expected text, got {shown(value)}")
-    return value
 
 
 def _read_turn(step: StoredStep, row: Mapping[str, Any], where: str) -> None:

@@ -12,7 +12,7 @@ from rlenvs.suggestions import did_you_mean
 if TYPE_CHECKING:
     from rlenvs.cli.parser import CommandParser, Subparsers
 
-__all__ = ["register", "run"]
+__all__ = ["add_grading_options", "grading_task", "register", "run"]
 
 TEXT = """
 Measure accuracy with the environment's own grader: true answers, no shaped reward. Two forms:
@@ -92,14 +92,20 @@ def _add_response_options(parser: "CommandParser") -> None:
         default="response",
         help="field of the response (default: response)",
     )
+    group.add_argument("--question-field", metavar="NAME", help="field of the question (default: none)")
+    group.add_argument("--label-field", metavar="NAME", help="field of a known verdict (true, false) to compare with")
+    add_grading_options(group)
+    group.add_argument("--output", metavar="FILE.jsonl", help="write the verdict on each response here")
+
+
+def add_grading_options(group: "argparse._ArgumentGroup") -> None:
+    """Add the options that say how a built-in grader judges stored responses; `grading_task` reads them."""
     group.add_argument(
         "--gold-field",
         metavar="NAME",
         default="ground_truth",
         help="field of the right answer (default: ground_truth)",
     )
-    group.add_argument("--question-field", metavar="NAME", help="field of the question (default: none)")
-    group.add_argument("--label-field", metavar="NAME", help="field of a known verdict (true, false) to compare with")
     group.add_argument(
         "--type", metavar="KIND", default="gsm8k", help="kind of answer: gsm8k, math, qa_exact (default: gsm8k)"
     )
@@ -115,7 +121,6 @@ def _add_response_options(parser: "CommandParser") -> None:
         default=[],
         help="marker of --extract last_marker; repeatable",
     )
-    group.add_argument("--output", metavar="FILE.jsonl", help="write the verdict on each response here")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -158,7 +163,7 @@ def _run_responses(args: argparse.Namespace) -> int:
     from rlenvs.cli.responses import Fields, grade_file
 
     fields = Fields(args.response_field, args.gold_field, args.question_field, args.label_field)
-    summary = grade_file(args.responses, fields, _task(args), output=args.output)
+    summary = grade_file(args.responses, fields, grading_task(args), output=args.output)
     if args.json:
         print_json(summary)
     else:
@@ -166,8 +171,12 @@ def _run_responses(args: argparse.Namespace) -> int:
     return 0
 
 
-def _task(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the part of the task record that is the same for every line."""
+def grading_task(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the part of the task record that is the same for every line.
+
+    Raises:
+        UsageError: An unknown kind of answer or extraction, or a marker without its extraction.
+    """
     from rlenvs.graders import EXTRACTORS, TASK_TYPES
 
     _check_choice("--type", args.type, TASK_TYPES)

@@ -1,22 +1,20 @@
 """Grade responses stored as JSON lines."""
 
 import json
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rlenvs.config_source import shown
 from rlenvs.errors import DataError, GraderError
 from rlenvs.graders import Grade, grade, grade_batch
-from rlenvs.suggestions import did_you_mean
+from rlenvs.json_lines import as_text, field_of, read_rows, replacing, text_field
 
-__all__ = ["Fields", "Record", "grade_file", "read_records"]
+__all__ = ["Fields", "Record", "grade_file", "grade_records", "read_record", "read_records"]
 
 # Enough to give the grader a batch, little enough to keep a large file out of memory.
 BATCH = 1024
@@ -26,7 +24,7 @@ MAX_DISAGREEMENTS = 100
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the fields of a line; the question and the label are optional.
+    """Names of the fields of a line ("task.gold" leads into an object); the question and the label are optional.
 
     Args:
         response: What the model wrote; text.
@@ -79,9 +77,9 @@ def grade_file(
     disagreements: list[dict[str, Any]] = []
     records = read_records(path, fields)
     with ExitStack() as stack:
-        sink = None if output is None else stack.enter_context(_replacing(Path(output)))
+        sink = None if output is None else stack.enter_context(replacing(Path(output)))
         while batch := list(islice(records, BATCH)):
-            for record, verdict in zip(batch, _grade(batch, task, path, fields), strict=True):
+            for record, verdict in zip(batch, grade_records(batch, task, path, fields), strict=True):
                 row = {"line": record.line, "label": record.label, **asdict(verdict)}
                 count += 1
                 correct += verdict.correct
@@ -111,58 +109,52 @@ def read_records(path: str | Path, fields: Fields) -> Iterator[Record]:
     Raises:
         DataError: Says line and field.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _record(line, fields, f"{path}:{number}", number)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    for number, row in read_rows(path):
+        yield read_record(row, fields, f"{path}:{number}", number)
 
 
-def _record(line: str, fields: Fields, where: str, number: int) -> Record:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error})") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: expected an object, got {shown(row)}")
-    gold = _field(row, fields.gold, where)
+def read_record(row: Mapping[str, Any], fields: Fields, where: str, number: int) -> Record:
+    """Return what grading needs of one line.
+
+    Args:
+        row: The parsed line.
+        fields: Where its parts are.
+        where: What error messages begin with.
+        number: Of the line.
+
+    Raises:
+        DataError: A field is missing or holds something else than it should.
+    """
+    gold = field_of(row, fields.gold, where)
     if isinstance(gold, int | float) and not isinstance(gold, bool):
         gold = str(gold)
     label = None
     if fields.label is not None:
-        label = _field(row, fields.label, where)
+        label = field_of(row, fields.label, where)
         if label not in (True, False):
             raise DataError(f"{where}: field {fields.label!r}: expected true or false, got {shown(label)}")
     return Record(
         line=number,
-        response=_text(_field(row, fields.response, where), fields.response, where),
-        gold=_text(gold, fields.gold, where),
-        question="" if fields.question is None else _text(_field(row, fields.question, where), fields.question, where),
+        response=text_field(row, fields.response, where),
+        gold=as_text(gold, fields.gold, where),
+        question="" if fields.question is None else text_field(row, fields.question, where),
         label=None if label is None else bool(label),
     )
 
 
-def _field(row: dict[str, Any], name: str, where: str) -> Any:
-    if name not in row:
-        raise DataError(
-            f"{where}: field {name!r} is missing{did_you_mean(name, row)} (found: {', '.join(row) or 'none'})"
-        )
-    return row[name]
+def grade_records(batch: Sequence[Record], task: Mapping[str, Any], path: str | Path, fields: Fields) -> list[Grade]:
+    """Grade records, each by its own right answer.
 
+    Args:
+        batch: N records.
+        task: The rest of the task record.
+        path: The file that they are from, for error messages.
+        fields: Where its parts are, for error messages.
 
-def _text(value: Any, name: str, where: str) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"{where}: field {name!r}: expected text, got {shown(value)}")
-    return value
-
-
-def _grade(batch: list[Record], task: dict[str, Any], path: str | Path, fields: Fields) -> list[Grade]:
+    Raises:
+        DataError: A right answer cannot be graded against; says which line.
+        GraderError: The task record itself is wrong.
+    """
     tasks = [{**task, "question": record.question, "gold": record.gold} for record in batch]
     try:
         return list(grade_batch(tasks, [record.response for record in batch]))
@@ -174,28 +166,3 @@ def _grade(batch: list[Record], task: dict[str, Any], path: str | Path, fields: 
             except GraderError as error:
                 raise DataError(f"{path}:{record.line}: field {fields.gold!r}: {error}") from failure
         raise
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
-    """Yield a new file that takes the place of `path` if the block ends well, and vanishes if it does not."""
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
