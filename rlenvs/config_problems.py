@@ -213,7 +213,13 @@ def _translate(detail: ErrorDetails, path: KeyPath, at: KeyPath) -> Iterator[Pro
         choice = unknown_choice(key, value, _quoted(context["expected_tags"]))
         yield Problem((*at, *path), str(choice), at=(*at, *path, key))
     elif detail["type"] == "union_tag_not_found":
-        yield Problem((*at, *path), f"{_MISSING}{detail['ctx']['discriminator']}", at=(*at, *path))
+        key = detail["ctx"]["discriminator"].strip("'")
+        given = detail["input"] if isinstance(detail["input"], dict) else {}
+        misspelt = next((word for word in given if nearest(str(word), [key]) is not None), None)
+        if misspelt is None:
+            yield Problem((*at, *path), f"{_MISSING}{key!r}", at=(*at, *path))
+        else:
+            yield Problem((*at, *path, misspelt), f"unknown key {shown(misspelt)}{did_you_mean(misspelt, [key])}")
     else:
         yield Problem((*at, *path), _sentence(detail))
 

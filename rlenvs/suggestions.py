@@ -24,6 +24,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     folded = word.casefold()
     for candidate in known:
         other = candidate.casefold()
+        if other == folded:
+            return candidate
         score = _similarity(folded, other)
         if 3 < len(folded) < len(other):
             score = max(score, 0.95 * _similarity(folded, other[: len(folded)]))
@@ -33,7 +35,30 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def _similarity(first: str, second: str) -> float:
-    return difflib.SequenceMatcher(a=first[:100], b=second[:100], autojunk=False).ratio()
+    first, second = first[:100], second[:100]
+    common = difflib.SequenceMatcher(a=first, b=second, autojunk=False).ratio()
+    # Letters in common and in order say little about two that are swapped ("gmama").
+    edited = 1.0 - _edits(first, second) / max(len(first), len(second), 1)
+    return max(common, edited)
+
+
+def _edits(first: str, second: str) -> int:
+    """Return how many insertions, deletions, replacements and swaps of neighbours lead from one word to the other.
+
+    Example:
+        >>> _edits("gmama", "gamma"), _edits("clp", "clip"), _edits("min", "max")
+        (1, 1, 2)
+    """
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, letter in enumerate(first):
+        older, before, row = before, row, [i + 1]
+        for j, other in enumerate(second):
+            cost = min(before[j + 1] + 1, row[j] + 1, before[j] + (letter != other))
+            if i and j and letter == second[j - 1] and first[i - 1] == other:
+                cost = min(cost, older[j - 1] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

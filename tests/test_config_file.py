@@ -169,6 +169,11 @@ class TestMessages:
                 "run.yaml:2:3: part: unknown 'type' 'txt'; did you mean 'text'? (known: number, text)",
             ),
             ("part:\n  length: 3\n", "run.yaml:1:1: part: missing key 'type'"),
+            ("part:\n  tpye: text\n", "run.yaml:2:3: part.tpye: unknown key 'tpye'; did you mean 'type'?"),
+            (
+                "ppo:\n  cilp: 0.1\n",
+                "run.yaml:2:3: ppo.cilp: unknown key 'cilp'; did you mean 'clip'? (known: clip, learning_rate, epochs, betas)",
+            ),
             (
                 # The tag is also a key of the section, and the message must not confuse the two.
                 "part:\n  type: number\n  number: 3\n  digts: 2\n",

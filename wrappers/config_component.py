@@ -27,6 +27,7 @@ from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import component_registry
 from rlenvs.wrappers.config_composer import ComposerSettings, normalization_problems
 from rlenvs.wrappers.config_construct import (
+    MISSING,
     construct,
     construction_problems,
     parameter_names,
@@ -109,6 +110,9 @@ class ComponentConfig(BaseModel):
             merged = {**{key: value for key, value in inline.items() if key not in unknown}, **nested}
             own["params"] = merged
             found = parameter_problems(own.get("class"), merged)
+            if unknown:  # a parameter that seems absent may be the one that nobody knows
+                in_params = any(nearest(key, keys) == "params" for key in unknown)
+                found = [problem for problem in found if not _is_absent(problem, merged, in_params)]
             problems += [_placed(problem, written) for problem in without_misspelt(found, unknown)]
         try:
             component = handler(own)
@@ -238,6 +242,8 @@ def parameter_problems(class_name: object, params: Mapping[str, Any]) -> list[Pr
 def _potential_function_problems(params: Mapping[str, Any]) -> list[Problem]:
     """Check the potential by itself, so that its own parameters are blamed and not the mapping they are in."""
     name, inner = params.get("potential_function"), params.get("potential_params")
+    if inner is None and any(nearest(key, _parameters(POTENTIAL_CLASS)) == "potential_params" for key in params):
+        return []  # they are there, misspelt
     if not isinstance(name, str) or not isinstance(inner, dict | None):
         return []
     try:
@@ -260,7 +266,7 @@ def _parameters(class_name: object) -> list[str]:
 def _unknown_keys(inline: Mapping[str, Any], class_name: object, keys: list[str]) -> list[Problem]:
     """Return the keys beside `class` that are neither a key of the entry nor a parameter of the class."""
     if not isinstance(class_name, str):
-        return [_unknown(key, keys) for key in inline if class_name is not None or nearest(key, keys) is not None]
+        return [_unknown(key, keys) for key in inline if nearest(key, keys) is not None]
     if class_name not in component_names():
         return []  # nobody knows which parameters it would have
     if takes_anything(component_class(class_name)):
@@ -271,6 +277,13 @@ def _unknown_keys(inline: Mapping[str, Any], class_name: object, keys: list[str]
 
 def _unknown(key: str, known: list[str]) -> Problem:
     return Problem((key,), f"unknown key {shown(key)}{did_you_mean(key, known)} (known: {', '.join(known)})")
+
+
+def _is_absent(problem: Problem, params: Mapping[str, Any], missing_too: bool) -> bool:
+    """Return whether a problem is about a parameter that was not written."""
+    if problem.message.startswith(MISSING):
+        return missing_too
+    return len(problem.path) > 1 and problem.path[1] not in params
 
 
 def _placed(problem: Problem, written: WrittenParams) -> Problem:

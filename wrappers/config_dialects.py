@@ -63,10 +63,13 @@ def is_guide(data: Mapping[str, Any]) -> bool:
         >>> is_guide({"reward_shaping": {"goal": {"initial_weight": 1.0}}})
         False
     """
-    entries = data.get("reward_shaping")
     top = ("composer_settings", "reward_components", "reward_shaping")
-    if not isinstance(entries, dict) or any(nearest(str(key), top) == "reward_components" for key in data):
+    meant = {nearest(str(key), top): value for key, value in data.items()}
+    if "reward_components" in meant or "reward_shaping" not in meant:
         return False
+    entries = meant["reward_shaping"]
+    if not isinstance(entries, dict):
+        return True  # neither dialect: the guide's needs nothing else, and that is all there is to say
     keys = [*entry_keys(GuideEntry), *schedule_keys()]
     words = (key for entry in entries.values() if isinstance(entry, dict) for key in entry)
     return any(nearest(str(word), keys) in ("class", SCHEDULE) for word in words)

@@ -32,7 +32,7 @@ from rlenvs.wrappers.schedules import Schedule
 
 __all__ = ["ShapingConfig", "schedule_keys", "shaping_problems"]
 
-CHOICE, OTHER_CHOICE = "decay_schedule", "schedule_type"
+CHOICE, OTHER_CHOICE = CHOICES = ("decay_schedule", "schedule_type")
 DEFAULTS = {"initial_weight": 1.0, "min_weight": 0.0}
 """What a schedule gets where the configuration says nothing, although the class itself wants to be told."""
 
@@ -81,7 +81,7 @@ class ShapingConfig(BaseModel):
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the keys of each schedule to editors."""
         schema = handler(core_schema)
-        of_each_schedule(handler.resolve_ref_schema(schema), SCHEDULES, (CHOICE, OTHER_CHOICE), handler)
+        of_each_schedule(handler.resolve_ref_schema(schema), SCHEDULES, CHOICES, handler)
         return schema
 
     def build(self) -> Schedule:
@@ -104,6 +104,9 @@ def shaping_problems(data: Mapping[str, Any]) -> list[Problem]:
         "is not used by decay_schedule 'linear'; remove it"
     """
     choice = _choice_key(data)
+    misspelt = [key for key in data if key not in schedule_keys() and nearest(key, schedule_keys()) in CHOICES]
+    if misspelt and choice not in data:  # what the other keys mean depends on it
+        return [_unknown(key, schedule_keys(), schedule_keys()) for key in misspelt]
     if CHOICE in data and OTHER_CHOICE in data:
         return [Problem((OTHER_CHOICE,), f"is {CHOICE!r} by another name; give one of them")]
     schedule = data.get(choice, "none")
@@ -112,9 +115,9 @@ def shaping_problems(data: Mapping[str, Any]) -> list[Problem]:
     if schedule not in SCHEDULES:
         return [Problem((), str(unknown_choice(choice, schedule, SCHEDULES)), at=(choice,))]
     own = parameter_names(SCHEDULES[schedule])
-    given = {key: value for key, value in data.items() if key not in (CHOICE, OTHER_CHOICE)}
+    given = {key: value for key, value in data.items() if key not in CHOICES}
     surplus = [key for key in given if key not in own]
-    problems = [_surplus(key, choice, schedule, own) for key in surplus]
+    problems = [_surplus(key, choice, schedule, own, choice in data) for key in surplus]
     complete = _with_defaults(schedule, {key: value for key, value in given.items() if key in own})
     needed = [key for key in required_parameters(SCHEDULES[schedule]) if key not in complete]
     problems += [
@@ -135,12 +138,18 @@ def _with_defaults(schedule: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in DEFAULTS.items() if key in needed}, **given}
 
 
-def _surplus(key: str, choice: str, schedule: str, own: list[str]) -> Problem:
+def _surplus(key: str, choice: str, schedule: str, own: list[str], is_named: bool) -> Problem:
     """Say that a key belongs to another schedule, or to none."""
     if key in schedule_keys():
-        return Problem((key,), f"is not used by {choice} {schedule!r}; remove it")
+        if is_named:
+            return Problem((key,), f"is not used by {choice} {schedule!r}; remove it")
+        either = " or ".join(CHOICES)
+        return Problem((key,), f"needs a {either} beside it; without one the weight stands still")
     if key == "class":
         return Problem((key,), "belongs under reward_components, which this file has; here are weights alone")
-    known = [choice, *own]
-    guess = did_you_mean(key, known) or did_you_mean(key, schedule_keys())
+    return _unknown(key, [choice, *own], schedule_keys())
+
+
+def _unknown(key: str, known: list[str], every: list[str]) -> Problem:
+    guess = did_you_mean(key, known) or did_you_mean(key, every)
     return Problem((key,), f"unknown key {shown(key)}{guess} (known: {', '.join(known)})")
