@@ -368,7 +368,7 @@ def test_none_means_that_it_does_not_apply_and_is_never_a_silent_zero():
 
 @pytest.mark.parametrize("returned", ["0.5", b"1", {"rewards": [1.0]}, [1.0, 2.0], object(), 1 + 2j])
 def test_what_is_no_value_breaks_the_contract(returned):
-    with pytest.raises(ContractError, match="noted returned .*return a number"):
+    with pytest.raises(ContractError, match=r"noted returned .*return a number"):
         component_of(recorder("response", [], returned))(FULL)
 
 
@@ -687,7 +687,7 @@ def test_a_wrong_method_is_refused_in_the_class_body():
 
 
 def test_components_of_functions_travel_to_other_processes():
-    again = pickle.loads(pickle.dumps(component_of(importable, limit=1)))
+    again = pickle.loads(pickle.dumps(component_of(importable, limit=1)))  # noqa: S301
     assert again(Transition(response="a b")) == 0.0
     assert again.params == {"limit": 1, "scale": 1.0}
     assert again.function is importable
@@ -696,8 +696,8 @@ def test_components_of_functions_travel_to_other_processes():
     def local(response, *, factor: float = 2.0):
         return factor
 
-    copied = pickle.loads(cloudpickle.dumps(component_of(local, factor=3.0)))
+    copied = pickle.loads(cloudpickle.dumps(component_of(local, factor=3.0)))  # noqa: S301
     assert copied(FULL) == 3.0
     assert copied.effect == "being local"
-    registered = pickle.loads(pickle.dumps(component_registry.get("importable_brevity")(limit=2)))
+    registered = pickle.loads(pickle.dumps(component_registry.get("importable_brevity")(limit=2)))  # noqa: S301
     assert registered(Transition(response="a b")) == 1.0
