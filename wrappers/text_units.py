@@ -29,6 +29,9 @@ UNSPACED = (
 HALF_WIDTH_VOICING = "\uff9e\uff9f"
 """Not marks themselves, but compatibility normalisation turns them into some."""
 
+LONGEST_LIGATURE, ITS_ABBREVIATION = "\ufdfa", "\u0635\u0644\u0639\u0645"
+"""The one character that NFKC turns into 18, and how it is usually abbreviated; all others give 8 at most."""
+
 Ngram = tuple[str, ...]
 
 ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
@@ -58,13 +61,14 @@ def patterns() -> Patterns:
             found["Cf"].append(code)
     mark, invisible = character_ranges(found["M"]), character_ranges(found["Cf"]) + INVISIBLE
     # Letters and marks share no character, so there is one way to match and nothing to backtrack into.
-    spaced = rf"[^\W_{UNSPACED}]+(?:[{mark}]+[^\W_{UNSPACED}]*)*"
-    word = rf"[{UNSPACED}][{mark}]*|{spaced}(?:'{spaced})*"
-    run = f"[{mark}{HALF_WIDTH_VOICING}]"
+    # `re` walks through the ranges beyond the first plane one by one, so most characters are turned away before.
+    maybe = r"(?=[\u0300-\u1fff\u20d0-\U0010ffff])"
+    spaced = rf"[^\W_{UNSPACED}]+(?:{maybe}[{mark}]+[^\W_{UNSPACED}]*)*"
+    word = rf"[{UNSPACED}](?:{maybe}[{mark}]+)?|{spaced}(?:'{spaced})*"
     return Patterns(
-        combining_run=re.compile(f"({run}{{{MAX_COMBINING_RUN}}}){run}+"),
+        combining_run=re.compile(f"{maybe}[{mark}{HALF_WIDTH_VOICING}]+"),
         invisible=re.compile(f"[{invisible}]+"),
-        marks=re.compile(f"[{mark}]+"),
+        marks=re.compile(f"{maybe}[{mark}]+"),
         word=re.compile(word),
         word_or_mark=re.compile(word + r"|\S"),
     )
@@ -92,7 +96,7 @@ def shorten_combining_runs(text: str) -> str:
     Sorting a run of marks into canonical order takes CPython time quadratic in its length: a response of 100 kB
     keeps `unicodedata.normalize` busy for seconds.
     """
-    return text if text.isascii() else patterns().combining_run.sub(r"\1", text)
+    return text if text.isascii() else patterns().combining_run.sub(lambda run: run[0][:MAX_COMBINING_RUN], text)
 
 
 def fold(text: str) -> str:
@@ -105,7 +109,11 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     visible = shorten_combining_runs(patterns().invisible.sub("", text))
-    return unicodedata.normalize("NFKC", visible).casefold().replace("\u2019", "'")
+    return (
+        unicodedata.normalize("NFKC", visible.replace(LONGEST_LIGATURE, ITS_ABBREVIATION))
+        .casefold()
+        .replace("\u2019", "'")
+    )
 
 
 def words_of_folded(folded: str) -> list[str]:

@@ -66,9 +66,13 @@ def test_the_short_way_for_ascii_gives_what_the_long_way_gives(text):
     assert words_and_marks(text) == patterns().word_or_mark.findall(folded)
 
 
-def test_the_planes_that_are_searched_hold_all_marks_and_format_characters():
-    beyond = (*range(0x20000, 0xE0000), *range(0xE0200, sys.maxunicode + 1))
-    assert not [code for code in beyond if unicodedata.category(chr(code)) in ("Mn", "Mc", "Me", "Cf")]
+def test_the_patterns_know_all_marks_and_format_characters():
+    characters = "".join(map(chr, range(sys.maxunicode + 1)))
+    marks = {one for one in characters if unicodedata.category(one)[0] == "M"}
+    formats = {one for one in characters if unicodedata.category(one) == "Cf"}
+    assert set("".join(patterns().marks.findall(characters))) == marks
+    assert formats <= set("".join(patterns().invisible.findall(characters)))
+    assert not re.search(r"[^\W_]", "".join(marks))  # no character is both a letter and a mark
 
 
 def test_every_character_that_normalisation_sorts_counts_into_a_run():
@@ -81,6 +85,13 @@ def test_every_character_that_normalisation_sorts_counts_into_a_run():
 @pytest.mark.parametrize("text", [HOSTILE["combining"], HOSTILE["half_width_voicing"]])
 def test_a_run_of_marks_is_cut_because_sorting_it_takes_quadratic_time(text):
     assert len(shorten_combining_runs(text)) == 1 + MAX_COMBINING_RUN
+
+
+def test_no_character_becomes_more_than_eight():
+    characters = map(chr, range(sys.maxunicode + 1))
+    longer = {one for one in characters if len(unicodedata.normalize("NFKC", one).casefold()) > 8}
+    assert longer == {"\ufdfa"}
+    assert len(fold("\ufdfa")) == 4
 
 
 @given(st.integers(0, MAX_COMBINING_RUN))
