@@ -33,7 +33,7 @@ class Potential(ABC):
         return np.array([self(state) for state in states], dtype=np.float64)
 
 
-_potentials: Registry[Potential] = Registry("potential function")
+potential_registry: Registry[Potential] = Registry("potential function")
 
 
 def register_potential(name: str) -> Callable[[PotentialClass], PotentialClass]:
@@ -47,7 +47,7 @@ def register_potential(name: str) -> Callable[[PotentialClass], PotentialClass]:
         >>> potential_class("prompt_length") is PromptLength
         True
     """
-    return _potentials.decorator(name)
+    return potential_registry.decorator(name)
 
 
 def potential_class(name: str) -> type[Potential]:
@@ -56,7 +56,7 @@ def potential_class(name: str) -> type[Potential]:
     Raises:
         ConfigError: no such potential.
     """
-    return _potentials.get(name)
+    return potential_registry.get(name)
 
 
 @register_potential("info")

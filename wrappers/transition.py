@@ -70,5 +70,8 @@ class Transition:
         return RewardState(self.prompt, messages, self.observation, self.previous_info)
 
     def state_after(self) -> RewardState:
-        """Return the state that the action led to."""
-        return RewardState(self.prompt, self.messages, self.next_observation, self.info)
+        """Return the state that the action led to; without a chat, prompt and response are one."""
+        messages = self.messages
+        if not messages and self.response:
+            messages = ({"role": "user", "content": self.prompt}, {"role": "assistant", "content": self.response})
+        return RewardState(self.prompt, messages, self.next_observation, self.info)

@@ -317,7 +317,7 @@ def test_potential(name: str, params: dict[str, Any], info: dict[str, Any], chec
 
 
 def test_every_registered_potential_is_checked() -> None:
-    missing = own(potentials._potentials) - {name for name, _, _ in POTENTIAL_CASES}
+    missing = own(potentials.potential_registry) - {name for name, _, _ in POTENTIAL_CASES}
     assert not missing, f"add a case for {sorted(missing)}"
 
 
