@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -15,11 +15,14 @@ from rlenvs.suggestions import did_you_mean
 __all__ = ["field_of", "read_rows", "replacing", "text_field"]
 
 
-def read_rows(path: str | Path, *, torn_end: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(
+    path: str | Path, *, lines: Container[int] | None = None, torn_end: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number, from 1, and object of each line; empty lines are skipped.
 
     Args:
         path: The file, UTF-8.
+        lines: Which lines; all when None.
         torn_end: Whether to leave out a last line that breaks off, as a killed run leaves it.
 
     Raises:
@@ -28,7 +31,7 @@ def read_rows(path: str | Path, *, torn_end: bool = False) -> Iterator[tuple[int
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
-                if line.strip():
+                if line.strip() and (lines is None or number in lines):
                     try:
                         row = _parsed(line, f"{path}:{number}")
                     except DataError:
