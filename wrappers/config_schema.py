@@ -15,11 +15,15 @@ Schema = dict[str, Any]
 
 
 def either_dialect(cookbook: Schema, guide: Schema, handler: GetJsonSchemaHandler) -> Schema:
-    """Return a schema that takes either."""
-    section = handler.resolve_ref_schema(cookbook)
-    alone = dict(section)
-    section.clear()
-    section.update({"title": alone.get("title"), "description": alone.pop("description", ""), "anyOf": [alone, guide]})
+    """Return a schema that takes either dialect: what `reward_shaping` holds depends on `reward_components`."""
+    section, other = handler.resolve_ref_schema(cookbook), handler.resolve_ref_schema(guide)
+    weights, entries = section["properties"]["reward_shaping"], other["properties"]["reward_shaping"]
+    description = "name -> weight; in a file without reward_components: name -> component and weight"
+    section["properties"]["reward_shaping"] = {"type": "object", "description": description}
+    section["required"] = []
+    section["if"] = {"required": ["reward_components"]}
+    section["then"] = {"properties": {"reward_shaping": weights}}
+    section["else"] = {"required": ["reward_shaping"], "properties": {"reward_shaping": entries}}
     return cookbook
 
 
