@@ -23,7 +23,8 @@ from rlenvs.wrappers import BaseReward, ErrorPolicy, RewardConfig, RewardPipelin
 from rlenvs.wrappers.component_registry import component_registry
 from rlenvs.wrappers.event_loop import LoopThread, shared_loop
 from rlenvs.wrappers.function_arguments import BATCH_ARGUMENTS, ROW_ARGUMENTS
-from rlenvs.wrappers.functions import FunctionReward, component_of, components_of, llm_reward, reward
+from rlenvs.wrappers.function_reward import FunctionReward
+from rlenvs.wrappers.functions import component_of, components_of, llm_reward, reward
 from rlenvs.wrappers.scoring import ContractError
 
 
