@@ -76,7 +76,7 @@ class ComponentConfig(BaseModel):
     """One entry of `reward_components`.
 
     The parameters of the class stand under `params` or beside `class`; the same parameter in both places is an
-    error. Where a class has a parameter with the name of a key of this entry, it can stand under `params` only.
+    error. A class that has a parameter with the name of a key of this entry gets its parameters under `params`.
 
     Example:
         >>> part = ComponentConfig(**{"class": "LengthPenalty", "max_length": 3, "unit": "words"})
@@ -111,6 +111,8 @@ class ComponentConfig(BaseModel):
         written = WrittenParams(frozenset(inline), "params" in own)
         problems = _unknown_keys(inline, own.get("class"), keys)
         unknown = {str(problem.path[0]) for problem in problems}
+        if not written.nested:
+            problems += _ambiguous_keys(own, own.get("class"))
         if isinstance(nested, dict):
             twice = [key for key in inline if key in nested]
             problems += [Problem((key,), "given twice: here and under 'params'") for key in twice]
@@ -284,6 +286,15 @@ def _unknown_keys(inline: Mapping[str, Any], class_name: object, keys: list[str]
         return []
     parameters = [name for name in _parameters(class_name) if name not in keys]
     return [_unknown(key, [*keys, *parameters]) for key in inline if key not in parameters]
+
+
+def _ambiguous_keys(own: Mapping[str, Any], class_name: object) -> list[Problem]:
+    """Return the keys that could be this entry's or the class's, where nothing says that they are this entry's."""
+    return [
+        Problem((key,), f"is a key of this entry and a parameter of {class_name}: write parameters under 'params'")
+        for key in own
+        if key in _parameters(class_name)
+    ]
 
 
 def _unknown(key: str, known: list[str]) -> Problem:

@@ -437,6 +437,14 @@ class TestComponents:
         with pytest.raises(ConfigError, match=message):
             RewardConfig.load({"reward_components": {"a": {"class": "EnvReward", **entry}}})
 
+    def test_a_key_that_could_be_the_entrys_or_the_classs_has_to_say_which(self):
+        judge = {"base_url": "http://localhost:1", "model": "m"}
+        with pytest.raises(ConfigError, match=r"j\.timeout_s: is a key of this entry and a parameter of JudgeReward"):
+            RewardConfig.load({"reward_components": {"j": {"class": "JudgeReward", **judge, "timeout_s": 3.0}}})
+        entry = {"class": "JudgeReward", "params": {**judge, "timeout_s": 3.0}, "timeout_s": 9.0}
+        config = RewardConfig.load({"reward_components": {"j": entry}}).reward_components["j"]
+        assert (config.params["timeout_s"], config.timeout_s) == (3.0, 9.0)
+
     def test_a_deadline_is_put_around_the_component(self):
         from rlenvs.wrappers.deadline import DeadlineReward
 
