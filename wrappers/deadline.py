@@ -262,8 +262,9 @@ class DeadlineReward(BaseReward):
             self._state = reply["state"]
 
     def _running(self) -> WorkerProcess:
-        if self._worker is not None and self._worker.owner != os.getpid():
-            self._stop()  # of the process that this one was forked from
+        # Of the process that this one was forked from, or not by the fault of any row.
+        if self._worker is not None and (self._worker.owner != os.getpid() or self._worker.is_gone):
+            self._stop()
         if self._worker is None:
             try:
                 pickled = component_pickle(self.component)

@@ -4,14 +4,13 @@ Requests are pickles, because they come from this process; replies are JSON, bec
 been taken over by it: a reply is read as data and can run nothing. What user code prints goes elsewhere.
 """
 
+import io
 import json
 import os
 import pickle
 import select
-import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 import weakref
@@ -19,7 +18,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from rlenvs.wrappers.event_loop import shared_loop
+from rlenvs.wrappers.deadline_supervisor import Supervisor, SupervisorDiedError, discard, supervisor
 
 FRAME = struct.Struct(">Q")
 OUTPUT_TAIL = 2000  # bytes of what a worker printed, kept for error messages
@@ -37,7 +36,7 @@ class WorkerDiedError(Exception):
 
 
 class WorkerProcess:
-    """A `deadline_worker` in a session of its own, with its group of processes.
+    """A process that runs `deadline_worker.Worker`, in a session of its own.
 
     Args:
         component: a cloudpickled component.
@@ -57,9 +56,8 @@ class WorkerProcess:
         self._received = bytearray()
         self._printed = b""
         self._start_timeout_s = start_timeout_s
-        # From a thread that lives as long as this process: the kernel ends a worker with the *thread* that made it.
-        self._process, self._channel = shared_loop().run(_spawn())
-        self._end = weakref.finalize(self, _end, self._process, self._channel, self.owner)
+        self._supervisor, self._pid, self._channel, self._output = _forked(start_timeout_s)
+        self._let_go = weakref.finalize(self, _end, self._channel, self._output)
         try:
             self.send(
                 "start",
@@ -67,7 +65,9 @@ class WorkerProcess:
                     "component": component,
                     "state": state,
                     "memory_mb": memory_mb,
-                    "python_path": os.environ.get("PYTHONPATH"),
+                    "environment": dict(os.environ),
+                    "folder": os.getcwd(),
+                    "path": sys.path,
                 },
             )
             reply = self.receive(start_timeout_s)
@@ -80,7 +80,14 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """Process id."""
-        return self._process.pid
+        return self._pid
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the worker ended while nobody asked it anything, or speaks unasked, which ends it here."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        return not self._let_go.alive or bool(self._received) or bool(poll.poll(0))
 
     def send(self, operation: str, payload: Any) -> None:
         """Send a request.
@@ -136,12 +143,16 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the worker and what it started. Harmless when it is gone."""
-        self._end()
+        if self._let_go.alive and self.owner == os.getpid():
+            try:
+                self._supervisor.end(self._pid)
+            except SupervisorDiedError:
+                discard(self._supervisor)  # the worker ends with it
+        self._let_go()
 
     def _wait(self, event: int, deadline: float) -> None:
         """Wait until the channel is ready; what the worker prints is read meanwhile, so that it never blocks."""
-        output = self._process.stdout
-        assert output is not None
+        output = self._output
         while True:
             poll = select.poll()
             poll.register(self._channel, event)
@@ -161,23 +172,25 @@ class WorkerProcess:
                 raise DeadlineMissedError
 
     def _obituary(self) -> str:
+        """Say how the worker ended: it closes its channel a moment before."""
         self._drain()
-        end = _how_it_ended(self._process.pid)
-        how = "closed its channel"
-        if end is not None:
-            status = end.si_status
-            killed = end.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            how = f"was killed by {signal.Signals(status).name}" if killed else f"exited with code {status}"
+        until = time.monotonic() + OBITUARY_S
+        try:
+            while (fate := self._supervisor.fate(self._pid)) is None and time.monotonic() < until:
+                time.sleep(0.002)
+        except SupervisorDiedError:
+            discard(self._supervisor)
+            fate = "ended with its supervisor"
         lines = self._printed.decode("utf-8", "replace").strip().splitlines()
+        how = fate or "closed its channel"
         return f"{how}; the last that it printed: {lines[-1][:200]!r}" if lines else how
 
     def _drain(self) -> None:
         """Read the rest of what a dying worker printed, for a moment at most."""
-        output = self._process.stdout
-        assert output is not None
-        poll, until = select.poll(), time.monotonic() + OBITUARY_S
+        output = self._output
         if output.closed:
             return
+        poll, until = select.poll(), time.monotonic() + OBITUARY_S
         poll.register(output, select.POLLIN)
         while (left := until - time.monotonic()) > 0 and poll.poll(left * 1000.0):
             printed = os.read(output.fileno(), _CHUNK)
@@ -186,18 +199,29 @@ class WorkerProcess:
             self._printed = (self._printed + printed)[-OUTPUT_TAIL:]
 
 
-def _how_it_ended(pid: int) -> "os.waitid_result | None":
-    """Return how a child ended, without waiting for it as `Popen` does; None if it goes on or is not a child."""
-    until = time.monotonic() + OBITUARY_S
-    while True:
+def _forked(seconds: float) -> tuple[Supervisor, int, socket.socket, io.FileIO]:
+    """Have a worker forked; with a new supervisor where the old one is gone."""
+    for attempt in range(2):
+        parent = supervisor()
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        output = io.FileIO(read)
         try:
-            end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        except ChildProcessError:
-            return None
-        # A process closes its channel a moment before it has ended.
-        if end is not None or time.monotonic() > until:
-            return end
-        time.sleep(0.002)
+            pid = parent.fork(theirs, write, seconds)
+        except BaseException as error:
+            _end(ours, output)
+            if not isinstance(error, SupervisorDiedError):
+                raise
+            discard(parent)
+            if attempt:
+                raise WorkerDiedError("could not start: its supervisor does not answer") from None
+        else:
+            ours.setblocking(False)
+            return parent, pid, ours, output
+        finally:
+            theirs.close()
+            os.close(write)
+    raise AssertionError("the loop returns or raises")
 
 
 def component_pickle(component: object) -> bytes:
@@ -225,41 +249,15 @@ def _is_importable(name: str) -> bool:
 def _pickled(value: Any) -> bytes:
     """Return a pickle: the plain one where it does, because it is several times faster."""
     try:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
-        data: bytes = cloudpickle.dumps(value)
-        return data
+        data = b"__main__"
+    if b"__main__" in data:  # a class of the script, perhaps, which is another one in the worker
+        data = cloudpickle.dumps(value)
+    return data
 
 
-async def _spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        # -P: a file of the working directory must not stand in for a module.
-        command = [sys.executable, "-P", "-m", "rlenvs.wrappers.deadline_worker", str(theirs.fileno())]
-        process = subprocess.Popen(
-            [*command, str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-    ours.setblocking(False)
-    return process, ours
-
-
-def _end(process: subprocess.Popen[bytes], channel: socket.socket, owner: int) -> None:
+def _end(channel: socket.socket, output: io.FileIO) -> None:
+    """Let go of a worker that nobody can ask any more: it ends when its channel is closed."""
     channel.close()
-    if process.stdout is not None:
-        process.stdout.close()
-    if os.getpid() != owner:
-        process.returncode = 0  # a forked copy of this object: the process is its parent's to end
-    elif process.returncode is None:
-        try:
-            # Before it is waited for: until then nobody else can have its number.
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.kill()  # it has not come to be the leader of a group yet
-        process.wait()
+    output.close()

@@ -1,9 +1,14 @@
-"""The process in which a component runs under a deadline: `python -m rlenvs.wrappers.deadline_worker FD PARENT`.
+"""The processes in which components run under a deadline: `python -m rlenvs.wrappers.deadline_worker FD PARENT`.
 
-It reads requests from its parent, one at a time, and answers in lines of JSON. It ends with its parent.
+The process that is started so is the supervisor: it forks a worker when it is asked to, and kills it when it is asked
+to. A worker reads requests about one component, one at a time, and answers in lines of JSON. Both end with whoever
+started them.
 """
 
+import contextlib
 import ctypes
+import gc
+import importlib
 import json
 import os
 import pickle
@@ -16,10 +21,12 @@ from typing import Any, NoReturn
 
 from rlenvs.wrappers.base import BaseReward, Score
 from rlenvs.wrappers.deadline_process import FRAME
+from rlenvs.wrappers.deadline_supervisor import MESSAGE_BYTES
 from rlenvs.wrappers.plain import not_plain
 from rlenvs.wrappers.scoring import ContractError
 
 PR_SET_PDEATHSIG = 1
+FATES_KEPT = 1000
 TEXT_LIMIT = 2000  # characters of an exception that travel
 
 
@@ -68,12 +75,19 @@ class Worker:
         self._send("done", state=self._state())
 
     def _start(
-        self, component: bytes, state: dict[str, Any] | None, memory_mb: int | None, python_path: str | None
+        self,
+        component: bytes,
+        state: dict[str, Any] | None,
+        memory_mb: int | None,
+        environment: dict[str, str],
+        folder: str,
+        path: list[str],
     ) -> None:
-        if python_path is None:
-            os.environ.pop("PYTHONPATH", None)
-        else:
-            os.environ["PYTHONPATH"] = python_path
+        """Become what a process would be that the parent started now, and load the component."""
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        sys.path[:] = path
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory_mb is not None:
             resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
@@ -141,14 +155,102 @@ def die_with(parent: int) -> None:
         os._exit(0)  # the parent ended before it was asked for
 
 
+class Nursery:
+    """The supervisor's side: forks workers and kills them.
+
+    It waits for a worker only when it is told to end it, or once the worker is dead and its group killed: until then
+    nobody else can have its number.
+
+    Args:
+        control: the connection to the process that started this one.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._alive: set[int] = set()
+        self._fates: dict[int, tuple[int, int]] = {}
+
+    def serve(self) -> None:
+        """Answer until the connection is closed."""
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
+            if not message:
+                return
+            request = json.loads(message)
+            reply: dict[str, Any] = {"done": True}
+            if request["do"] == "fork":
+                reply = {"pid": self._fork(*descriptors)}
+            elif request["do"] == "look":
+                self._look(request["pid"])
+                reply = {"fate": self._fates.get(request["pid"])}
+            else:
+                self._end(request["pid"])
+            self._control.send(json.dumps(reply).encode())
+
+    def _fork(self, channel: int, output: int) -> int:
+        for pid in list(self._alive):
+            self._look(pid)  # of those that ended by themselves and that nobody asks for any more
+        supervisor = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._control.close()
+            be_worker(channel, output, supervisor)
+        os.close(channel)
+        os.close(output)
+        self._alive.add(pid)
+        return pid
+
+    def _look(self, pid: int) -> None:
+        if pid in self._alive and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+            self._reap(pid)
+
+    def _end(self, pid: int) -> None:
+        if pid in self._alive:
+            os.kill(pid, signal.SIGKILL)
+            self._reap(pid)
+        self._fates.pop(pid, None)
+
+    def _reap(self, pid: int) -> None:
+        """Kill what a worker started, then wait for it: dead, it still holds the number of its group."""
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):  # it never came to lead a group
+            os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self._alive.discard(pid)
+        if end is not None:
+            self._fates[pid] = (end.si_code, end.si_status)
+        while len(self._fates) > FATES_KEPT:
+            del self._fates[next(iter(self._fates))]
+
+
+def be_worker(descriptor: int, output: int, supervisor: int) -> NoReturn:
+    """Serve one component in this process, which was forked for it."""
+    status = 1
+    try:
+        os.setsid()
+        die_with(supervisor)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        os.set_inheritable(descriptor, False)  # not for what the component starts
+        with socket.socket(fileno=descriptor) as channel:
+            Worker(channel).serve()
+        status = 0
+    finally:
+        # Not `sys.exit`: threads of the component must not keep it alive, nor anything of the supervisor's run.
+        os._exit(status)
+
+
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Serve the parent that started this process."""
+    """Supervise for the process that started this one."""
     descriptor, parent = map(int, arguments)
     die_with(parent)
     os.set_inheritable(descriptor, False)
-    with socket.socket(fileno=descriptor) as channel:
-        Worker(channel).serve()
-    os._exit(0)  # threads of the component must not keep it alive
+    importlib.import_module("cloudpickle")  # every worker needs it
+    gc.freeze()  # what is here now stays: collections in the workers need not touch, and copy, its pages
+    with socket.socket(fileno=descriptor) as control:
+        Nursery(control).serve()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from rlenvs.errors import ComponentError, ParameterError
 from rlenvs.wrappers import BaseReward, ErrorPolicy, RewardPipeline, Score, Transition
 from rlenvs.wrappers.deadline import DeadlineReward, _score
 from rlenvs.wrappers.deadline_process import WorkerDiedError, WorkerProcess
+from rlenvs.wrappers.deadline_supervisor import supervisor
 from rlenvs.wrappers.scoring import ContractError
 
 SECONDS = 0.4
@@ -372,8 +373,11 @@ def test_killed_from_outside_in_the_middle_of_a_call(guarded):
 def test_killed_from_outside_between_calls(guarded):
     component = guarded(ByBatch())
     component(row("warm"))
-    os.kill(pid_of(component), signal.SIGKILL)
-    assert component.batch(rows("ab", "abc")) == [2.0, 3.0]
+    for batch, scores in ((rows("ab", "abc"), [2.0, 3.0]), (rows("abcd"), [4.0])):
+        pid = pid_of(component)
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until_gone(pid)
+        assert component.batch(batch) == scores
 
 
 def test_a_component_that_cannot_be_sent_is_an_error_that_says_so(guarded):
@@ -551,6 +555,64 @@ def test_a_forked_process_starts_its_own_and_leaves_its_parents_alone():
     assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
     assert wait_until_gone(worker)
+
+
+def test_classes_of_a_script_travel_both_as_components_and_as_data():
+    process, _ = start_script("""
+        import dataclasses
+        @dataclasses.dataclass
+        class Move:
+            good: bool
+        class Judge(BaseReward):
+            def __call__(self, transition):
+                return float(isinstance(transition.action, Move) and transition.action.good)
+        begin()
+        with DeadlineReward(Judge(), seconds=30.0) as other:
+            print(other.batch([Transition(action=Move(True)), Transition(action=Move(False))]))
+    """)
+    assert process.communicate(timeout=60) == ("[1.0, 0.0]\n", "")
+
+
+def test_a_killed_supervisor_is_replaced(guarded):
+    component, other = guarded(ByRow()), guarded(Counts())
+    component(row("warm"))
+    other.batch(rows("a", "b"))
+    old = supervisor()
+    workers = [pid_of(component), pid_of(other)]
+    os.kill(old._process.pid, signal.SIGKILL)
+    assert all(map(wait_until_gone, workers))
+    assert component.batch(rows("ab", "abc")) == [2.0, 3.0]
+    assert other(row("c")) == 3.0
+    assert supervisor() is not old
+
+
+def test_workers_share_one_supervisor_and_start_in_milliseconds(guarded):
+    component = guarded(ByRow())
+    component(row("warm"))
+    process = supervisor()._process.pid
+    durations = []
+    for _ in range(5):
+        component.close()
+        start = time.monotonic()
+        component(row("ab"))
+        durations.append(time.monotonic() - start)
+    assert min(durations) < 0.15  # an interpreter with the package needs several times that
+    assert supervisor()._process.pid == process
+
+
+def test_dead_workers_do_not_pile_up(guarded):
+    keeper = guarded(ByRow())
+    keeper(row("warm"))
+    pids = []
+    for _ in range(5):
+        passing = DeadlineReward(ByRow(), SECONDS)
+        passing(row("a"))
+        pids.append(pid_of(passing))
+        del passing
+        gc.collect()
+    assert all(map(wait_until_gone, pids))
+    guarded(ByRow())(row("a"))  # each fork waits for those that ended
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
 
 
 def test_a_file_of_the_working_directory_does_not_stand_in_for_a_module(tmp_path, monkeypatch, guarded):
