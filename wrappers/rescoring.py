@@ -85,7 +85,8 @@ def rescore(
     """Score stored responses.
 
     Turns of a run are scored in the calls of that run. Other responses are scored `batch_size` at a time, or all at
-    once where a normaliser compares rows (then they are held in memory).
+    once where a normaliser compares rows (then they are held in memory). They have no past: normalisers that keep
+    statistics first learn from the first `batch_size` of them, so that no value passes as it is for want of one.
 
     Args:
         steps: in stored order; the turns of an episode need not be neighbours, those of an iteration do.
@@ -110,12 +111,15 @@ def rescore(
         [[0.0, -0.02]]
     """
     reports = dict(measured or {})
-    together = bool(pipeline.parts.compares_rows)
+    size = None if pipeline.parts.compares_rows else batch_size
+    learning = _keeps_statistics(pipeline)
     _report(pipeline, reports, 0)
     for iteration, group in groupby(steps, key=lambda step: step.iteration):
         if iteration is None:
-            size = None if together else batch_size
             for chunk in _chunks(group, size):
+                if learning:
+                    _learn_ahead(chunk[:batch_size], pipeline, clock)
+                    learning = False
                 yield from _score(chunk, pipeline, clock, {})
             continue
         turns = list(group)
@@ -130,6 +134,20 @@ def _report(pipeline: RewardPipeline, reports: dict[int, Mapping[str, float]], i
     metrics = reports.pop(iteration, None)
     if metrics is not None:
         pipeline.report_metrics(metrics, int(metrics.get("step", 0)))
+
+
+def _keeps_statistics(pipeline: RewardPipeline) -> bool:
+    output = pipeline.parts.output_normalization
+    specs = [*pipeline.parts.normalizations.values(), *([output] if output else [])]
+    return any(spec.strategy != "none" and not spec.compares_rows for spec in specs)
+
+
+def _learn_ahead(steps: Sequence[StoredStep], pipeline: RewardPipeline, clock: int | None) -> None:
+    """Let the normalisers learn from responses that have yet to be scored; everything else stays as it is."""
+    before = pipeline.state_dict()
+    for _ in _score(steps, pipeline, clock, {}):
+        pass
+    pipeline.load_state_dict({**before, "normalizers": pipeline.state_dict()["normalizers"]})
 
 
 def _chunks(steps: Iterable[StoredStep], size: int | None) -> Iterator[list[StoredStep]]:
@@ -228,7 +246,8 @@ def _transition(row: StoredStep, before: EpisodeSoFar, clock: int) -> Transition
     messages = [*before.chat, {"role": "assistant", "content": row.response}]
     if not over:
         messages.append({"role": "user", "content": answer})
-    info = {**before.start, **row.info, "response": row.response, "messages": messages}
+    shared = {} if row.iteration is None else before.start  # a turn of a run stores what the first state had not
+    info = {**shared, **row.info, "response": row.response, "messages": messages}
     return Transition(
         prompt=before.prompt,
         response=row.response,

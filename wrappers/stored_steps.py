@@ -105,8 +105,13 @@ class StoredFields:
         """Read a row that is no turn of a run: an episode of one answer."""
         own = {self.response, self.prompt or "prompt"}
         step.info = {key: value for key, value in row.items() if key not in own}
-        if step.right is not None:
-            step.info.setdefault("correct", step.right)
+        told = step.info.pop("correct", None)
+        if told in (0, 1):  # an environment's verdict, which may be another than the true grade
+            step.info["correct"] = bool(told)
+        elif step.right is not None:
+            step.info["correct"] = step.right
+        if "correct" in step.info:
+            step.info.setdefault("progress", float(step.info["correct"]))
         if "env_reward" in row:
             step.env_reward = _number(row, "env_reward", where)
         elif step.right is not None:

@@ -103,11 +103,11 @@ class ScoreText:
         head = self.printable(text[:LONGEST_TEXT])
         if len(text) <= LONGEST_TEXT and display_width(head) <= width:
             return head
-        tail = self.printable(text[-LONGEST_TEXT:])
         room = width // 3
+        tail = self.printable(text[-LONGEST_TEXT:])[-room:]
         while display_width(tail) > room:
             tail = tail[1:]
-        start = self._cut(head + " " * width, width - display_width(tail) - 1)  # the blanks: cut in any case
+        start = self._cut(f"{head[:width]}{' ' * width}", width - display_width(tail) - 1)  # blanks: always cut
         return f"{start} {tail.lstrip()}"
 
     def wrapped(self, text: str) -> Iterator[str]:
