@@ -127,8 +127,9 @@ class ScheduledReward(RewardLayer, RecordConstructorArgs):
     Example:
         >>> import gymnasium as gym
         >>> import rlenvs
-        >>> env = ScheduledReward(gym.make("rlenvs/Arithmetic-v0"), {"env_reward": 0.5})
-        >>> _, info = env.reset(seed=0)
+        >>> env = ScheduledReward(gym.make("rlenvs/Arithmetic-v0", digits=1), {"env_reward": 0.5})
+        >>> env.reset(seed=0)[0]
+        '8+6='
         >>> env.step("14")[1]
         0.5
     """

@@ -196,16 +196,15 @@ class TrainConfig(Section):
         for name, component in self.rewards.reward_components.items():
             if not component.is_potential:
                 continue
-            params = ("rewards", "reward_components", name, "params")
             if (gamma := component.params.get("gamma", 1.0)) != self.ppo.gamma:
                 raise ConfigKeyError(
-                    (*params, "gamma"),
+                    ("rewards", *self.rewards.place_of(name, "gamma")),
                     f"must equal the learner's ppo.gamma ({self.ppo.gamma}), got {gamma}: "
                     "shaping leaves the optimal policy alone only when they are equal",
                 )
             if gamma != 1.0 and component.params.get("gamma_unit", "step") != "token":
                 raise ConfigKeyError(
-                    (*params, "gamma_unit"),
+                    ("rewards", *self.rewards.place_of(name, "gamma_unit")),
                     f"must be 'token' with ppo.gamma {self.ppo.gamma}: the learner discounts every token, while "
                     "shaping is paid once per turn, and would favour long or short answers",
                 )
