@@ -94,7 +94,7 @@ class ChatClient:
             ConfigError: the key is not in the environment.
             MissingExtraError: the HTTP library is not installed.
         """
-        httpx = require("httpx2", "llm", "JudgeReward")
+        httpx = require("httpx2", "judge", "JudgeReward")
         key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=max_concurrency, max_keepalive_connections=max_concurrency)

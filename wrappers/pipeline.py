@@ -6,7 +6,7 @@ costs more than it gains on one row); a property test holds both paths to the sa
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.wrappers.base import ERROR, OK, BaseReward, FloatArray
+from rlenvs.wrappers.functions import component_of
 from rlenvs.wrappers.normalization import Normalization, Normalizer
 from rlenvs.wrappers.plain import not_plain
 from rlenvs.wrappers.potential_terms import PotentialTerms
@@ -82,7 +83,7 @@ class RewardPipeline:
     """Components, normalisers, schedules, reducer and potentials, applied to batches of transitions.
 
     Args:
-        components: as in `RewardParts`, like the rest.
+        components: as in `RewardParts`, like the rest; a function is a component too.
         schedules: name -> schedule.
         policies: name -> error policy.
         reducer: how weighted components become one reward.
@@ -116,13 +117,14 @@ class RewardPipeline:
 
     def __init__(
         self,
-        components: Mapping[str, BaseReward | PotentialTerm],
+        components: Mapping[str, BaseReward | PotentialTerm | Callable[..., Any]],
         schedules: Mapping[str, Schedule] | None = None,
         policies: Mapping[str, ErrorPolicy] | None = None,
         reducer: Reducer | None = None,
         normalizations: Mapping[str, Normalization] | None = None,
         output_normalization: Normalization | None = None,
     ) -> None:
+        components = {n: p if isinstance(p, PotentialTerm) else component_of(p) for n, p in components.items()}
         self.parts = RewardParts(
             components, schedules or {}, policies or {}, reducer, normalizations or {}, output_normalization
         )

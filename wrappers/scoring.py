@@ -119,6 +119,8 @@ def _try_alone(component: BaseReward, transition: Transition) -> tuple[float, st
     """Score one row of a batch again, by the component's own batch form."""
     try:
         items = list(component.batch([transition]))
+    except ContractError:
+        raise
     except Exception as error:  # noqa: BLE001
         return math.nan, ERROR, error
     if len(items) != 1:
@@ -133,6 +135,8 @@ def _try_batch(component: BaseReward, transitions: Sequence[Transition]) -> tupl
         scores = component.batch(transitions)
         if not isinstance(scores, np.ndarray):
             scores = list(scores)
+    except ContractError:
+        raise
     except Exception:  # noqa: BLE001 - the rows are tried alone, which finds the reason again
         return np.full(count, math.nan), np.full(count, ERROR_CODE, dtype=np.uint8)
     if len(scores) != count:

@@ -14,6 +14,7 @@ from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.clock import refuse_second_clock
 from rlenvs.wrappers.components.environment import EnvReward
 from rlenvs.wrappers.config import RewardConfig, build_pipeline
+from rlenvs.wrappers.functions import component_of
 from rlenvs.wrappers.normalization import Normalization
 from rlenvs.wrappers.pipeline import RewardParts
 from rlenvs.wrappers.potentials import LLMPotentialBasedReward, Potential, PotentialTerm
@@ -27,7 +28,7 @@ ENV_REWARD = "env_reward"
 
 ORDER = "ComposedReward, NormalizedReward, ScheduledReward, PotentialShaping (from the inside out)"
 
-ComponentSpec = BaseReward | Mapping[str, Any]
+ComponentSpec = BaseReward | Callable[..., Any] | Mapping[str, Any]
 ScheduleSpec = Schedule | Mapping[str, Any] | float
 
 
@@ -80,8 +81,13 @@ def composed(components: Mapping[str, ComponentSpec], reducer: Reducer | None) -
         if isinstance(spec, BaseReward | PotentialTerm):
             built[name] = spec
             continue
+        if callable(spec):
+            built[name] = component_of(spec)
+            continue
         if not isinstance(spec, Mapping):
-            raise ConfigError(f"component {name!r} must be a BaseReward or a mapping with 'class', got {spec!r:.60}")
+            raise ConfigError(
+                f"component {name!r} must be a BaseReward, a function or a mapping with 'class', got {spec!r:.60}"
+            )
         parts = build_pipeline(RewardConfig.load({"reward_components": {name: dict(spec)}})).parts
         built[name] = parts.components[name]
         policies.update(parts.policies)

@@ -154,14 +154,14 @@ class ScoreText:
         total = summary.total
         if not math.isnan(total.separation.auc):
             yield from self._wrapped(
-                f"AUC of the shaped reward {self._with_error(total.separation)}: so often is a right response paid "
-                "more than a wrong one, a tie counting half"
+                f"AUC of the shaped reward {self._with_error(total.separation)} (how often a right response is paid "
+                "more than a wrong one; ties count half)"
             )
         if not math.isnan(total.overpaid):
             over, under = (_share(share) for share in (total.overpaid, total.underpaid))
             yield from self._wrapped(
-                f"{over} of the wrong responses are paid no less than the average right one, {under} of the right "
-                "ones no more than the average wrong one"
+                f"wrong responses that are paid at least like the average right one: {over}; right ones that are paid "
+                f"at most like the average wrong one: {under}"
             )
         for part in summary.components:
             name, worth = self.printable(part.name), part.paid.separation
@@ -200,8 +200,8 @@ class ScoreText:
         yield "gap", [short_number(total.truth.gap, signed=True) for total in totals]
         gaps = [total.truth.gap / total.values.std if total.values.std > 0 else math.nan for total in totals]
         yield "gap in standard deviations", [_three(gap) for gap in gaps]
-        yield "wrong, no less than average right", [_percent(total.overpaid) for total in totals]
-        yield "right, no more than average wrong", [_percent(total.underpaid) for total in totals]
+        yield "wrong, at least like average right", [_percent(total.overpaid) for total in totals]
+        yield "right, at most like average wrong", [_percent(total.underpaid) for total in totals]
 
     def _with_error(self, separation: "Separation") -> str:
         if math.isnan(separation.error):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reward_strategies import schedules
 
+from rlenvs.errors import ComponentError
 from rlenvs.wrappers import (
     BaseReward,
     EnvReward,
@@ -247,6 +248,20 @@ def test_a_potential_of_turns_is_kept_between_messages():
     both = pipeline.compute([interior, last], 0, np.repeat(visited, 2, axis=0))
     assert both.total == pytest.approx([-0.2, 2.5])
     assert step_level.compute([interior], 0, visited).total[0] == pytest.approx(0.9 * math.pi - 2.0)
+
+
+def test_a_function_is_a_component_as_it_is():
+    pipeline = RewardPipeline({"long": lambda response: float(len(response)), "env": EnvReward()})
+    step = Transition(response="abc", env_reward=1.0)
+    assert pipeline.compute([step], 0).raw.tolist() == [[3.0, 1.0]]
+    assert pipeline.compute([step] * 2, 0).total.tolist() == [4.0, 4.0]
+
+
+def test_a_broken_contract_is_covered_by_no_policy_in_a_batch_either():
+    pipeline = RewardPipeline({"text": lambda response: "much"}, policies={"text": ErrorPolicy("mask")})
+    for rows in (1, 3):
+        with pytest.raises(ComponentError, match="'text' breaks its contract"):
+            pipeline.compute([Transition(response="abc")] * rows, 0)
 
 
 def test_frozen_statistics_and_weights_stay():

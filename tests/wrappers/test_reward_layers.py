@@ -164,7 +164,7 @@ def test_one_environment_has_no_rows_to_compare(scripted, strategy):
     ("build", "message"),
     [
         (lambda env: ComposedReward(env, {}), "at least one component"),
-        (lambda env: ComposedReward(env, {"a": "EnvReward"}), "component 'a' must be a BaseReward or a mapping"),
+        (lambda env: ComposedReward(env, {"a": "EnvReward"}), "component 'a' must be a BaseReward, a function or a mapping"),
         (lambda env: ComposedReward(env, {"a": {"class": "EnvRewrd"}}), "did you mean 'EnvReward'"),
         (lambda env: ComposedReward(env, {"p": TWIN["reward_components"]["guide"]}), "'p' is a potential: put it into"),
         (lambda env: ScheduledReward(env, {"en": 1.0}), "no reward component is called 'en'"),

@@ -37,9 +37,9 @@ class JudgeReward(BaseReward):
 
     (score - scale[0]) / (scale[1] - scale[0]), or the score itself with `normalize` off; 0 before a message ends.
     The messages of a batch are judged at the same time, equal ones once. An endpoint that gives no answer is an
-    error. A judge that gives no valid score is asked again, `asks` times in all, and is an error after that; since a
-    policy may learn to write what makes a judge fail, `on_unreadable: invalid` turns these into the worst score with
-    status `invalid` instead, which no error policy leaves out of the mean.
+    error. A judge that gives no valid score is asked again, `asks` times in all; after that the message gets the worst
+    score with status `invalid`, which no error policy leaves out of the mean, because a policy may learn to write what
+    makes a judge fail. With `on_unreadable: error` it is an error of the component instead.
 
     Args:
         base_url: address of the endpoint (`http://localhost:8000/v1`).
@@ -93,7 +93,7 @@ class JudgeReward(BaseReward):
         api_key_env: str | None = None,
         scale: tuple[float, float] = (0.0, 10.0),
         normalize: bool = True,
-        on_unreadable: Literal["error", "invalid"] = "error",
+        on_unreadable: Literal["invalid", "error"] = "invalid",
         asks: int = 3,
         max_concurrency: int = 16,
         timeout_s: float = 60.0,

@@ -120,7 +120,7 @@ def endpoint(monkeypatch) -> Iterator[Endpoint]:
 
 
 def judge_at(endpoint: Endpoint, **arguments: Any) -> JudgeReward:
-    return JudgeReward(**{"base_url": endpoint.url, "model": "judge", "backoff_s": 0.001, **arguments})
+    return JudgeReward(**{"base_url": endpoint.url, "model": "judge", "backoff_s": 0.001, "on_unreadable": "error", **arguments})
 
 
 def answers(*responses: str, **info: object) -> list[Transition]:
