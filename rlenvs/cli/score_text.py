@@ -18,6 +18,7 @@ NUMBER, WEIGHT, WIDE = 8, 11, 9  # widths of columns, the blank before them incl
 TOTAL = "shaped reward"
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
 LONGEST_TEXT = 400  # characters of a response that are looked at to fill its line
+NOISE = 1e-12  # what rounding leaves of 0.3 - 3 * 0.1 reads as 0
 CERTAIN = 2.0  # standard errors from a coin flip, before a component is said to pay for being wrong
 
 
@@ -235,10 +236,11 @@ def short_number(value: float, *, signed: bool = False) -> str:
     """
     if math.isnan(value):
         return "-"
-    sign = "+" if signed else ""
-    size = abs(value)
-    if value == 0 or not math.isfinite(value):
-        return f"{value:.0f}" if value == 0 else f"{value:{sign}}"
+    sign, size = "+" if signed else "", abs(value)
+    if size < NOISE:
+        return "0"
+    if math.isinf(value):
+        return f"{value:{sign}}"
     if not 1e-3 <= size < 1e5:
         return f"{value:{sign}.0e}"
     if size >= 100:

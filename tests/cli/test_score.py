@@ -339,7 +339,7 @@ def test_the_output_fits_any_terminal_and_obeys_nobody(
         assert not any(ord(character) < 32 or character in "\x7f\u202e\u2028" for character in out.replace("\n", ""))
 
 
-@pytest.mark.parametrize("value", [0, 1, -1, 0.1, -0.1, 1 / 3, -2 / 3, 0.00123456, -0.00123456, 1e-9, -1e-300, 99.96, 999.7,
+@pytest.mark.parametrize("value", [0, 1, -1, 0.1, -0.1, 1 / 3, -2 / 3, 0.00123456, -0.00123456, 1e-9, -1e-11, 99.96, 999.7,
                                    -999.7, 1234.5, -12345.6, 99999.9, -1e5, 123456789.0, -1e300, float("inf")])  # fmt: skip
 def test_short_numbers_are_short_and_near(value: float) -> None:
     for signed in (False, True):
@@ -347,6 +347,7 @@ def test_short_numbers_are_short_and_near(value: float) -> None:
         assert len(text) <= 7
         assert float(text) == pytest.approx(value, rel=0.5 if "e" in text else 0.05)
     assert short_number(float("nan")) == "-"
+    assert short_number(0.3 - 3 * 0.1) == short_number(-0.0, signed=True) == "0"
 
 
 def test_neither_torch_nor_rich_is_needed() -> None:
