@@ -53,7 +53,7 @@ class ScoreText:
         if not found:
             return
         alike = found[0].ties
-        yield title + (f" ({alike:,} of them {short_number(found[0].reward)})" if alike > len(found) else "")
+        yield title + (f" ({alike:,} of them get {short_number(found[0].reward)})" if alike > len(found) else "")
         for item in found:
             part = self.printable(item.component)
             yield self._cut(
