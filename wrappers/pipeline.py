@@ -231,15 +231,19 @@ class RewardPipeline:
                 value = component(transition)
             except Exception:  # noqa: BLE001 - scored again below, where failures are told apart
                 value = np.nan
+            learn = True
             if type(value) is not float or value - value != 0.0:  # a Score, an integer, NaN or infinity
                 value, status[column] = self._settle(name, component, transition, policy, value)
+                learn = status[column] != ERROR
+                if value != value:  # a masked error: NaN, and nothing of it in the reward
+                    raw[column] = normalized[column] = value
+                    continue
             raw[column] = value
-            if normalizer is not None and value == value:
-                value = normalizer.one(value, status[column] != ERROR)
+            if normalizer is not None:
+                value = normalizer.one(value, learn)
             normalized[column] = value
-            if value == value:  # not a masked error
-                contributions[column] = value = weights[column] * value
-                total += value
+            contributions[column] = value = weights[column] * value
+            total += value
         if not self._plain_sum:
             total = self._reduce_one(raw, contributions)
         potential = 0.0

@@ -66,8 +66,8 @@ class PotentialTerms:
             else:
                 phi = _evaluate(name, term, state)
             now = weights[column] * phi
-            if term.gamma_unit == "token":
-                weighted *= _guarded(name, lambda: term.turn_discount(transition.info))  # noqa: B023 - called at once
+            if not self._by_step:
+                weighted *= _turn_discount(name, term, transition)
             shaping = term.gamma * now - weighted
             raw[column], contributions[column] = phi, shaping
             total += shaping
@@ -125,11 +125,12 @@ class PotentialTerms:
         factors = np.ones((len(batch), len(self.terms)))
         for place, (_, name, term) in enumerate(self.terms):
             if term.gamma_unit == "token":
-                factors[:, place] = [
-                    _guarded(name, lambda: term.turn_discount(transition.info))  # noqa: B023 - called at once
-                    for transition in batch
-                ]
+                factors[:, place] = [_turn_discount(name, term, transition) for transition in batch]
         return factors
+
+
+def _turn_discount(name: str, term: PotentialTerm, transition: Transition) -> float:
+    return _guarded(name, lambda: term.turn_discount(transition.info))
 
 
 def _evaluate(name: str, term: PotentialTerm, state: RewardState) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlenvs.wrappers.base import STATUS_DTYPE, STATUSES, FloatArray, StatusArray
+from rlenvs.wrappers.base import OK, STATUS_DTYPE, STATUSES, FloatArray, StatusArray
 
 CodeArray = npt.NDArray[np.uint8]
 OK_CODE, INVALID_CODE, TIMEOUT_CODE, ERROR_CODE = range(4)
@@ -106,7 +106,12 @@ class RewardRow:
                 name: {"raw": raw, "normalized": normalized, "weight": weight, "contribution": contribution}
                 for name, raw, normalized, weight, contribution in parts
             },
-            "reward_status": dict(zip(self.names, self.status, strict=True)),
+            "reward_status": self._statuses(),
             "reward_potential": self.potential,
             "env_reward": env_reward,
         }
+
+    def _statuses(self) -> dict[str, str]:
+        if self.status.count(OK) == len(self.status):
+            return dict.fromkeys(self.names, OK)
+        return dict(zip(self.names, self.status, strict=True))
