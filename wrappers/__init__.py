@@ -8,7 +8,7 @@ if __name__ != "rlenvs.wrappers":
     raise ImportError(f"imported as {__name__!r}: use 'rlenvs.wrappers' (the repository root is on sys.path)")
 
 from rlenvs.wrappers.base import BaseReward, Score
-from rlenvs.wrappers.check import check_rewards
+from rlenvs.wrappers.check.rewards import check_rewards
 from rlenvs.wrappers.component_registry import component_registry, register_reward
 from rlenvs.wrappers.components import (
     CorrectnessReward,
@@ -34,11 +34,11 @@ from rlenvs.wrappers.components import (
     StructureReward,
     ToxicityPenalty,
 )
-from rlenvs.wrappers.composer import RewardComposer
-from rlenvs.wrappers.config import RewardConfig
-from rlenvs.wrappers.deadline import DeadlineReward
-from rlenvs.wrappers.functions import component_of, components_of, llm_reward, reward
-from rlenvs.wrappers.layers import (
+from rlenvs.wrappers.config.rewards import RewardConfig
+from rlenvs.wrappers.deadline.component import DeadlineReward
+from rlenvs.wrappers.functions.decorators import component_of, components_of, llm_reward, reward
+from rlenvs.wrappers.layers.shaped import ShapedReward
+from rlenvs.wrappers.layers.single_purpose import (
     ComposedReward,
     NormalizedReward,
     PotentialShaping,
@@ -48,9 +48,13 @@ from rlenvs.wrappers.layers import (
     VectorPotentialShaping,
     VectorScheduledReward,
 )
-from rlenvs.wrappers.normalization import Normalization
-from rlenvs.wrappers.pipeline import RewardBatch, RewardParts, RewardPipeline, RewardRow
-from rlenvs.wrappers.potentials import (
+from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
+from rlenvs.wrappers.loops.composer import RewardComposer
+from rlenvs.wrappers.loops.shaper import RewardShaper
+from rlenvs.wrappers.normalization.strategies import Normalization
+from rlenvs.wrappers.parts import RewardParts
+from rlenvs.wrappers.pipeline import RewardPipeline
+from rlenvs.wrappers.potentials.base import (
     InfoPotential,
     LLMPotentialBasedReward,
     Potential,
@@ -58,7 +62,6 @@ from rlenvs.wrappers.potentials import (
     ProgressPotential,
     register_potential,
 )
-from rlenvs.wrappers.reactive_schedules import GatedSchedule, LagrangianSchedule
 from rlenvs.wrappers.reducers import (
     GateReducer,
     HybridReducer,
@@ -67,25 +70,20 @@ from rlenvs.wrappers.reducers import (
     Reducer,
     WeightedSumReducer,
 )
-from rlenvs.wrappers.schedules import (
-    ConstantSchedule,
+from rlenvs.wrappers.reward_batch import RewardBatch, RewardRow
+from rlenvs.wrappers.schedules.base import ReactiveSchedule, Schedule
+from rlenvs.wrappers.schedules.fixed import ConstantSchedule, ExponentialSchedule, LinearIncreaseSchedule, StepSchedule
+from rlenvs.wrappers.schedules.ramps import (
     CosineSchedule,
     CyclicSchedule,
-    ExponentialSchedule,
-    LinearIncreaseSchedule,
     LinearSchedule,
     PolynomialSchedule,
-    ReactiveSchedule,
-    Schedule,
-    StepSchedule,
     WarmupSchedule,
 )
+from rlenvs.wrappers.schedules.reactive import GatedSchedule, LagrangianSchedule
 from rlenvs.wrappers.scoring import ErrorPolicy
-from rlenvs.wrappers.shaped import ShapedReward
-from rlenvs.wrappers.shaper import RewardShaper
 from rlenvs.wrappers.transition import RewardState, Transition
 from rlenvs.wrappers.transition_batch import StateBatch, TransitionBatch
-from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
 __all__ = [
     "BaseReward",

@@ -7,7 +7,6 @@ costs more than it gains on one row); a property test holds both paths to the sa
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,68 +14,24 @@ import numpy as np
 
 from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.wrappers.base import ERROR, OK, BaseReward, FloatArray
-from rlenvs.wrappers.functions import component_of
-from rlenvs.wrappers.normalization import Normalization, Normalizer
+from rlenvs.wrappers.functions.decorators import component_of
+from rlenvs.wrappers.normalization.strategies import Normalization, Normalizer
+from rlenvs.wrappers.parts import OUTPUT, RewardParts
 from rlenvs.wrappers.plain import not_plain
-from rlenvs.wrappers.potential_terms import PotentialTerms
-from rlenvs.wrappers.potentials import PotentialTerm
+from rlenvs.wrappers.potentials.base import PotentialTerm
+from rlenvs.wrappers.potentials.shaping import PotentialTerms
 from rlenvs.wrappers.reducers import Reducer, WeightedSumReducer
 from rlenvs.wrappers.reward_batch import ERROR_CODE, STATUS_TEXTS, CodeArray, RewardBatch, RewardRow, Visited
-from rlenvs.wrappers.schedules import ConstantSchedule, ReactiveSchedule, Schedule
+from rlenvs.wrappers.schedules.base import ReactiveSchedule, Schedule
+from rlenvs.wrappers.schedules.fixed import ConstantSchedule
 from rlenvs.wrappers.scoring import ErrorPolicy, score_batch, settle_one
 from rlenvs.wrappers.transition import RewardState, Transition
 from rlenvs.wrappers.transition_batch import TransitionBatch
 
 if TYPE_CHECKING:
-    from rlenvs.wrappers.config import RewardConfig
+    from rlenvs.wrappers.config.rewards import RewardConfig
 
-__all__ = ["RewardBatch", "RewardParts", "RewardPipeline", "RewardRow"]
-
-OUTPUT = "output"
-"""Name under which the normaliser of the reduced sum keeps its state."""
-
-
-@dataclass(frozen=True, slots=True)
-class RewardParts:
-    """What a pipeline is made of, so that a stack of wrappers can build it one argument at a time.
-
-    Attributes:
-        components: name -> component or potential; the order is the order of the columns.
-        schedules: name -> schedule; a component without one keeps weight 1.
-        policies: name -> what becomes of its errors; `raise` where not given.
-        reducer: how weighted components become one reward; a sum when omitted.
-        normalizations: name -> how its values are normalised; none where not given.
-        output_normalization: how the reduced reward is normalised, before potentials are added.
-
-    Raises:
-        ConfigError: no components, a name that does not exist, or a potential that is to be normalised.
-    """
-
-    components: Mapping[str, BaseReward | PotentialTerm]
-    schedules: Mapping[str, Schedule] = field(default_factory=dict)
-    policies: Mapping[str, ErrorPolicy] = field(default_factory=dict)
-    reducer: Reducer | None = None
-    normalizations: Mapping[str, Normalization] = field(default_factory=dict)
-    output_normalization: Normalization | None = None
-
-    def __post_init__(self) -> None:
-        if not self.components:
-            raise ConfigError("a reward needs at least one component")
-        for given in (self.schedules, self.policies, self.normalizations):
-            unknown = sorted(set(given) - set(self.components))
-            if unknown:
-                raise ConfigError(f"no reward component is called {unknown[0]!r} (known: {', '.join(self.components)})")
-        for name in self.normalizations:
-            if isinstance(self.components[name], PotentialTerm):
-                raise ConfigError(
-                    f"{name!r} is a potential, and a normalised potential is none any more: normalise the components"
-                )
-
-    @property
-    def compares_rows(self) -> list[str]:
-        """Names of the components whose normalisation compares the rows of a batch, `output` for the sum."""
-        output = {} if self.output_normalization is None else {OUTPUT: self.output_normalization}
-        return [name for name, spec in {**self.normalizations, **output}.items() if spec.compares_rows]
+__all__ = ["RewardPipeline"]
 
 
 class RewardPipeline:
@@ -124,15 +79,17 @@ class RewardPipeline:
         normalizations: Mapping[str, Normalization] | None = None,
         output_normalization: Normalization | None = None,
     ) -> None:
-        components = {n: p if isinstance(p, PotentialTerm) else component_of(p) for n, p in components.items()}
+        built: dict[str, BaseReward | PotentialTerm] = {
+            name: part if isinstance(part, PotentialTerm) else component_of(part) for name, part in components.items()
+        }
         self.parts = RewardParts(
-            components, schedules or {}, policies or {}, reducer, normalizations or {}, output_normalization
+            built, schedules or {}, policies or {}, reducer, normalizations or {}, output_normalization
         )
-        self.names = tuple(components)
+        self.names = tuple(built)
         self.failures: Counter[str] = Counter()
         self._rewards = [
             (column, name, part, self.parts.policies.get(name, ErrorPolicy()), self._normalizer(name))
-            for column, (name, part) in enumerate(components.items())
+            for column, (name, part) in enumerate(built.items())
             if isinstance(part, BaseReward)
         ]
         self._columns = [column for column, *_ in self._rewards]
@@ -147,7 +104,7 @@ class RewardPipeline:
             and self.reducer.default_weight == 1.0
         )
         self._terms = PotentialTerms(
-            [(k, name, term) for k, (name, term) in enumerate(components.items()) if isinstance(term, PotentialTerm)]
+            [(k, name, term) for k, (name, term) in enumerate(built.items()) if isinstance(term, PotentialTerm)]
         )
         self._arrange_schedules()
 
@@ -163,7 +120,7 @@ class RewardPipeline:
         Raises:
             ConfigError: the configuration cannot be used; the message names file, line and key.
         """
-        from rlenvs.wrappers.config import RewardConfig, build_pipeline
+        from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
 
         return build_pipeline(RewardConfig.load(config))
 

@@ -12,8 +12,8 @@ from rlenvs.agents.llm.engine import Completion, SamplingParams, generate
 from rlenvs.agents.llm.policy import Policy
 from rlenvs.agents.llm.records import EpisodeStarts, component_parts, env_infos
 from rlenvs.errors import DataError
+from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 from rlenvs.wrappers.transition_batch import row_info
-from rlenvs.wrappers.vector_shaped import VectorShapedReward
 
 
 class RolloutCollector:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rlenvs.config_file import ConfigKeyError, load_config, parse_config
-from rlenvs.wrappers.config import RewardConfig
+from rlenvs.wrappers.config.rewards import RewardConfig
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]

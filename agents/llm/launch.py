@@ -29,7 +29,7 @@ from rlenvs.agents.reporting import RunPlan, TrainingView, make_view, write_repo
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.problems import Problem
-from rlenvs.wrappers.vector_shaped import VectorShapedReward
+from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 
 DEFAULT_CONFIG = "arithmetic.yaml"
 INTERRUPTED = 130

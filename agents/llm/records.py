@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlenvs.wrappers.pipeline import RewardBatch
+from rlenvs.wrappers.reward_batch import RewardBatch
 from rlenvs.wrappers.transition import Message
 from rlenvs.wrappers.transition_batch import row_info
 

@@ -15,8 +15,8 @@ from rlenvs.agents.llm.engine import SamplingParams
 from rlenvs.agents.llm.policy import Policy
 from rlenvs.agents.llm.update import make_optimizer, score_rollout, update_policy
 from rlenvs.errors import ConfigError
-from rlenvs.wrappers.potentials import PotentialTerm
-from rlenvs.wrappers.vector_shaped import VectorShapedReward
+from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
+from rlenvs.wrappers.potentials.base import PotentialTerm
 
 Metrics = dict[str, float]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rlenvs.cli.line_chart import display_width, dots_per_column, draw, fit, wrap
 
 if TYPE_CHECKING:
-    from rlenvs.wrappers.schedules import Schedule
+    from rlenvs.wrappers.schedules.base import Schedule
 
 __all__ = ["Line", "PreviewText"]
 
@@ -40,7 +40,7 @@ class PreviewText:
     """
 
     def __init__(self, schedules: "Mapping[str, Schedule]", steps: int, width: int, encoding: str) -> None:
-        from rlenvs.wrappers.preview import fixed_schedules, reactive_schedules
+        from rlenvs.wrappers.preview.sampling import fixed_schedules, reactive_schedules
 
         self.steps = steps
         self.encoding = encoding
@@ -70,7 +70,7 @@ class PreviewText:
 
     def _chart(self, name: str, schedule: "Schedule", margin: int) -> Iterator[Line]:
         """Yield the caption of a weight and its curve; one that never moves needs no curve."""
-        from rlenvs.wrappers.preview import sample
+        from rlenvs.wrappers.preview.sampling import sample
 
         yield from self._caption(name, schedule)
         low, high = self.ranges[name]
@@ -88,21 +88,21 @@ class PreviewText:
 
     def _range(self, schedule: "Schedule") -> tuple[float, float]:
         """Return the ends of the weight's axis, which holds 0; both the same for a weight that never moves."""
-        from rlenvs.wrappers.preview import sample
+        from rlenvs.wrappers.preview.sampling import sample
 
         weights = [weight for column in sample(schedule, self.steps, self.width) for _, weight in column]
         low, high = min(weights), max(weights)
         return (low, high) if low == high else (min(low, 0.0), max(high, 0.0))
 
     def _caption(self, name: str, schedule: "Schedule", indent: str = "") -> Iterator[Line]:
-        from rlenvs.wrappers.preview import describe
+        from rlenvs.wrappers.preview.sampling import describe
 
         text = f"{self._printable(name)}: {self._printable(describe(schedule))}"
         yield from self._wrapped(text, indent, self.colours[name])
 
     def _table(self) -> Iterator[str]:
         """Yield the weights at 0, 10, ... 100 % of the run, in as many blocks as the width needs."""
-        from rlenvs.wrappers.preview import table_steps
+        from rlenvs.wrappers.preview.sampling import table_steps
 
         steps = table_steps(self.steps)
         first = ["step", *(f"{step:,}" for step in steps)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rlenvs.wrappers.config import RewardConfig
+    from rlenvs.wrappers.config.rewards import RewardConfig
 
 __all__ = ["load_rewards"]
 
@@ -21,7 +21,7 @@ def load_rewards(path: str | Path, overrides: Sequence[str] = ()) -> "RewardConf
         ConfigError: the recipe cannot be used; the message names file, line and key.
     """
     from rlenvs.config_file import read_config, validate_config
-    from rlenvs.wrappers.config import RewardConfig
+    from rlenvs.wrappers.config.rewards import RewardConfig
 
     data, source = read_config(path, overrides)
     if "rewards" in data and not {"reward_components", "reward_shaping"} & data.keys():

@@ -10,8 +10,8 @@ from rlenvs.cli.reward_source import load_rewards
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import Subparsers
-    from rlenvs.wrappers.check import Finding
-    from rlenvs.wrappers.config import RewardConfig
+    from rlenvs.wrappers.check.rewards import Finding
+    from rlenvs.wrappers.config.rewards import RewardConfig
 
 __all__ = ["register", "run"]
 
@@ -65,7 +65,7 @@ def register(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the check found."""
-    from rlenvs.wrappers.check import check_rewards, worst_verdict
+    from rlenvs.wrappers.check.rewards import check_rewards, worst_verdict
 
     config = load_rewards(args.config, args.settings)
     findings = check_rewards(config)
@@ -86,9 +86,9 @@ HEADER = ("component", "class", "weight", "normalization", "optimum")
 
 def component_rows(config: "RewardConfig", findings: "list[Finding]") -> list[tuple[str, ...]]:
     """Return one row for each component: name, class, weight over the run, normalisation, verdict."""
-    from rlenvs.wrappers.check import worst_verdict
-    from rlenvs.wrappers.check_weights import WeightPath
-    from rlenvs.wrappers.config_shaping import ShapingConfig
+    from rlenvs.wrappers.check.rewards import worst_verdict
+    from rlenvs.wrappers.check.weights import WeightPath
+    from rlenvs.wrappers.config.shaping import ShapingConfig
 
     rows: list[tuple[str, ...]] = []
     for name, component in config.reward_components.items():

@@ -19,7 +19,7 @@ from rlenvs.errors import UserError
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import Subparsers
-    from rlenvs.wrappers.schedules import Schedule
+    from rlenvs.wrappers.schedules.base import Schedule
 
 __all__ = ["register", "run"]
 
@@ -68,8 +68,8 @@ def register(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the preview, and write the drawing where one is wanted."""
-    from rlenvs.wrappers.preview import default_steps
-    from rlenvs.wrappers.preview_svg import schedules_svg
+    from rlenvs.wrappers.preview.sampling import default_steps
+    from rlenvs.wrappers.preview.svg import schedules_svg
 
     if args.steps is not None and args.steps > MOST_STEPS:
         raise UsageError("argument --steps: must be below 2^63")
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _schedules(path: str, overrides: list[str]) -> "dict[str, Schedule]":
     """Return the schedule of each component; one without an entry keeps weight 1."""
-    from rlenvs.wrappers.schedules import ConstantSchedule
+    from rlenvs.wrappers.schedules.fixed import ConstantSchedule
 
     config = load_rewards(path, overrides)
     shaping = config.reward_shaping
@@ -101,7 +101,7 @@ def _schedules(path: str, overrides: list[str]) -> "dict[str, Schedule]":
 
 
 def _as_data(schedules: "Mapping[str, Schedule]", steps: int) -> dict[str, Any]:
-    from rlenvs.wrappers.preview import describe, fixed_schedules, table_steps
+    from rlenvs.wrappers.preview.sampling import describe, fixed_schedules, table_steps
 
     at = table_steps(steps)
     return {

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
         schema = TrainConfig.model_json_schema()
     else:
-        from rlenvs.wrappers.config import RewardConfig
+        from rlenvs.wrappers.config.rewards import RewardConfig
 
         schema = RewardConfig.model_json_schema()
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})

@@ -19,9 +19,9 @@ from rlenvs.errors import DataError
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import CommandParser, Subparsers
-    from rlenvs.wrappers.config import RewardConfig
-    from rlenvs.wrappers.rescoring import ScoredBatch
-    from rlenvs.wrappers.score_table import Scores
+    from rlenvs.wrappers.config.rewards import RewardConfig
+    from rlenvs.wrappers.rescoring.rescore import ScoredBatch
+    from rlenvs.wrappers.rescoring.table import Scores
 
 __all__ = ["register", "run"]
 
@@ -108,9 +108,9 @@ def run(args: argparse.Namespace) -> int:
 def _scores(source: ScoreSource, config: "RewardConfig", clock: int | None, output: str | None) -> "Scores":
     """Score all responses by one reward, and write the scores where that is wanted."""
     from rlenvs.json_lines import replacing
-    from rlenvs.wrappers.config import build_pipeline
-    from rlenvs.wrappers.rescoring import rescore
-    from rlenvs.wrappers.score_table import ScoreTable
+    from rlenvs.wrappers.config.rewards import build_pipeline
+    from rlenvs.wrappers.rescoring.rescore import rescore
+    from rlenvs.wrappers.rescoring.table import ScoreTable
 
     pipeline = build_pipeline(config)
     table = ScoreTable(pipeline.names)

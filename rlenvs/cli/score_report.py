@@ -9,9 +9,9 @@ from rlenvs.cli.score_source import ScoreSource
 from rlenvs.cli.score_text import ScoreText
 
 if TYPE_CHECKING:
-    from rlenvs.wrappers.score_comparison import Comparison, Disagreement
-    from rlenvs.wrappers.score_summary import ScoreSummary
-    from rlenvs.wrappers.score_table import Scores
+    from rlenvs.wrappers.rescoring.comparison import Comparison, Disagreement
+    from rlenvs.wrappers.rescoring.summary import ScoreSummary
+    from rlenvs.wrappers.rescoring.table import Scores
 
 __all__ = ["ScoreReport", "without_nan"]
 
@@ -72,17 +72,17 @@ class ScoreReport:
         return plain
 
     def _summaries(self) -> "list[ScoreSummary]":
-        from rlenvs.wrappers.score_summary import summarize
+        from rlenvs.wrappers.rescoring.summary import summarize
 
         return [summarize(scores) for scores in self.scores]
 
     def _disagreements(self) -> "tuple[list[Disagreement], list[Disagreement]]":
-        from rlenvs.wrappers.score_comparison import disagreements
+        from rlenvs.wrappers.rescoring.comparison import disagreements
 
         return disagreements(self.scores[0], self.top)
 
     def _comparison(self) -> "Comparison":
-        from rlenvs.wrappers.score_comparison import compare
+        from rlenvs.wrappers.rescoring.comparison import compare
 
         return compare(self.scores[0], self.scores[1], self.top)
 

@@ -12,8 +12,8 @@ from rlenvs.cli.parser import UsageError
 from rlenvs.errors import RunFolderError
 
 if TYPE_CHECKING:
-    from rlenvs.wrappers.config import RewardConfig
-    from rlenvs.wrappers.stored_steps import StoredFields, StoredStep
+    from rlenvs.wrappers.config.rewards import RewardConfig
+    from rlenvs.wrappers.rescoring.stored_steps import StoredFields, StoredStep
 
 __all__ = ["ScoreSource"]
 
@@ -41,7 +41,7 @@ class ScoreSource:
             RunFolderError: a folder without rollouts.
             UsageError: `--output` would replace the responses, or a clock that no schedule holds.
         """
-        from rlenvs.wrappers.stored_steps import StoredFields
+        from rlenvs.wrappers.rescoring.stored_steps import StoredFields
 
         path = Path(args.rollouts)
         if path.is_dir():
@@ -128,7 +128,7 @@ class ScoreSource:
 def _needs_grading(path: Path, fields: "StoredFields", gold: str) -> bool:
     """Return whether the first line has a right answer and no grade."""
     from rlenvs.json_lines import read_rows
-    from rlenvs.wrappers.stored_steps import LABEL_FIELDS
+    from rlenvs.wrappers.rescoring.stored_steps import LABEL_FIELDS
 
     first = next((row for _, row in read_rows(path)), {})
     return fields.label is None and gold in first and not any(name in first for name in LABEL_FIELDS)

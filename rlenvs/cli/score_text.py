@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rlenvs.cli.line_chart import display_width, fit, wrap
 
 if TYPE_CHECKING:
-    from rlenvs.wrappers.score_comparison import Comparison, Disagreement
-    from rlenvs.wrappers.score_statistics import Separation
-    from rlenvs.wrappers.score_summary import Agreement, Distribution, ScoreSummary
+    from rlenvs.wrappers.rescoring.comparison import Comparison, Disagreement
+    from rlenvs.wrappers.rescoring.statistics import Separation
+    from rlenvs.wrappers.rescoring.summary import Agreement, Distribution, ScoreSummary
 
 __all__ = ["ScoreText", "short_number"]
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from rlenvs.cli import main
 from rlenvs.cli.line_chart import display_width, draw, fit, wrap
 from rlenvs.cli.preview_text import NARROWEST, PreviewText
-from rlenvs.wrappers.reactive_schedules import GatedSchedule
-from rlenvs.wrappers.schedule_registry import SCHEDULES as SCHEDULE_NAMES
-from rlenvs.wrappers.schedules import ConstantSchedule, CyclicSchedule, LinearSchedule
+from rlenvs.wrappers.schedules.fixed import ConstantSchedule
+from rlenvs.wrappers.schedules.ramps import CyclicSchedule, LinearSchedule
+from rlenvs.wrappers.schedules.reactive import GatedSchedule
+from rlenvs.wrappers.schedules.registry import SCHEDULES as SCHEDULE_NAMES
 
 RECIPE = """
 reward_components:

@@ -103,7 +103,7 @@ def run_command(words: list[str]) -> None:
 def check_yaml(block: Block, page: Path) -> None:
     from rlenvs.agents.llm.config import TrainConfig
     from rlenvs.config_file import parse_config
-    from rlenvs.wrappers.config import RewardConfig
+    from rlenvs.wrappers.config.rewards import RewardConfig
 
     first = block.text.lstrip().splitlines()[0].strip() if block.text.strip() else ""
     name = f"{page.name} (block in line {block.line})"

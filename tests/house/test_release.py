@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from rlenvs import __version__
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.config_file import load_config
-from rlenvs.wrappers.config import RewardConfig
+from rlenvs.wrappers.config.rewards import RewardConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rlenvs.wrappers.schedule_registry import SCHEDULES
-from rlenvs.wrappers.schedules import ReactiveSchedule
+from rlenvs.wrappers.schedules.base import ReactiveSchedule
+from rlenvs.wrappers.schedules.registry import SCHEDULES
 
 potentials = st.floats(-5.0, 5.0)
 rewards = st.floats(-3.0, 3.0)

@@ -15,7 +15,7 @@ from reward_strategies import potentials, rewards
 
 from rlenvs.agents.llm.advantages import generalized_advantages
 from rlenvs.wrappers import EnvReward, InfoPotential, RewardPipeline, RewardState, Transition
-from rlenvs.wrappers.potentials import Potential, PotentialTerm
+from rlenvs.wrappers.potentials.base import Potential, PotentialTerm
 
 
 @dataclass(frozen=True)

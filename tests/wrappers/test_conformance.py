@@ -30,9 +30,9 @@ from rlenvs.wrappers import (
 )
 from rlenvs.wrappers import config as _registers_everything  # noqa: F401
 from rlenvs.wrappers.component_registry import component_registry
-from rlenvs.wrappers.potential_functions import fit_state_value, hash_embedding
-from rlenvs.wrappers.schedule_registry import SCHEDULES
-from rlenvs.wrappers.schedules import Schedule
+from rlenvs.wrappers.potentials import fit_state_value, hash_embedding
+from rlenvs.wrappers.schedules.base import Schedule
+from rlenvs.wrappers.schedules.registry import SCHEDULES
 from rlenvs.wrappers.testing import (
     ComponentConformance,
     Conformance,
@@ -50,8 +50,12 @@ def checks_of(cls: type[Conformance]) -> list[str]:
 
 
 def own(registry: Any) -> set[str]:
-    """Names that the library itself registers; other tests may have registered theirs in this process."""
-    return {name for name in registry.names() if registry.get(name).__module__.startswith("rlenvs.")}
+    """Names that the library itself registers; other tests and examples may have registered theirs in this process."""
+    return {name for name in registry.names() if lives_in_the_library(registry.get(name))}
+
+
+def lives_in_the_library(cls: type) -> bool:
+    return cls.__module__.startswith("rlenvs.") and getattr(sys.modules[cls.__module__], cls.__name__, None) is cls
 
 
 # --- components --------------------------------------------------------------------------------------------------
@@ -544,7 +548,7 @@ class Gate:
 
 
 def reactive(**methods: Any) -> type[Any]:
-    from rlenvs.wrappers.schedules import ReactiveSchedule
+    from rlenvs.wrappers.schedules.base import ReactiveSchedule
 
     def observe(self: Any, values: Any, step: int) -> None:
         self.__dict__["_seen"] = self.__dict__.get("_seen", 0) + len(values)

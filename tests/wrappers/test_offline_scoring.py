@@ -5,7 +5,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rlenvs.wrappers import EnvReward, InfoPotential, LLMPotentialBasedReward, RewardPipeline, ShapedReward, Transition
-from rlenvs.wrappers.vector_shaped import VectorShapedReward
+from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 
 CONFIG = {
     "reward_components": {

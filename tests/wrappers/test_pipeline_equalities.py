@@ -23,9 +23,8 @@ from rlenvs.wrappers import (
     VectorShapedReward,
 )
 from rlenvs.wrappers.components.environment import GoalReward, InfoValueReward, StepPenalty
-from rlenvs.wrappers.normalization import NORMALIZATION_STRATEGIES, Normalization
-from rlenvs.wrappers.potentials import PotentialTerm
-from rlenvs.wrappers.reactive_schedules import GatedSchedule, LagrangianSchedule
+from rlenvs.wrappers.normalization.strategies import NORMALIZATION_STRATEGIES, Normalization
+from rlenvs.wrappers.potentials.base import PotentialTerm
 from rlenvs.wrappers.reducers import (
     GateReducer,
     HybridReducer,
@@ -33,6 +32,7 @@ from rlenvs.wrappers.reducers import (
     ProductReducer,
     WeightedSumReducer,
 )
+from rlenvs.wrappers.schedules.reactive import GatedSchedule, LagrangianSchedule
 
 
 class Told(BaseReward):

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import ERROR, INVALID, BaseReward, Score
 from rlenvs.wrappers.component_registry import register_reward
-from rlenvs.wrappers.event_loop import gather_rows, raise_interrupts, shared_loop
-from rlenvs.wrappers.judge_cache import ScoreCache
-from rlenvs.wrappers.judge_client import ChatClient, ChatSession
-from rlenvs.wrappers.judge_prompt import (
+from rlenvs.wrappers.functions.event_loop import gather_rows, raise_interrupts, shared_loop
+from rlenvs.wrappers.judge.cache import ScoreCache
+from rlenvs.wrappers.judge.client import ChatClient, ChatSession
+from rlenvs.wrappers.judge.prompt import (
     ASK_AGAIN,
     DEFAULT_RUBRIC,
     DEFAULT_TEMPLATE,

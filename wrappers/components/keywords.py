@@ -7,7 +7,7 @@ from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.text_parameters import check_choice, info_texts
-from rlenvs.wrappers.text_units import Ngram, PhraseTable, words, words_and_marks
+from rlenvs.wrappers.components.text_units import Ngram, PhraseTable, words, words_and_marks
 from rlenvs.wrappers.transition import Transition
 
 OverlapMetric = Literal["recall", "precision", "f1"]

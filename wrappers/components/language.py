@@ -10,7 +10,7 @@ from rlenvs.suggestions import did_you_mean
 from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.text_parameters import check_number
-from rlenvs.wrappers.text_units import shorten_combining_runs
+from rlenvs.wrappers.components.text_units import shorten_combining_runs
 from rlenvs.wrappers.transition import Transition
 
 

@@ -9,7 +9,7 @@ from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import INVALID, BaseReward, Score
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.text_parameters import check_choice, check_number
-from rlenvs.wrappers.text_units import fold, words_of_folded
+from rlenvs.wrappers.components.text_units import fold, words_of_folded
 from rlenvs.wrappers.transition import Transition
 
 ReadabilityMetric = Literal["flesch_reading_ease", "flesch_kincaid_grade"]

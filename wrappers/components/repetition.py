@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.text_parameters import check_choice, check_number
-from rlenvs.wrappers.text_units import Ngram, fold, ngrams, words, words_and_marks
+from rlenvs.wrappers.components.text_units import Ngram, fold, ngrams, words, words_and_marks
 from rlenvs.wrappers.transition import Transition
 
 RepetitionForm = Literal["ngram", "unique_ratio"]

@@ -12,7 +12,7 @@ from rlenvs.errors import DeviceError, ModelLoadError, ParameterError
 from rlenvs.extras import require
 from rlenvs.wrappers.base import BaseReward, FloatArray
 from rlenvs.wrappers.component_registry import register_reward
-from rlenvs.wrappers.judge_prompt import conversation
+from rlenvs.wrappers.judge.prompt import conversation
 from rlenvs.wrappers.transition import Transition
 
 if TYPE_CHECKING:

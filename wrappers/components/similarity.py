@@ -11,7 +11,7 @@ from rlenvs.wrappers.base import BaseReward, FloatArray
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.local_models import Device, TextEncoder
 from rlenvs.wrappers.components.text_parameters import GOLD_KEY, check_choice, check_number, info_texts
-from rlenvs.wrappers.text_units import words
+from rlenvs.wrappers.components.text_units import words
 from rlenvs.wrappers.transition import Transition
 
 SimilarityMetric = Literal["edit", "rouge_l", "embedding"]

@@ -6,8 +6,8 @@ from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import INVALID, BaseReward, Score
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.prose import ListItem, Outline, inline_text, outline_of, sentences_of, text_blocks
+from rlenvs.wrappers.components.text_units import words
 from rlenvs.wrappers.parameters import whole_number
-from rlenvs.wrappers.text_units import words
 from rlenvs.wrappers.transition import Transition
 
 __all__ = ["StructureReward", "balance", "list_consistency", "within"]

@@ -12,8 +12,8 @@ from rlenvs.wrappers.base import BaseReward
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.local_models import Device, TextClassifier
 from rlenvs.wrappers.components.text_parameters import check_choice, check_number
+from rlenvs.wrappers.components.text_units import Ngram, PhraseTable, fold, patterns
 from rlenvs.wrappers.components.toxicity_lexicon import entries
-from rlenvs.wrappers.text_units import Ngram, PhraseTable, fold, patterns
 from rlenvs.wrappers.transition import Transition
 
 Scorer = Literal["lexicon", "model"]

@@ -148,7 +148,7 @@ class ComponentConformance(Conformance, ABC):
             expect(value == 0.0, f"transition {place} gets {value} before its message ends: check `message_ended`")
 
     def _configured(self, name: str, params: dict[str, Any]) -> list[Scored]:
-        from rlenvs.wrappers.config import RewardConfig
+        from rlenvs.wrappers.config.rewards import RewardConfig
 
         config = RewardConfig.load({"reward_components": {"it": {"class": name, "params": params}}})
         again = RewardConfig.load(json.loads(json.dumps(config.to_dict())))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rlenvs.wrappers.pipeline import RewardPipeline
-from rlenvs.wrappers.potentials import Potential, PotentialTerm, potential_class
-from rlenvs.wrappers.schedules import LinearSchedule
+from rlenvs.wrappers.potentials.base import Potential, PotentialTerm, potential_class
+from rlenvs.wrappers.schedules.ramps import LinearSchedule
 from rlenvs.wrappers.testing.checks import Conformance, expect, parameters_of, photograph
 from rlenvs.wrappers.testing.hostile import hostile_texts
 from rlenvs.wrappers.transition import RewardState, Transition
@@ -158,7 +158,7 @@ class PotentialConformance(Conformance, ABC):
         return terms
 
     def _configured(self, params: dict[str, Any]) -> RewardPipeline:
-        from rlenvs.wrappers.config import RewardConfig
+        from rlenvs.wrappers.config.rewards import RewardConfig
 
         term = {"potential_function": self.registered_as, "potential_params": params}
         config = RewardConfig.load({"reward_components": {"it": {"class": "LLMPotentialBasedReward", "params": term}}})

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from rlenvs.wrappers.schedules import ReactiveSchedule, Schedule
+from rlenvs.wrappers.schedules.base import ReactiveSchedule, Schedule
 from rlenvs.wrappers.testing.checks import Conformance, expect, parameters_of, through_a_file
 
 ENDS = ("initial_weight", "min_weight", "max_weight", "values")

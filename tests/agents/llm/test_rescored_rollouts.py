@@ -23,11 +23,11 @@ from rlenvs.envs.text_vector_env import TextVectorEnv
 from rlenvs.problems import ArithmeticSource
 from rlenvs.wrappers import VectorShapedReward
 from rlenvs.wrappers.base import BaseReward
-from rlenvs.wrappers.config import build_pipeline
-from rlenvs.wrappers.layers import VectorComposedReward
+from rlenvs.wrappers.config.rewards import build_pipeline
+from rlenvs.wrappers.layers.single_purpose import VectorComposedReward
 from rlenvs.wrappers.pipeline import RewardPipeline
-from rlenvs.wrappers.rescoring import rescore
-from rlenvs.wrappers.stored_steps import StoredFields
+from rlenvs.wrappers.rescoring.rescore import rescore
+from rlenvs.wrappers.rescoring.stored_steps import StoredFields
 
 
 class ThreeTries(SingleAnswer, Protocol):

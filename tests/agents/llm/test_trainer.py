@@ -15,7 +15,7 @@ from rlenvs.agents.llm.launch import make_envs
 from rlenvs.agents.llm.trainer import PPOTrainer, check_gammas, shuffle_rewards
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers import InfoPotential, LinearSchedule, ProgressPotential, RewardPipeline, Transition
-from rlenvs.wrappers.potentials import PotentialTerm
+from rlenvs.wrappers.potentials.base import PotentialTerm
 
 
 def trainer(**ppo) -> PPOTrainer:

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from rlenvs.errors import ComponentError, ConfigError, ParameterError
 from rlenvs.wrappers import ErrorPolicy, RewardConfig, RewardPipeline, Score, Transition
 from rlenvs.wrappers.components.judge import JudgeReward, UnreadableVerdictError
-from rlenvs.wrappers.judge_cache import ScoreCache
-from rlenvs.wrappers.judge_client import ChatClient, EndpointError, _seconds
-from rlenvs.wrappers.judge_prompt import conversation, question, quoted, read_verdict, shortened
+from rlenvs.wrappers.judge.cache import ScoreCache
+from rlenvs.wrappers.judge.client import ChatClient, EndpointError, _seconds
+from rlenvs.wrappers.judge.prompt import conversation, question, quoted, read_verdict, shortened
 
 KEY = "sk-very-secret-0123456789"
 Answer = tuple[int, dict[str, str], bytes]
@@ -120,7 +120,9 @@ def endpoint(monkeypatch) -> Iterator[Endpoint]:
 
 
 def judge_at(endpoint: Endpoint, **arguments: Any) -> JudgeReward:
-    return JudgeReward(**{"base_url": endpoint.url, "model": "judge", "backoff_s": 0.001, "on_unreadable": "error", **arguments})
+    return JudgeReward(
+        **{"base_url": endpoint.url, "model": "judge", "backoff_s": 0.001, "on_unreadable": "error", **arguments}
+    )
 
 
 def answers(*responses: str, **info: object) -> list[Transition]:
@@ -747,7 +749,7 @@ def test_addresses(given, url):
 
 
 def test_the_same_as_a_guarded_component(endpoint):
-    from rlenvs.wrappers.deadline import DeadlineReward
+    from rlenvs.wrappers.deadline.component import DeadlineReward
 
     with DeadlineReward(judge_at(endpoint), seconds=20.0) as guarded:
         assert guarded.batch(answers("4", "5")) == [1.0, 1.0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rlenvs.errors import ParameterError
 from rlenvs.wrappers.components.repetition import DiversityReward, RepetitionPenalty, unique_ratio
-from rlenvs.wrappers.text_units import words
+from rlenvs.wrappers.components.text_units import words
 
 FORMS = ("ngram", "unique_ratio")
 

@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from rlenvs.errors import DeviceError, ModelLoadError, ParameterError
 from rlenvs.wrappers import RewardPipeline, Transition
 from rlenvs.wrappers.components.reward_model import HuggingFaceRewardModel, _by_length
-from rlenvs.wrappers.deadline import DeadlineReward
+from rlenvs.wrappers.deadline.component import DeadlineReward
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "<s>", "</s>"]
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 .?!:<|>\n_"

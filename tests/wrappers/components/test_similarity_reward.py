@@ -15,7 +15,7 @@ from rlenvs.errors import ComponentError, DeviceError, MissingExtraError, ModelL
 from rlenvs.wrappers import RewardPipeline
 from rlenvs.wrappers.components.local_models import TextEncoder
 from rlenvs.wrappers.components.similarity import SimilarityReward, edit_similarity, rouge_l
-from rlenvs.wrappers.text_units import words
+from rlenvs.wrappers.components.text_units import words
 
 
 def levenshtein(first: str, second: str) -> int:

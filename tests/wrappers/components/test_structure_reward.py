@@ -11,7 +11,7 @@ from rlenvs.errors import ParameterError
 from rlenvs.wrappers import RewardConfig, Score, Transition
 from rlenvs.wrappers.components.prose import inline_text, outline_of, sentences_of, text_blocks
 from rlenvs.wrappers.components.structure import StructureReward, balance, list_consistency, within
-from rlenvs.wrappers.text_units import words
+from rlenvs.wrappers.components.text_units import words
 
 MEGABYTE = 1_000_000
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from rlenvs.wrappers.components.instruction_checks.base import CountInstruction, Text
 from rlenvs.wrappers.components.prose import outline_of, sentences_of, text_blocks
-from rlenvs.wrappers.text_units import fold, words
+from rlenvs.wrappers.components.text_units import fold, words
 
 __all__ = [
     "NumberOfBullets",

@@ -11,7 +11,7 @@ from rlenvs.wrappers.components.instruction_checks.base import Instruction, Text
 from rlenvs.wrappers.components.instruction_checks.wording import Phrase, occurrences
 from rlenvs.wrappers.components.json_form import is_json
 from rlenvs.wrappers.components.prose import text_blocks
-from rlenvs.wrappers.text_units import words, words_and_marks
+from rlenvs.wrappers.components.text_units import words, words_and_marks
 
 __all__ = [
     "EndsWith",

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from rlenvs.extras import require
 from rlenvs.suggestions import did_you_mean
 from rlenvs.wrappers.components.instruction_checks.base import CountInstruction, Instruction
-from rlenvs.wrappers.text_units import Ngram, PhraseTable, shorten_combining_runs, words_and_marks
+from rlenvs.wrappers.components.text_units import Ngram, PhraseTable, shorten_combining_runs, words_and_marks
 
 __all__ = [
     "LANGUAGES",

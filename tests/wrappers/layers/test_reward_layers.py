@@ -1,0 +1,232 @@
+"""Single-purpose wrappers: a stack equals its YAML twin, and an order that cannot work is refused."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import rlenvs  # noqa: F401 - registers the ids
+from rlenvs.errors import ConfigError, WrapperOrderError
+from rlenvs.wrappers import EnvReward, LengthPenalty, LinearSchedule, RewardState, ShapedReward, VectorShapedReward
+from rlenvs.wrappers.layers.single_purpose import (
+    ComposedReward,
+    NormalizedReward,
+    PotentialShaping,
+    ScheduledReward,
+    VectorComposedReward,
+    VectorNormalizedReward,
+    VectorPotentialShaping,
+    VectorScheduledReward,
+)
+
+COMPONENTS = {
+    "env": {"class": "EnvReward"},
+    "step": {"class": "StepPenalty", "params": {"penalty": -0.25}},
+    "phi": {"class": "InfoValueReward", "params": {"info_key": "phi"}},
+}
+DECAY = {"initial_weight": 2.0, "decay_schedule": "linear", "decay_steps": 7, "min_weight": 0.5}
+RISE = {"initial_weight": 0.5, "decay_schedule": "linear", "decay_steps": 5, "min_weight": 0.0}
+TWIN = {
+    "composer_settings": {"normalization_strategy": "z_score", "norm_window": 5, "norm_warmup": 2, "norm_floor": 0.1},
+    "reward_components": {
+        **COMPONENTS,
+        "guide": {
+            "class": "LLMPotentialBasedReward",
+            "params": {"potential_function": "info", "gamma": 0.9, "potential_params": {"info_key": "phi"}},
+        },
+    },
+    "reward_shaping": {"env": DECAY, "guide": RISE},
+}
+
+
+def stack(
+    env, composed=ComposedReward, normalized=NormalizedReward, scheduled=ScheduledReward, shaping=PotentialShaping
+):
+    env = composed(env, COMPONENTS)
+    env = normalized(env, "z_score", window=5, warmup=2, floor=0.1)
+    env = scheduled(env, {"env": DECAY})
+    return shaping(env, "info", gamma=0.9, potential_params={"info_key": "phi"}, weight=RISE, name="guide")
+
+
+VECTOR_LAYERS = (VectorComposedReward, VectorNormalizedReward, VectorScheduledReward, VectorPotentialShaping)
+
+
+def play(env, episodes: int) -> list[float]:
+    paid = []
+    for _ in range(episodes):
+        env.reset()
+        over = False
+        while not over:
+            _, reward, terminated, truncated, _ = env.step(0)
+            paid.append(float(reward))
+            over = terminated or truncated
+    return paid
+
+
+scripts = st.lists(st.floats(-3, 3), min_size=1, max_size=5).flatmap(
+    lambda rewards: st.tuples(
+        st.just(rewards), st.lists(st.floats(-5, 5), min_size=len(rewards) + 1, max_size=len(rewards) + 1)
+    )
+)
+
+
+# `scripted` is a class, which no input can leave its mark on.
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(script=scripts, ending=st.sampled_from(["terminated", "truncated"]))
+def test_a_stack_its_twin_and_the_vector_forms_pay_the_same(scripted, script, ending):
+    single = play(stack(scripted(*script, ending)), 4)
+    np.testing.assert_allclose(play(ShapedReward(scripted(*script, ending), TWIN), 4), single, atol=1e-9)
+    for wrap in (lambda envs: VectorShapedReward(envs, TWIN), lambda envs: stack(envs, *VECTOR_LAYERS)):
+        envs = wrap(SyncVectorEnv([lambda: scripted(*script, ending)], autoreset_mode=AutoresetMode.SAME_STEP))
+        envs.reset()
+        paid = [float(envs.step([0])[1][0]) for _ in single]
+        np.testing.assert_allclose(paid, single, atol=1e-9)
+
+
+def test_every_layer_adds_its_part_to_info(scripted):
+    env = stack(scripted([1.0, 0.5, 2.0], [0.0, 1.0, 2.0, 3.0]))
+    env.reset()
+    for _ in range(3):
+        info = env.step(0)[4]
+    assert list(info["reward_components"]) == ["env", "step", "phi", "guide"]
+    part = info["reward_components"]["env"]
+    assert part["raw"] == 2.0
+    assert part["normalized"] == pytest.approx((2.0 - 0.75) / (0.25 + 1e-8))
+    assert part["weight"] == pytest.approx(2.0 - 1.5 * 2 / 7)
+    assert part["contribution"] == pytest.approx(part["weight"] * part["normalized"])
+    assert info["env_reward"] == 2.0
+
+
+def test_layers_work_on_the_reward_of_any_environment(scripted):
+    env = ScheduledReward(scripted([1.0, 1.0, 1.0], [0.0] * 4), {"env_reward": LinearSchedule(1.0, 0.0, 2)})
+    assert play(env, 2) == [1.0, 0.5, 0.0, 0.0, 0.0, 0.0]
+    env = PotentialShaping(scripted([1.0, 1.0], [3.0, 5.0, 7.0]), lambda state: state.info["phi"], gamma=0.5)
+    assert play(env, 1) == [1.0 + 0.5 * 5.0 - 3.0, 1.0 - 5.0]
+
+
+def test_components_may_be_objects(scripted):
+    env = ComposedReward(scripted([1.0], [0.0, 0.0]), {"env": EnvReward(), "length": LengthPenalty(3, unit="chars")})
+    assert play(env, 1) == [1.0]
+
+
+def test_two_potentials_add_up_and_share_the_gamma(scripted):
+    env = scripted([0.0, 0.0], [1.0, 2.0, 4.0], "truncated")
+    one = PotentialShaping(env, "info", potential_params={"info_key": "phi"})
+    two = PotentialShaping(one, lambda state: 10.0 * state.info["phi"], name="more")
+    assert play(two, 1) == [11.0, 22.0]
+    with pytest.raises(ConfigError, match=r"'potential' has gamma 1.0, 'more' 0.5: the learner has only one"):
+        PotentialShaping(one, lambda state: 0.0, gamma=0.5, name="more")
+    with pytest.raises(ConfigError, match="there is a component called 'potential' already"):
+        PotentialShaping(one, "progress")
+
+
+SCHEDULE = {"env_reward": 0.5}
+ILLEGAL = {
+    "normalising outside a potential": lambda env: NormalizedReward(PotentialShaping(env, "progress")),
+    "normalising outside a schedule": lambda env: NormalizedReward(ScheduledReward(env, SCHEDULE)),
+    "a schedule outside a potential": lambda env: ScheduledReward(PotentialShaping(env, "progress"), SCHEDULE),
+    "two clocks": lambda env: ScheduledReward(ScheduledReward(env, SCHEDULE), SCHEDULE),
+    "components outside": lambda env: ComposedReward(ScheduledReward(env, SCHEDULE), COMPONENTS),
+    "components twice": lambda env: ComposedReward(ComposedReward(env, COMPONENTS), COMPONENTS),
+}
+
+
+@pytest.mark.parametrize("build", ILLEGAL.values(), ids=ILLEGAL)
+def test_an_order_that_cannot_work_is_refused_and_the_right_one_said(scripted, build):
+    with pytest.raises(WrapperOrderError, match="ComposedReward, NormalizedReward, ScheduledReward, PotentialShaping"):
+        build(scripted([0.0], [0.0, 0.0]))
+
+
+def test_other_wrappers_do_not_go_between_layers_nor_a_whole_configuration_around_them(scripted):
+    inside = ScheduledReward(scripted([0.0], [0.0, 0.0]), SCHEDULE)
+    with pytest.raises(WrapperOrderError, match="two reward clocks"):
+        PotentialShaping(gym.wrappers.TimeLimit(inside, 5), "progress")
+    with pytest.raises(WrapperOrderError, match="two reward clocks"):
+        ShapedReward(inside, {"reward_components": {"env": {"class": "EnvReward"}}})
+
+
+def test_a_potential_may_go_around_a_whole_configuration(scripted):
+    env = ShapedReward(scripted([1.0], [1.0, 2.0], "truncated"), {"reward_components": {"env": {"class": "EnvReward"}}})
+    assert play(PotentialShaping(env, "info", potential_params={"info_key": "phi"}), 1) == [2.0]
+
+
+@pytest.mark.parametrize("strategy", ["batch", "group", "rank"])
+def test_one_environment_has_no_rows_to_compare(scripted, strategy):
+    with pytest.raises(ConfigError, match="compares the rows of a batch, and one environment has one row"):
+        NormalizedReward(scripted([0.0], [0.0, 0.0]), strategy)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda env: ComposedReward(env, {}), "at least one component"),
+        (
+            lambda env: ComposedReward(env, {"a": "EnvReward"}),
+            "component 'a' must be a BaseReward, a function or a mapping",
+        ),
+        (lambda env: ComposedReward(env, {"a": {"class": "EnvRewrd"}}), "did you mean 'EnvReward'"),
+        (lambda env: ComposedReward(env, {"p": TWIN["reward_components"]["guide"]}), "'p' is a potential: put it into"),
+        (lambda env: ScheduledReward(env, {"en": 1.0}), "no reward component is called 'en'"),
+        (
+            lambda env: ScheduledReward(env, {"env_reward": "half"}),
+            "weight of 'env_reward' must be a number, a schedule",
+        ),
+        (lambda env: NormalizedReward(env, components=["env"]), "no reward component is called 'env'"),
+        (lambda env: NormalizedReward(NormalizedReward(env)), "every component is normalised already"),
+        (lambda env: NormalizedReward(NormalizedReward(env), components=["env_reward"]), "is normalised already"),
+        (lambda env: NormalizedReward(env, output=True, components=["env_reward"]), "it takes no components"),
+        (lambda env: PotentialShaping(env, "progres"), "did you mean 'progress'"),
+        (lambda env: PotentialShaping(env, lambda state: 0.0, potential_params={"a": 1}), "belong to the name"),
+        (lambda env: PotentialShaping(env, "progress", gamma=1.5), r"gamma must lie in \[0, 1\]"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_line(scripted, build, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        build(scripted([0.0], [0.0, 0.0]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stack_is_rebuilt_from_its_spec():
+    env = gym.make("rlenvs/Arithmetic-v0")
+    env = ComposedReward(env, {"right": {"class": "CorrectnessReward"}, "step": {"class": "StepPenalty"}})
+    env = NormalizedReward(env, "running", warmup=1, components=["right"])
+    env = ScheduledReward(env, {"step": {"initial_weight": 3.0}})
+    env = PotentialShaping(env, "info", potential_params={"info_key": "difficulty", "scale": -1.0}, weight=0.5)
+    spec = gym.envs.registration.EnvSpec.from_json(env.spec.to_json())
+    again = gym.make(spec)
+    for one in (env, again):
+        one.reset(seed=3)
+    rewards = [one.step("no idea")[1] for one in (env, again)]
+    assert rewards[0] == rewards[1]
+    assert type(again).__name__ == "PotentialShaping"
+    assert again.pipeline.names == env.pipeline.names
+
+
+def test_state_goes_on_in_the_middle_of_an_episode(scripted):
+    script = ([1.0, 2.0, -1.0, 0.5], [1.0, 3.0, 2.0, 0.0, 1.0])
+    env = stack(scripted(*script))
+    play(env, 2)
+    env.reset()
+    env.step(0)
+    state = json.loads(json.dumps(env.state_dict()))
+    rest = [env.step(0)[1] for _ in range(3)] + play(env, 2)
+    other = stack(scripted(*script))
+    other.reset()
+    other.step(0)
+    other.load_state_dict(state)
+    assert [other.step(0)[1] for _ in range(3)] + play(other, 2) == rest
+
+
+def test_a_state_in_hand_is_what_the_potential_sees(scripted):
+    seen: list[RewardState] = []
+
+    def remember(state: RewardState) -> float:
+        seen.append(state)
+        return 0.0
+
+    play(PotentialShaping(scripted([0.0, 0.0], [1.0, 2.0, 3.0], "truncated"), remember), 1)
+    assert [state.info["phi"] for state in seen] == [1.0, 2.0, 3.0]

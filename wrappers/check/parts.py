@@ -1,0 +1,140 @@
+"""What normalisation and reducer do to the optimal policy."""
+
+from collections.abc import Iterator
+
+from rlenvs.wrappers.check.finding import Finding
+from rlenvs.wrappers.check.weights import WeightPath
+from rlenvs.wrappers.config.composer import ComposerSettings
+from rlenvs.wrappers.normalization.strategies import Normalization
+
+__all__ = ["normalization_findings", "output_findings", "reducer_findings"]
+
+SHIFTS = {
+    "z_score": "subtracts the mean of the last values",
+    "running": "subtracts the mean of all values so far",
+    "ema": "subtracts a moving mean",
+    "min_max": "subtracts the smallest of the last values, and cuts what lies outside their range",
+}
+
+
+def normalization_findings(name: str, spec: Normalization, alone: bool) -> Iterator[Finding]:
+    """Say what the normalisation of one component does.
+
+    Args:
+        name: the component.
+        spec: its normalisation.
+        alone: whether it is the only component, so that its scale is of no consequence.
+    """
+    yield from _shift("normalization", name, spec, "its value")
+    if spec.compares_rows or spec.strategy == "none":
+        return
+    if not spec.center and spec.strategy != "min_max":
+        if alone:
+            reason = "only scales, and there is nothing else that its scale would be weighed against"
+            yield Finding(name, "normalization", "keeps", f"{spec.strategy} without a mean {reason}")
+        else:
+            yield Finding(
+                name,
+                "normalization",
+                "note",
+                f"{spec.strategy} without a mean only scales: the component counts with weight / deviation, which "
+                "stays positive and moves with the statistics",
+            )
+
+
+def output_findings(spec: Normalization | None) -> Iterator[Finding]:
+    """Say what the normalisation of the reduced reward does."""
+    if spec is None:
+        return
+    yield from _shift("output", "composer_settings", spec, "the reward")
+    if not spec.compares_rows and not spec.center and spec.strategy != "min_max":
+        yield Finding(
+            "composer_settings",
+            "output",
+            "keeps",
+            f"{spec.strategy} without a mean scales the whole reward by one positive number (potentials are added "
+            "after it, at their own scale)",
+        )
+
+
+def reducer_findings(settings: ComposerSettings, weights: dict[str, WeightPath]) -> Iterator[Finding]:
+    """Say what putting the components together does.
+
+    Args:
+        settings: names the reducer.
+        weights: weights of the components that it reduces.
+    """
+    reason = _reducer_reason(settings)
+    if reason is not None:
+        yield Finding("composer_settings", "reducer", "changes", f"{settings.reducer}: {reason}")
+    elif settings.reducer not in ("weighted_sum", "hybrid"):
+        reason = f"{settings.reducer}: nobody has said what this reducer does to the optimal policy"
+        yield Finding("composer_settings", "reducer", "note", reason)
+    if settings.reducer == "product":
+        zero = [name for name, path in weights.items() if path.is_zero or path.ends_at_zero]
+        for name in zero:
+            yield Finding(
+                name, "reducer", "changes", "a weight of 0 in a product makes every reward 0: there is nothing to learn"
+            )
+
+
+def _reducer_reason(settings: ComposerSettings) -> str | None:
+    params = settings.reducer_params
+    if settings.reducer == "product":
+        return "one component at 0 makes all others worthless, and two negative ones pay: a policy can gain by both"
+    if settings.reducer == "minimum":
+        return "only the smallest component counts, and getting better at any other one pays nothing"
+    if settings.reducer == "gate":
+        return (
+            f"the others pay only where {params.get('gate')!r} is above {params.get('threshold', 0.0):g}; a policy "
+            "that cannot open the gate sees none of them"
+        )
+    return None
+
+
+def _shift(part: str, name: str, spec: Normalization, what: str) -> Iterator[Finding]:
+    """Say what is subtracted and what is cut."""
+    strategy = spec.strategy
+    if strategy in SHIFTS and (spec.center or strategy == "min_max"):
+        better = "; norm_center: false only scales" if strategy != "min_max" else ""
+        yield Finding(
+            name,
+            part,
+            "changes",
+            f"{strategy} {SHIFTS[strategy]} from {what} in every step, which pays or fines each step for being taken: "
+            f"in episodes of different lengths another policy becomes optimal{better}",
+        )
+    if strategy in ("batch", "group") and spec.center:
+        rows = "the batch" if strategy == "batch" else "the answers to the same prompt"
+        yield Finding(
+            name,
+            part,
+            "changes",
+            f"{strategy} subtracts the mean of {rows}: a baseline that changes nothing in episodes of one message, but "
+            f"one that pays or fines every step in longer ones",
+        )
+    if strategy == "group":
+        yield Finding(
+            name,
+            part,
+            "note",
+            "group divides by the deviation of each prompt, so that prompts whose answers differ little count more; an "
+            "answer that is alone with its prompt gets 0",
+        )
+    if strategy == "rank":
+        yield Finding(
+            name,
+            part,
+            "changes",
+            "rank keeps the order within a batch and drops the distances: a rare large value pays no more than a "
+            "frequent small lead",
+        )
+    if spec.compares_rows:
+        yield Finding(name, part, "note", f"{strategy} compares the rows of a batch: one environment alone gets 0")
+    if spec.clip is not None and strategy != "none":
+        yield Finding(
+            name,
+            part,
+            "changes",
+            f"values beyond +-{spec.clip:g} are cut: what goes further pays, and costs, no more",
+        )
