@@ -1,18 +1,15 @@
-"""Files with one JSON object per line: read with the place of every mistake, written whole or not at all."""
+"""Files with one JSON object per line, read with the place of every mistake."""
 
 import json
-import os
-import tempfile
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rlenvs.config_source import shown
 from rlenvs.errors import DataError
 from rlenvs.suggestions import did_you_mean
 
-__all__ = ["field_of", "read_rows", "replacing", "text_field"]
+__all__ = ["field_of", "read_rows", "text_field"]
 
 
 def read_rows(
@@ -90,29 +87,6 @@ def as_text(value: object, name: str, where: str) -> str:
     return value
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
-    """Yield a new file that takes the place of `path` if the block ends well, and vanishes if it does not.
-
-    Raises:
-        DataError: The file cannot be written.
-    """
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-
-
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
@@ -121,9 +95,3 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected an object, got {shown(row)}")
     return row
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

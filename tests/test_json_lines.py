@@ -1,13 +1,11 @@
-"""JSON lines: every mistake at its line, files written whole or not at all."""
+"""JSON lines: every mistake at its line."""
 
-import os
-import stat
 from pathlib import Path
 
 import pytest
 
 from rlenvs.errors import DataError
-from rlenvs.json_lines import field_of, read_rows, replacing, text_field
+from rlenvs.json_lines import field_of, read_rows, text_field
 
 
 def test_rows_come_with_their_line_numbers(tmp_path: Path) -> None:
@@ -57,32 +55,3 @@ def test_dots_lead_into_objects_and_a_name_with_dots_comes_first() -> None:
         field_of({"a": [], "a.c": 1}, "a.b", "x:1")
     with pytest.raises(DataError, match=r"^x:1: field 'a': expected text, got 3"):
         text_field({"a": 3}, "a", "x:1")
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
-    path.write_text("old")
-
-    def fail() -> None:
-        with replacing(path) as file:
-            file.write("half")
-            raise KeyError("found out")
-
-    with pytest.raises(KeyError, match="found out"):
-        fail()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
-    assert path.read_text() == "old"
-    mask = os.umask(0o022)
-    try:
-        with replacing(path) as file:
-            file.write("new")
-    finally:
-        os.umask(mask)
-    assert path.read_text() == "new"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"out\.jsonl: cannot be written"), replacing(tmp_path / "no" / "out.jsonl"):
-        pass

@@ -5,17 +5,14 @@ import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenvs.cli.output import print_json
 from rlenvs.cli.parser import UsageError, add_command, at_least
 from rlenvs.cli.preview_text import Line, PreviewText
 from rlenvs.cli.reward_source import load_rewards
-from rlenvs.errors import UserError
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import Subparsers
@@ -68,6 +65,7 @@ def register(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the preview, and write the drawing where one is wanted."""
+    from rlenvs.files import replacing
     from rlenvs.wrappers.preview.sampling import default_steps
     from rlenvs.wrappers.preview.svg import schedules_svg
 
@@ -78,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     if args.svg is not None:
         if _same_file(args.svg, args.config):
             raise UsageError(f"--svg would replace the configuration {args.config}")
-        _replace_file(Path(args.svg), schedules_svg(schedules, steps, title=f"Reward weights of {args.config}"))
+        with replacing(args.svg) as file:
+            file.write(schedules_svg(schedules, steps, title=f"Reward weights of {args.config}"))
     if args.json:
         print_json(_as_data(schedules, steps))
         return 0
@@ -131,26 +130,3 @@ def _same_file(first: str, second: str) -> bool:
     with suppress(OSError):
         return os.path.samefile(first, second)
     return False
-
-
-def _replace_file(path: Path, text: str) -> None:
-    """Write a file that is whole or not there at all.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    scratch: str | None = None
-    try:
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(scratch, 0o666 & ~mask)  # mkstemp makes files that only their owner reads
-        os.replace(scratch, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        if scratch is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(scratch)

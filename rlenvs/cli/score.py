@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _scores(source: ScoreSource, config: "RewardConfig", clock: int | None, output: str | None) -> "Scores":
     """Score all responses by one reward, and write the scores where that is wanted."""
-    from rlenvs.json_lines import replacing
+    from rlenvs.files import replacing
     from rlenvs.wrappers.config.rewards import build_pipeline
     from rlenvs.wrappers.rescoring.rescore import rescore
     from rlenvs.wrappers.rescoring.table import ScoreTable
