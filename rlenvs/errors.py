@@ -84,7 +84,13 @@ class WrapperOrderError(UserError):
 
 
 class ComponentError(RlenvsError, RuntimeError):
-    """A reward component failed for a reason that the judged text cannot provoke."""
+    """A reward component failed for a reason that the judged text cannot provoke.
+
+    Attributes:
+        row: which transition of the batch it failed on; None where it is about no single one.
+    """
+
+    row: int | None = None
 
 
 class GraderError(RlenvsError, RuntimeError):

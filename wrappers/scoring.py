@@ -8,17 +8,17 @@ becomes a silent 0.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from rlenvs.errors import ComponentError, ConfigError
+from rlenvs.errors import ComponentError, ConfigError, ParameterError
 from rlenvs.wrappers.base import ERROR, OK, STATUSES, BaseReward, FloatArray, Score
 from rlenvs.wrappers.reward_batch import CODE_OF, ERROR_CODE, OK_CODE, CodeArray
 from rlenvs.wrappers.transition import Transition
 
 OnError = Literal["raise", "mask", "penalty", "default"]
-_NUMBERS = {float, int, np.float64, np.float32, bool, np.bool_}
+_FLOATS = {float, np.float64, np.float32, bool, np.bool_}  # no int: some are too large for a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class ErrorPolicy:
         error_value: the value that stands in, in the component's raw units; finite with `penalty` and `default`.
 
     Raises:
+        ParameterError: an `on_error` that does not exist.
         ConfigError: `penalty` or `default` without a finite `error_value`.
     """
 
@@ -38,6 +39,8 @@ class ErrorPolicy:
     error_value: float = math.nan
 
     def __post_init__(self) -> None:
+        if self.on_error not in get_args(OnError):
+            raise ParameterError("on_error", f"must be one of {', '.join(get_args(OnError))}, got {self.on_error!r}")
         if self.on_error in ("penalty", "default") and not math.isfinite(self.error_value):
             raise ConfigError(f"on_error {self.on_error!r} needs a finite error_value, got {self.error_value}")
 
@@ -90,7 +93,8 @@ def score_batch(
         values `[N]` (NaN only where an error is masked) and status codes `[N]`.
 
     Raises:
-        ComponentError: the component failed twice and its policy is `raise`, or it breaks its contract.
+        ComponentError: the component failed twice and its policy is `raise` (`row` says on which transition), or it
+            breaks its contract.
     """
     try:
         values, codes = _try_batch(component, transitions)
@@ -133,7 +137,7 @@ def _try_batch(component: BaseReward, transitions: Sequence[Transition]) -> tupl
     count = len(transitions)
     try:
         scores = component.batch(transitions)
-        if not isinstance(scores, np.ndarray):
+        if not isinstance(scores, np.ndarray) or scores.ndim == 0:  # a list of no dimensions is a TypeError here
             scores = list(scores)
     except ContractError:
         raise
@@ -144,7 +148,7 @@ def _try_batch(component: BaseReward, transitions: Sequence[Transition]) -> tupl
     codes: CodeArray = np.full(count, OK_CODE, dtype=np.uint8)
     if isinstance(scores, np.ndarray) and scores.ndim == 1 and scores.dtype.kind in "biuf":
         values = scores.astype(np.float64)
-    elif set(map(type, scores)) <= _NUMBERS:
+    elif set(map(type, scores)) <= _FLOATS:
         values = np.array(scores, dtype=np.float64)
     else:
         pairs = [_read(item) for item in scores]
@@ -161,6 +165,8 @@ def _read(item: object) -> tuple[float, str]:
     value, status = item if isinstance(item, Score) else (item, OK)
     if status not in STATUSES:
         raise ContractError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
+    if isinstance(value, str | bytes | bytearray):  # which float() would read
+        raise ContractError(f"a value must be a number or a Score, got {value!r:.60}")
     try:
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:  # an integer that no float holds
@@ -173,8 +179,10 @@ def _read(item: object) -> tuple[float, str]:
 def _stand_in(name: str, row: int, policy: ErrorPolicy, failure: Exception | None) -> float:
     if policy.on_error == "raise":
         cause = f"{type(failure).__name__}: {failure}" if failure else "it returned an error, NaN or infinity"
-        raise ComponentError(
+        located = ComponentError(
             f"reward component {name!r} failed twice on transition {row} of the batch: {cause}; "
             "set its on_error to mask, penalty or default to go on"
-        ) from failure
+        )
+        located.row = row
+        raise located from failure
     return policy.error_value if policy.on_error in ("penalty", "default") else math.nan

@@ -119,3 +119,52 @@ def test_interrupts_are_not_swallowed():
 
     with pytest.raises(KeyboardInterrupt):
         RewardPipeline({"i": Interrupted()}, policies={"i": ErrorPolicy("mask")}).compute(BATCH, 0)
+
+
+def test_an_error_says_on_which_row_it_is():
+    with pytest.raises(ComponentError) as caught:
+        RewardPipeline({"flaky": Flaky()}).compute(BATCH, 0)
+    assert caught.value.row == 1
+    with pytest.raises(ComponentError) as caught:
+        RewardPipeline({"flaky": Flaky()}).compute(BATCH[1:2], 0)
+    assert caught.value.row == 0
+    assert ComponentError("about no row").row is None
+
+
+class Returns(BaseReward):
+    """Returns whatever it was given, from `batch` too."""
+
+    def __init__(self, result: object) -> None:
+        self.result = result
+
+    def __call__(self, transition: Transition) -> float:
+        return self.result  # type: ignore[return-value]
+
+
+class ReturnsBatch(Returns):
+    def batch(self, transitions):
+        return self.result
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_an_integer_that_no_float_holds_is_an_error_in_both_forms(rows):
+    pipeline = RewardPipeline({"huge": Returns(10**400)}, policies={"huge": ErrorPolicy("penalty", -1.0)})
+    assert pipeline.compute([Transition()] * rows, 0).total.tolist() == [-1.0] * rows
+    assert pipeline.failures == {"huge/error": rows}
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("result", ["1.5", b"1"])
+def test_a_text_that_reads_like_a_number_is_no_value(result, rows):
+    with pytest.raises(ComponentError, match="breaks its contract: a value must be a number or a Score"):
+        RewardPipeline({"text": Returns(result)}).compute([Transition()] * rows, 0)
+
+
+def test_an_array_without_dimensions_is_an_error_of_the_component():
+    with pytest.raises(ComponentError, match="'sum' failed twice.*0-d array"):
+        RewardPipeline({"sum": ReturnsBatch(np.array(0.5))}).compute([Transition()] * 2, 0)
+
+
+def test_an_unknown_policy_is_refused_where_it_is_made():
+    with pytest.raises(ConfigError, match="on_error.*must be one of raise, mask, penalty, default, got 'maks'"):
+        ErrorPolicy("maks")  # type: ignore[arg-type]

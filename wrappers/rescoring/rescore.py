@@ -6,7 +6,6 @@ that the run paid, whatever normalises them, as long as the file is whole: stati
 begin where they began then.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,8 +22,6 @@ from rlenvs.wrappers.transition import Message, Transition
 
 BATCH_SIZE = 256
 """Responses per call of the pipeline where nothing says which belong together."""
-
-_ROW = re.compile(r" on transition (\d+) of the batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +282,8 @@ def _located(
     clock: int,
 ) -> ComponentError | DataError:
     """Return the error with the place of the response that it is about."""
-    found = _ROW.search(str(error))
-    if found:
-        return _at(batch[int(found[1])].where, error)
+    if error.row is not None:
+        return _at(batch[error.row].where, error)
     for row, transition in zip(batch, transitions, strict=True):
         if not transition.terminated:
             try:  # a potential says its name only
@@ -298,6 +294,6 @@ def _located(
 
 
 def _at(where: str, error: ComponentError) -> ComponentError | DataError:
-    message = f"{where}: {_ROW.sub('', str(error))}"
+    message = f"{where}: {str(error).replace(f' on transition {error.row} of the batch', '')}"
     # What info lacks is missing in the file, which its owner can put right.
     return DataError(message) if isinstance(error.__cause__, KeyError) else ComponentError(message)
