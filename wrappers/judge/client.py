@@ -19,6 +19,7 @@ from rlenvs.extras import require
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 """Besides 5xx: what may go better a moment later."""
 EXCERPT = 200  # characters of an endpoint's answer that an error message shows
+ANSWER_LIMIT = 1 << 24  # bytes of one answer, unpacked; far above any message, so that a flood ends
 
 
 class EndpointError(Exception):
@@ -160,9 +161,17 @@ class ChatSession:
 
     async def _once(self, data: bytes) -> Reply:
         url, limit = self._client.url, self._client.timeout_s
+        headers = {"Content-Type": "application/json"}
+        content = bytearray()
         try:
-            async with asyncio.timeout(limit):
-                response = await self._http.post(url, content=data, headers={"Content-Type": "application/json"})
+            async with (
+                asyncio.timeout(limit),
+                self._http.stream("POST", url, content=data, headers=headers) as response,
+            ):
+                async for part in response.aiter_bytes():
+                    content += part
+                    if len(content) > ANSWER_LIMIT:
+                        raise EndpointError(f"{url} sent more than {ANSWER_LIMIT >> 20} MiB", False)
         except TimeoutError:
             raise EndpointError(f"{url} gave no answer within {limit:g} s", True) from None
         except self._transport_errors as error:
@@ -170,18 +179,22 @@ class ChatSession:
             raise EndpointError(self._clean(f"{url}: {type(error).__name__}: {error}"), True) from None
         if response.status_code != 200:
             transient = response.status_code in TRANSIENT_STATUSES or response.status_code >= 500
-            said = self._clean(f"{url} answered {response.status_code}: {response.text[:EXCERPT]!r}")
+            said = f"{url} answered {response.status_code}: {self._excerpt(content)}"
             raise EndpointError(said, transient, _seconds(response.headers.get("retry-after")))
-        reply = _read_reply(response.content)
+        reply = _read_reply(content)
         if reply is None:
-            raise EndpointError(self._clean(f"{url} sent no chat completion: {response.text[:EXCERPT]!r}"), True)
-        return reply
+            raise EndpointError(f"{url} sent no chat completion: {self._excerpt(content)}", True)
+        return reply._replace(content=self._clean(reply.content))
+
+    def _excerpt(self, content: bytearray) -> str:
+        # Cleaned before it is cut or escaped: half a key is a secret, too. Not by the charset that the endpoint names.
+        return repr(self._clean(content.decode("utf-8", "replace"))[:EXCERPT])
 
     def _clean(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
 
 
-def _read_reply(content: bytes) -> Reply | None:
+def _read_reply(content: bytearray) -> Reply | None:
     try:
         choice = json.loads(content)["choices"][0]
         text, reason = choice["message"].get("content"), choice.get("finish_reason")

@@ -1,6 +1,7 @@
 """A judge behind a real socket that answers as a script says."""
 
 import asyncio
+import gzip
 import json
 import math
 import socketserver
@@ -21,7 +22,7 @@ from rlenvs.errors import ComponentError, ConfigError, ParameterError
 from rlenvs.wrappers import ErrorPolicy, RewardConfig, RewardPipeline, Score, Transition
 from rlenvs.wrappers.components.judge import JudgeReward, UnreadableVerdictError
 from rlenvs.wrappers.judge.cache import ScoreCache
-from rlenvs.wrappers.judge.client import ChatClient, EndpointError, _seconds
+from rlenvs.wrappers.judge.client import ANSWER_LIMIT, EXCERPT, ChatClient, EndpointError, _seconds
 from rlenvs.wrappers.judge.prompt import conversation, question, quoted, read_verdict, shortened
 
 KEY = "sk-very-secret-0123456789"
@@ -250,6 +251,23 @@ def test_malformed_answers_are_tried_again_and_then_an_error(endpoint, content):
     with pytest.raises(EndpointError, match=r"sent no chat completion.*\(3 requests\)"):
         judge_at(endpoint, retries=2)(answers("4")[0])
     assert len(endpoint.bodies) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(endpoint, packed):
+    flood = b" " * (3 * ANSWER_LIMIT)
+    content, headers = (gzip.compress(flood, 1), {"Content-Encoding": "gzip"}) if packed else (flood, {})
+    endpoint.answer = lambda body, number: (200, headers, content)
+    with pytest.raises(EndpointError, match="sent more than 16 MiB"):
+        judge_at(endpoint)(answers("4")[0])
+    assert len(endpoint.bodies) == 1
+
+
+@pytest.mark.parametrize("charset", ["rot13", "hex", "idna", "nonsense"])
+def test_a_charset_that_is_none_does_not_hide_what_was_answered(endpoint, charset):
+    endpoint.answer = lambda body, number: (400, {"Content-Type": f"text/plain; charset={charset}"}, b"bad \xff model")
+    with pytest.raises(EndpointError, match="answered 400: 'bad \ufffd model'"):
+        judge_at(endpoint)(answers("4")[0])
 
 
 def test_a_connection_that_breaks_is_tried_again(endpoint):
@@ -681,6 +699,24 @@ def test_an_endpoint_that_repeats_the_key_does_not_spread_it(endpoint, monkeypat
     while error is not None:
         assert KEY not in str(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("key", [KEY, "sk-'quoted\\\"-key"])
+@pytest.mark.parametrize("before", [0, EXCERPT - 30, EXCERPT - 20, EXCERPT - 10, EXCERPT - 1])
+def test_neither_a_cut_nor_an_escaped_key_is_shown(endpoint, monkeypatch, key, before):
+    monkeypatch.setenv("JUDGE_KEY", key)
+    endpoint.answer = lambda body, number: (401, {}, b"x" * before + key.encode() + b"y" * EXCERPT)
+    with pytest.raises(EndpointError) as caught:
+        judge_at(endpoint, api_key_env="JUDGE_KEY")(answers("4")[0])
+    assert "sk-" not in str(caught.value)
+
+
+def test_a_key_in_the_message_of_the_judge_is_not_shown(endpoint, monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    endpoint.answer = lambda body, number: completion(f"your key is {KEY}")
+    with pytest.raises(UnreadableVerdictError, match=r"ends with 'your key is \*\*\*'"):
+        judge_at(endpoint, api_key_env="JUDGE_KEY")(answers("4")[0])
+    assert KEY not in json.dumps(endpoint.bodies)
 
 
 def test_a_key_that_is_not_there_or_cannot_be_sent(endpoint, monkeypatch):
