@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rlenvs.cli.line_chart import display_width, dots_per_column, draw, fit, wrap
+from rlenvs.cli.output import is_unicode, printable
 
 if TYPE_CHECKING:
     from rlenvs.wrappers.schedules.base import Schedule
@@ -44,7 +45,7 @@ class PreviewText:
 
         self.steps = steps
         self.encoding = encoding
-        self.unicode = encoding.lower().replace("-", "").replace("_", "").startswith("utf")
+        self.unicode = is_unicode(encoding)
         self.width = min(max(width, NARROWEST), WIDEST)
         self.colours = {name: index for index, name in enumerate(schedules)}
         self.fixed = fixed_schedules(schedules)
@@ -53,7 +54,7 @@ class PreviewText:
 
     def lines(self, title: str) -> Iterator[Line]:
         """Yield the whole preview."""
-        yield from self._wrapped(f"{self._printable(title)}: weights over {self.steps:,} environment steps")
+        yield from self._wrapped(f"{printable(title, self.encoding)}: weights over {self.steps:,} environment steps")
         moving = [end for low, high in self.ranges.values() if low < high for end in (low, high)]
         margin = max((len(_label(end)) for end in moving), default=0) + 1
         for name, schedule in self.fixed.items():
@@ -97,7 +98,7 @@ class PreviewText:
     def _caption(self, name: str, schedule: "Schedule", indent: str = "") -> Iterator[Line]:
         from rlenvs.wrappers.preview.sampling import describe
 
-        text = f"{self._printable(name)}: {self._printable(describe(schedule))}"
+        text = f"{printable(name, self.encoding)}: {printable(describe(schedule), self.encoding)}"
         yield from self._wrapped(text, indent, self.colours[name])
 
     def _table(self) -> Iterator[str]:
@@ -109,7 +110,7 @@ class PreviewText:
         room = self.width - _width(first)
         longest = max(min(LONGEST_NAME, room - 2), SHORTEST_NAME)
         columns = [
-            [fit(self._printable(name), longest, unicode=self.unicode), *(_label(schedule(t)) for t in steps)]
+            [fit(printable(name, self.encoding), longest, unicode=self.unicode), *(_label(schedule(t)) for t in steps)]
             for name, schedule in self.fixed.items()
         ]
         for number, block in enumerate(_blocks(columns, room)):
@@ -121,11 +122,6 @@ class PreviewText:
 
     def _wrapped(self, text: str, indent: str = "", colour: int | None = None) -> Iterator[Line]:
         yield from (Line(row, colour) for row in wrap(text, self.width, indent=indent, hang=4))
-
-    def _printable(self, text: str) -> str:
-        """Escape what the encoding lacks or a terminal would obey."""
-        encodable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
-        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in encodable)
 
 
 def _label(weight: float) -> str:

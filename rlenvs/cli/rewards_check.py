@@ -1,10 +1,11 @@
 """`rlenvs rewards check`: what each part of a reward does to the optimal policy."""
 
 import argparse
-import textwrap
+import shutil
 from typing import TYPE_CHECKING
 
-from rlenvs.cli.output import print_json, table
+from rlenvs.cli.line_chart import wrap
+from rlenvs.cli.output import output_encoding, print_json, printable, table
 from rlenvs.cli.parser import add_command
 from rlenvs.cli.reward_source import load_rewards
 
@@ -36,7 +37,8 @@ rlenvs rewards check my.yaml --strict
 rlenvs rewards check my.yaml composer_settings.norm_center=false --json
 """
 
-WIDTH = 110
+NARROWEST, WIDEST = 40, 110
+VERDICT_WIDTH = 9
 EXIT_CHANGES = 1
 
 
@@ -71,13 +73,16 @@ def run(args: argparse.Namespace) -> int:
     findings = check_rewards(config)
     worst = worst_verdict(findings)
     if args.json:
-        rows = [dict(zip(HEADER, row, strict=True)) for row in component_rows(config, findings)]
-        print_json({"verdict": worst, "components": rows, "findings": [finding.to_dict() for finding in findings]})
+        parts = [dict(zip(HEADER, row, strict=True)) for row in component_rows(config, findings)]
+        print_json({"verdict": worst, "components": parts, "findings": [finding.to_dict() for finding in findings]})
     else:
-        print(table(component_rows(config, findings), header=HEADER))
+        encoding = output_encoding()
+        rows = [[printable(cell, encoding) for cell in row] for row in component_rows(config, findings)]
+        width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+        print(table(rows, header=HEADER))
         print()
         for names, finding in merged(findings):
-            print(paragraph(names, finding))
+            print("\n".join(paragraph(names, finding, width, encoding)))
     return EXIT_CHANGES if args.strict and worst == "changes" else 0
 
 
@@ -108,8 +113,9 @@ def merged(findings: "list[Finding]") -> "list[tuple[str, Finding]]":
     return [(", ".join(finding.name for finding in group), group[0]) for group in same.values()]
 
 
-def paragraph(names: str, finding: "Finding") -> str:
-    """Return one finding as indented lines of text."""
+def paragraph(names: str, finding: "Finding", width: int, encoding: str) -> list[str]:
+    """Return one finding as lines of at most `width` columns, indented after the first."""
     part = "" if finding.part == "component" else f" ({finding.part})"
-    text = f"{finding.verdict:<8} {names}{part}: {finding.reason}"
-    return textwrap.fill(text, WIDTH, subsequent_indent=" " * 9, break_long_words=False)
+    text = printable(f"{names}{part}: {finding.reason}", encoding)
+    first, *rest = wrap(text, width, indent=" " * VERDICT_WIDTH)
+    return [f"{finding.verdict:<{VERDICT_WIDTH}}{first[VERDICT_WIDTH:]}", *rest]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rlenvs.cli.output import print_json
+from rlenvs.cli.output import output_encoding, print_json
 from rlenvs.cli.parser import UsageError, add_command, at_least
 from rlenvs.cli.preview_text import Line, PreviewText
 from rlenvs.cli.reward_source import load_rewards
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_as_data(schedules, steps))
         return 0
-    text = PreviewText(schedules, steps, shutil.get_terminal_size().columns, sys.stdout.encoding or "ascii")
+    text = PreviewText(schedules, steps, shutil.get_terminal_size().columns, output_encoding())
     _print(text.lines(args.config))
     if args.svg is not None:
         print(f"\ndrawing: {args.svg}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from rlenvs.cli.evaluate import add_grading_options
-from rlenvs.cli.output import print_json
+from rlenvs.cli.output import output_encoding, print_json
 from rlenvs.cli.parser import add_command, at_least
 from rlenvs.cli.score_report import ScoreReport, without_nan
 from rlenvs.cli.score_source import ScoreSource
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.as_data(args.output))
     else:
-        for line in report.lines(ScoreText(shutil.get_terminal_size().columns, sys.stdout.encoding or "ascii")):
+        for line in report.lines(ScoreText(shutil.get_terminal_size().columns, output_encoding())):
             print(line)
         if args.output is not None:
             print(f"scores in {args.output}")

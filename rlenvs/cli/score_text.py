@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rlenvs.cli.line_chart import display_width, fit, wrap
+from rlenvs.cli.output import is_unicode
 
 if TYPE_CHECKING:
     from rlenvs.wrappers.rescoring.comparison import Comparison, Disagreement
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoreText", "short_number"]
 
-NARROWEST, WIDEST = 60, 120
+NARROWEST, WIDEST = 40, 120
 NUMBER, WEIGHT, WIDE = 8, 11, 9  # widths of columns, the blank before them included
 TOTAL = "shaped reward"
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
@@ -33,7 +34,7 @@ class ScoreText:
     def __init__(self, width: int, encoding: str) -> None:
         self.width = min(max(width, NARROWEST), WIDEST)
         self.encoding = encoding
-        self.unicode = encoding.lower().replace("-", "").replace("_", "").startswith("utf")
+        self.unicode = is_unicode(encoding)
         self.plus_minus = "±" if self.unicode else "+-"
         self.name_width = 80 - 7 * NUMBER - 10 + max(0, min(self.width - 80, 16))
 

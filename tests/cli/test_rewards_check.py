@@ -1,5 +1,6 @@
 """`rlenvs rewards check`: a table, the reasons, and an exit code that means something."""
 
+import io
 import json
 from pathlib import Path
 
@@ -36,7 +37,41 @@ def test_a_table_and_the_reasons(recipe: str, capsys: pytest.CaptureFixture[str]
     assert "0.3 -> 0" in rows[1]
     assert "fades    format: a policy can gain by" in reasons
     assert "from step 400 on" in " ".join(reasons.split())
-    assert max(map(len, reasons.splitlines())) <= 110
+    assert max(map(len, reasons.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("columns", [40, 80, 300])
+def test_reasons_fit_the_terminal(
+    columns: int, recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["rewards", "check", recipe]) == 0
+    reasons = capsys.readouterr().out.partition("\n\n")[2].splitlines()
+    assert max(map(len, reasons)) <= min(columns, 110)
+    assert all(line[:9].strip() in ("", "keeps", "fades", "changes", "note") for line in reasons)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_names_are_shown_whatever_they_are(
+    encoding: str, as_json: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "\u9577\u3044\x1b[31m\nred"
+    path = tmp_path / "names.yaml"
+    path.write_text(json.dumps({"reward_components": {name: {"class": "EnvReward"}}}))
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert main(["rewards", "check", str(path), *(["--json"] if as_json else [])]) == 0
+    text = written.getvalue().decode(encoding)
+    assert "\x1b" not in text
+    if as_json:
+        assert json.loads(text)["components"][0]["component"] == name
+    else:
+        shown = r"\u9577\u3044" if encoding == "ascii" else "\u9577\u3044"
+        header, row = text.splitlines()[:2]
+        assert row.startswith(shown + r"\x1b[31m\nred  EnvReward")
+        wide = 0 if encoding == "ascii" else 2
+        assert header.index("class") - wide == row.index("EnvReward")
 
 
 def test_json_has_all_of_it(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,9 +83,10 @@ def test_json_has_all_of_it(recipe: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_findings_that_say_the_same_are_said_once(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["rewards", "check", recipe, "composer_settings.normalization_strategy=z_score"]) == 0
+    settings = ["composer_settings.normalization_strategy=z_score", "reward_shaping.format.min_weight=0.1"]
+    assert main(["rewards", "check", recipe, *settings]) == 0
     out = capsys.readouterr().out
-    assert out.count("subtracts the mean of the last values") == 1
+    assert " ".join(out.split()).count("subtracts the mean of the last values") == 1
     assert "changes  right, format (normalization): z_score" in out
 
 

@@ -9,11 +9,22 @@ from rlenvs.wrappers.normalization.strategies import Normalization
 
 __all__ = ["normalization_findings", "output_findings", "reducer_findings"]
 
+FACTOR_REDUCERS = ("weighted_sum", "hybrid")
+"""Reducers that give each component a factor and add them up."""
+
+STEADY = "true as far as the scale stands still within an episode: it moves with the statistics"
+
+AT_ZERO = {
+    "product": "a weight of 0 in a product makes every reward 0: there is nothing to learn",
+    "minimum": "a weight of 0 in a minimum caps the reward at 0: nothing better than 0 is ever paid",
+}
+"""What a component of weight 0, which counts as 0, does to the others."""
+
 SHIFTS = {
-    "z_score": "subtracts the mean of the last values",
-    "running": "subtracts the mean of all values so far",
-    "ema": "subtracts a moving mean",
-    "min_max": "subtracts the smallest of the last values, and cuts what lies outside their range",
+    "z_score": "subtracts the mean of the last values from {what}",
+    "running": "subtracts the mean of all values so far from {what}",
+    "ema": "subtracts a moving mean from {what}",
+    "min_max": "cuts {what} to the range of the last ones and subtracts the smallest of them",
 }
 
 
@@ -25,13 +36,13 @@ def normalization_findings(name: str, spec: Normalization, alone: bool) -> Itera
         spec: its normalisation.
         alone: whether it is the only component, so that its scale is of no consequence.
     """
-    yield from _shift("normalization", name, spec, "its value")
+    yield from _shift("normalization", name, spec, "its values")
     if spec.compares_rows or spec.strategy == "none":
         return
     if not spec.center and spec.strategy != "min_max":
         if alone:
             reason = "only scales, and there is nothing else that its scale would be weighed against"
-            yield Finding(name, "normalization", "keeps", f"{spec.strategy} without a mean {reason}")
+            yield Finding(name, "normalization", "keeps", f"{spec.strategy} without a mean {reason}; {STEADY}")
         else:
             yield Finding(
                 name,
@@ -46,14 +57,14 @@ def output_findings(spec: Normalization | None) -> Iterator[Finding]:
     """Say what the normalisation of the reduced reward does."""
     if spec is None:
         return
-    yield from _shift("output", "composer_settings", spec, "the reward")
+    yield from _shift("output", "composer_settings", spec, "the rewards")
     if not spec.compares_rows and not spec.center and spec.strategy != "min_max":
         yield Finding(
             "composer_settings",
             "output",
             "keeps",
             f"{spec.strategy} without a mean scales the whole reward by one positive number (potentials are added "
-            "after it, at their own scale)",
+            f"after it, at their own scale); {STEADY}",
         )
 
 
@@ -65,17 +76,16 @@ def reducer_findings(settings: ComposerSettings, weights: dict[str, WeightPath])
         weights: weights of the components that it reduces.
     """
     reason = _reducer_reason(settings)
-    if reason is not None:
-        yield Finding("composer_settings", "reducer", "changes", f"{settings.reducer}: {reason}")
-    elif settings.reducer not in ("weighted_sum", "hybrid"):
+    known = reason is not None or settings.reducer in FACTOR_REDUCERS
+    if not known:
         reason = f"{settings.reducer}: nobody has said what this reducer does to the optimal policy"
         yield Finding("composer_settings", "reducer", "note", reason)
-    if settings.reducer == "product":
-        zero = [name for name, path in weights.items() if path.is_zero or path.ends_at_zero]
-        for name in zero:
-            yield Finding(
-                name, "reducer", "changes", "a weight of 0 in a product makes every reward 0: there is nothing to learn"
-            )
+    elif reason is not None and len(weights) > 1:  # of one component, product, minimum and gate are that component
+        yield Finding("composer_settings", "reducer", "changes", f"{settings.reducer}: {reason}")
+        zero = AT_ZERO.get(settings.reducer)
+        for name, path in weights.items():
+            if zero is not None and (path.is_zero or path.ends_at_zero):
+                yield Finding(name, "reducer", "changes", zero)
 
 
 def _reducer_reason(settings: ComposerSettings) -> str | None:
@@ -101,8 +111,8 @@ def _shift(part: str, name: str, spec: Normalization, what: str) -> Iterator[Fin
             name,
             part,
             "changes",
-            f"{strategy} {SHIFTS[strategy]} from {what} in every step, which pays or fines each step for being taken: "
-            f"in episodes of different lengths another policy becomes optimal{better}",
+            f"{strategy} {SHIFTS[strategy].format(what=what)} in every step, which pays or fines each step for being "
+            f"taken: where episodes differ in length, another policy can become optimal{better}",
         )
     if strategy in ("batch", "group") and spec.center:
         rows = "the batch" if strategy == "batch" else "the answers to the same prompt"

@@ -6,12 +6,13 @@ A reward can differ from the task in two ways: by paying for something else, and
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rlenvs.suggestions import did_you_mean
 from rlenvs.wrappers.check.finding import Finding, Verdict
-from rlenvs.wrappers.check.parts import normalization_findings, output_findings, reducer_findings
+from rlenvs.wrappers.check.parts import FACTOR_REDUCERS, normalization_findings, output_findings, reducer_findings
 from rlenvs.wrappers.check.weights import WeightPath
 from rlenvs.wrappers.config.component import ComponentConfig, component_class
 from rlenvs.wrappers.config.rewards import RewardConfig
@@ -55,17 +56,19 @@ def check_rewards(config: "RewardConfig | Mapping[str, Any] | str | Path") -> li
         name: config.reward_shaping[name].build() if name in config.reward_shaping else ConstantSchedule(1.0)
         for name in config.reward_components
     }
-    rewards = [name for name, component in config.reward_components.items() if not component.is_potential]
+    paths = _weight_paths(config, schedules)
+    rewards = {name: paths[name] for name, component in config.reward_components.items() if not component.is_potential}
     findings: list[Finding] = []
     for name, component in config.reward_components.items():
-        findings += _component_findings(name, component, schedules[name], config)
-        if not component.is_potential:
+        findings += _component_findings(name, component, schedules[name], paths[name], config)
+        if name in rewards and not paths[name].is_zero:
             spec = component.normalize_as(config.composer_settings)
-            findings += normalization_findings(name, spec, alone=len(rewards) == 1)
-    findings += _discount_findings(config)
-    findings += reducer_findings(config.composer_settings, {name: WeightPath.of(schedules[name]) for name in rewards})
+            found = normalization_findings(name, spec, alone=len(rewards) == 1)
+            findings += _until_it_fades(found, paths[name])
+    findings += _discount_findings(config, paths)
+    findings += reducer_findings(config.composer_settings, rewards)
     findings += output_findings(config.composer_settings.output_normalization())
-    findings += _task_findings(config, schedules)
+    findings += _task_findings(config, rewards)
     return findings
 
 
@@ -79,14 +82,33 @@ def worst_verdict(findings: list[Finding]) -> Verdict:
     return max((finding.verdict for finding in findings), key=SEVERITY.index, default="keeps")
 
 
+def _weight_paths(config: RewardConfig, schedules: Mapping[str, Schedule]) -> dict[str, WeightPath]:
+    """Return what each component is multiplied by: its scheduled weight, times its factor in the reducer."""
+    paths = {name: WeightPath.of(schedule) for name, schedule in schedules.items()}
+    if config.composer_settings.reducer in FACTOR_REDUCERS:
+        columns = [name for name, component in config.reward_components.items() if not component.is_potential]
+        reducer = config.composer_settings.build_reducer()
+        reducer.bind(columns)
+        ones = [1.0] * len(columns)
+        _, factors = reducer.one(ones, ones, [True] * len(columns))
+        paths |= {name: paths[name].times(factor) for name, factor in zip(columns, factors, strict=True)}
+    return paths
+
+
+def _until_it_fades(findings: Iterator[Finding], path: WeightPath) -> Iterator[Finding]:
+    """Say that what is done to a component matters as long as the component does."""
+    for finding in findings:
+        fades = path.ends_at_zero and finding.verdict == "changes"
+        yield replace(finding, verdict="fades") if fades else finding
+
+
 def _component_findings(
-    name: str, component: ComponentConfig, schedule: Schedule, config: RewardConfig
+    name: str, component: ComponentConfig, schedule: Schedule, path: WeightPath, config: RewardConfig
 ) -> Iterator[Finding]:
-    path = WeightPath.of(schedule)
     if component.is_potential:
         yield _potential_finding(name, component, path)
     elif path.is_zero:
-        yield Finding(name, "weight", "note", "its weight is 0 throughout: it is scored on every step and never counts")
+        yield Finding(name, "weight", "note", f"its weight is 0 throughout: {_at_zero(name, config)}")
     else:
         yield _reward_finding(name, component, schedule, path)
     if path.lowest < 0 and not component.is_potential and not isinstance(schedule, LagrangianSchedule):
@@ -98,15 +120,24 @@ def _component_findings(
     yield from _failure_findings(name, component)
 
 
+def _at_zero(name: str, config: RewardConfig) -> str:
+    """Return what a component still does whose weight is 0."""
+    settings = config.composer_settings
+    if settings.reducer in FACTOR_REDUCERS or (settings.reducer == "gate" and settings.reducer_params["gate"] != name):
+        return "it is scored on every step and never counts"
+    return f"it pays nothing itself, and {settings.reducer} still looks at it"
+
+
 def _potential_finding(name: str, component: ComponentConfig, path: WeightPath) -> Finding:
     gamma = float(component.params.get("gamma", 1.0))
+    unit = " per token" if component.params.get("gamma_unit") == "token" else ""
     inside = "; its weight sits inside the potential, so that moving it changes nothing either" if path.moves else ""
     zero = "; its weight is 0 throughout, so that it does nothing at all" if path.is_zero else ""
     return Finding(
         name,
         "component",
         "keeps",
-        f"a potential pays back whatever it pays, as long as the learner discounts by the same gamma ({gamma:g})"
+        f"a potential pays back whatever it pays, as long as the learner discounts by the same gamma ({gamma:g}{unit})"
         f"{inside}{zero}",
     )
 
@@ -169,12 +200,12 @@ def _failure_findings(name: str, component: ComponentConfig) -> Iterator[Finding
         )
 
 
-def _discount_findings(config: RewardConfig) -> Iterator[Finding]:
+def _discount_findings(config: RewardConfig, paths: Mapping[str, WeightPath]) -> Iterator[Finding]:
     """Say that potentials with several discounts cannot all suit one learner."""
     gammas = {
         name: float(component.params.get("gamma", 1.0))
         for name, component in config.reward_components.items()
-        if component.is_potential
+        if component.is_potential and not paths[name].is_zero
     }
     if len(set(gammas.values())) > 1:
         listed = ", ".join(f"{name} {gamma:g}" for name, gamma in gammas.items())
@@ -182,16 +213,18 @@ def _discount_findings(config: RewardConfig) -> Iterator[Finding]:
         yield Finding("reward", "gamma", "changes", reason)
 
 
-def _task_findings(config: RewardConfig, schedules: Mapping[str, Schedule]) -> Iterator[Finding]:
-    """Say that nothing stands for the task."""
-    tasks = [
-        name
-        for name, component in config.reward_components.items()
-        if not component.is_potential
-        and component_class(component.class_name).is_task
-        and not WeightPath.of(schedules[name]).is_zero
-    ]
-    if not tasks:
+def _task_findings(config: RewardConfig, rewards: Mapping[str, WeightPath]) -> Iterator[Finding]:
+    """Say that nothing stands for the task, or that nothing is rewarded at all.
+
+    Args:
+        config: the whole reward.
+        rewards: weights of the components that are no potentials.
+    """
+    counting = [config.reward_components[name].class_name for name, path in rewards.items() if not path.is_zero]
+    if not counting:
+        reason = "nothing but potentials counts: they pay back whatever they pay, so that every policy is optimal"
+        yield Finding("reward", "component", "changes", reason)
+    elif not any(component_class(name).is_task for name in counting):
         yield Finding(
             "reward",
             "component",

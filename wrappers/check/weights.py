@@ -1,6 +1,6 @@
 """Which weights a schedule can give, without running it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlenvs.wrappers.schedules.base import ReactiveSchedule, Schedule
 from rlenvs.wrappers.schedules.fixed import ExponentialSchedule
@@ -54,6 +54,18 @@ class WeightPath:
             settled_at=int(getattr(schedule, "horizon", 0)) if settles else None,
             gradual=isinstance(schedule, ExponentialSchedule) and schedule.min_weight <= 0,
         )
+
+    def times(self, factor: float) -> "WeightPath":
+        """Return the weights with what a reducer multiplies them by.
+
+        Example:
+            >>> from rlenvs.wrappers.schedules.fixed import ConstantSchedule
+            >>> WeightPath.of(ConstantSchedule(0.5)).times(0.0).is_zero
+            True
+        """
+        low, high = sorted((factor * self.lowest, factor * self.highest))
+        end = None if self.end is None else factor * self.end + 0.0
+        return replace(self, start=factor * self.start + 0.0, end=end, lowest=low + 0.0, highest=high + 0.0)
 
     @property
     def is_zero(self) -> bool:

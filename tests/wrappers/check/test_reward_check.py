@@ -95,6 +95,14 @@ class TestComponents:
         assert the(findings, "reward", "gamma").verdict == "changes"
         assert "a 0.9, b 1" in the(findings, "reward", "gamma").reason
         assert not verdicts(check({"a": POTENTIAL, "b": POTENTIAL}), "reward", "gamma")
+        silent = check({"a": POTENTIAL, "b": {**POTENTIAL, "gamma": 1.0}}, {"b": {"initial_weight": 0.0}})
+        assert not verdicts(silent, "reward", "gamma")
+
+    def test_potentials_alone_reward_nothing(self):
+        finding = the(check({"guide": POTENTIAL}), "reward")
+        assert (finding.verdict, "every policy is optimal" in finding.reason) == ("changes", True)
+        zero = check({"guide": POTENTIAL, "task": TASK}, {"task": {"initial_weight": 0.0}})
+        assert "every policy is optimal" in the(zero, "reward").reason
 
 
 class TestWeights:
@@ -221,6 +229,53 @@ class TestComposition:
     def test_a_product_with_a_weight_of_zero_is_nothing(self):
         findings = check({"task": TASK, "long": LONG}, {"long": {"initial_weight": 0.0}}, {"reducer": "product"})
         assert "every reward 0" in the(findings, "long", "reducer").reason
+        assert "product still looks at it" in the(findings, "long", "weight").reason
+
+    def test_a_minimum_with_a_weight_that_comes_to_zero_is_capped(self):
+        shaping = {"long": {"decay_schedule": "linear", "decay_steps": 5}}
+        findings = check({"task": TASK, "long": LONG}, shaping, {"reducer": "minimum"})
+        assert "caps the reward at 0" in the(findings, "long", "reducer").reason
+
+    @pytest.mark.parametrize("reducer", ["product", "minimum", "gate"])
+    def test_of_one_component_every_reducer_is_that_component(self, reducer):
+        params = {"reducer_params": {"gate": "task"}} if reducer == "gate" else {}
+        settings = {"reducer": reducer, **params}
+        config = {"composer_settings": settings, "reward_components": {"task": TASK}}
+        assert worst_verdict(check_rewards(config)) == "keeps"
+        pipeline = build_pipeline(RewardConfig.load(config))
+        rewards = [-1.0, 0.0, 2.0]
+        assert pipeline.compute([Transition(env_reward=r) for r in rewards], 0).total.tolist() == rewards
+
+    def test_a_gate_of_weight_zero_still_gates(self):
+        gate = {"reducer": "gate", "reducer_params": {"gate": "task"}}
+        weights = {"task": {"initial_weight": 0.0}, "long": {"initial_weight": 0.0}}
+        findings = check({"task": TASK, "long": LONG}, weights, gate)
+        assert "gate still looks at it" in the(findings, "task", "weight").reason
+        assert "never counts" in the(findings, "long", "weight").reason
+
+    @pytest.mark.parametrize(
+        ("settings", "task", "long"),
+        [
+            ({"reducer_params": {"weights": {"task": 0.0}}}, ["note"], ["changes"]),
+            ({"reducer_params": {"weights": {"task": -1.0}, "default_weight": 0.0}}, ["keeps", "changes"], ["note"]),
+            ({"reducer_params": {"weights": {"long": -1.0}}}, ["keeps"], ["changes", "note"]),
+            ({"reducer": "hybrid", "reducer_params": {"model": ["long"], "alpha": 0.0}}, ["note"], ["changes"]),
+            ({"reducer": "hybrid", "reducer_params": {"model": ["long"], "alpha": 1.0}}, ["keeps"], ["note"]),
+        ],
+    )
+    def test_a_factor_of_the_reducer_is_part_of_the_weight(self, settings, task, long):
+        findings = check({"task": TASK, "guide": POTENTIAL, "long": LONG}, settings=settings)
+        assert verdicts(findings, "task") == task
+        assert verdicts(findings, "long") == long
+
+    def test_what_is_done_to_a_component_that_fades_fades_with_it(self):
+        shaping = {"long": {"decay_schedule": "linear", "decay_steps": 5}}
+        shifted = {**LONG, "normalization": {"strategy": "z_score", "clip": 3.0}}
+        findings = check({"task": TASK, "long": shifted}, shaping)
+        assert verdicts(findings, "long") == ["fades"] * 3
+        assert worst_verdict(findings) == "fades"
+        never = check({"task": TASK, "long": shifted}, {"long": {"initial_weight": 0.0}})
+        assert verdicts(never, "long") == ["note"]
 
 
 class TestTruth:
