@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,8 +13,8 @@ from rlenvs.wrappers.schedules.base import Schedule
 WIDTH = 760
 LEFT, RIGHT, TOP, PLOT_HEIGHT = 62, 24, 46, 270
 LINE_HEIGHT = 20
-LETTER = 6.5  # width of an average letter at 12 px, generous
-LARGEST = 1e150  # a span of larger weights would overflow
+LETTER, CAPITAL, WIDE = 7.3, 9.0, 12.0  # pixels that a letter takes at 12 px in the wider of the common fonts
+LARGEST = 5e307  # a span of larger weights would overflow
 ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 # After Okabe and Ito: darkened for a light page and lightened for a dark one, told apart by colour-blind readers.
 LIGHT = ("#0068a8", "#c75000", "#00845f", "#b5578e", "#5b4fa8", "#a87400", "#3892c9", "#6b6f75")
@@ -67,9 +68,10 @@ def schedules_svg(schedules: Mapping[str, Schedule], steps: int, title: str = "R
     rules = [f"{name}: {schedule.rule()}" for name, schedule in reactive_schedules(schedules).items()]
     plot = _Plot(steps, [weight for line in lines for _, weight in line.points])
     top = TOP + PLOT_HEIGHT + 50
-    legend, top = _legend(lines, top)
-    notes, top = _notes(rules, top)
+    legend, top = _legend(lines, plot.left, top)
+    notes, top = _notes(rules, plot.left, top)
     names = ", ".join(schedules)
+    room = (WIDTH - RIGHT - plot.left) * 12 / 15  # the title is set at 15 px
     height = top + 4
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
@@ -78,7 +80,7 @@ def schedules_svg(schedules: Mapping[str, Schedule], steps: int, title: str = "R
         f'<desc id="desc">{_safe(f"Weights of {names} over {steps:,} environment steps")}</desc>\n'
         f"<style>{_style()}</style>\n"
         f'<rect class="page" width="{WIDTH}" height="{height}" rx="6"/>\n'
-        f'<text class="title" x="{LEFT}" y="26">{_safe(_short(title, 80))}</text>\n'
+        f'<text class="title" x="{plot.left}" y="26">{_safe(_short(title, room))}</text>\n'
         f"{plot.axes()}\n"
         + "".join(f'<path {line.attributes} d="{plot.path(line.points)}"/>\n' for line in lines)
         + f"{legend}{notes}</svg>\n"
@@ -116,9 +118,10 @@ class _Plot:
         self.steps = steps
         self.y_ticks = ticks(low, high, 5)
         self.low, self.high = self.y_ticks[0], self.y_ticks[-1]
+        self.left = max(LEFT, math.ceil(max(_text_width(_label(tick)) for tick in self.y_ticks)) + 30)
 
     def x(self, step: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (step / self.steps)
+        return self.left + (WIDTH - self.left - RIGHT) * (step / self.steps)
 
     def y(self, weight: float) -> float:
         share = (min(max(weight, self.low), self.high) - self.low) / (self.high - self.low)
@@ -133,8 +136,8 @@ class _Plot:
         for tick in self.y_ticks:
             y = _number(self.y(tick))
             kind = "zero" if tick == 0 else "grid"
-            parts.append(f'<path class="{kind}" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-            parts.append(f'<text class="end" x="{LEFT - 8}" y="{y}" dy=".32em">{_label(tick)}</text>')
+            parts.append(f'<path class="{kind}" d="M{self.left} {y}H{WIDTH - RIGHT}"/>')
+            parts.append(f'<text class="end" x="{self.left - 8}" y="{y}" dy=".32em">{_label(tick)}</text>')
         bottom = TOP + PLOT_HEIGHT
         for tick in ticks(0, self.steps, 5):
             if tick > self.steps or tick != int(tick):
@@ -142,7 +145,7 @@ class _Plot:
             x = _number(self.x(tick))
             parts.append(f'<path class="tick" d="M{x} {bottom}v5"/>')
             parts.append(f'<text class="middle" x="{x}" y="{bottom + 18}">{_label(tick)}</text>')
-        middle = (LEFT + WIDTH - RIGHT) // 2
+        middle = (self.left + WIDTH - RIGHT) // 2
         parts.append(f'<text class="middle" x="{middle}" y="{bottom + 36}">environment steps</text>')
         half = TOP + PLOT_HEIGHT // 2
         parts.append(f'<text class="middle" transform="translate(15 {half}) rotate(-90)">weight</text>')
@@ -162,32 +165,32 @@ def _lines(schedules: Mapping[str, Schedule], steps: int) -> list[Line]:
     return lines
 
 
-def _legend(lines: Sequence[Line], top: int) -> tuple[str, int]:
+def _legend(lines: Sequence[Line], left: int, top: int) -> tuple[str, int]:
     """Draw the names in rows; returns the drawing and where the next part begins."""
-    parts, x = [], float(LEFT)
+    parts, x = [], float(left)
     for line in lines:
-        name = _short(line.name, 60)
-        width = 34 + LETTER * len(name) + 18
-        if x > LEFT and x + width > WIDTH - RIGHT:
-            x, top = float(LEFT), top + LINE_HEIGHT
+        name = _short(line.name, WIDTH - RIGHT - left - 34)
+        width = 34 + _text_width(name) + 18
+        if x > left and x + width - 18 > WIDTH - RIGHT:
+            x, top = float(left), top + LINE_HEIGHT
         parts.append(f'<path {line.attributes} d="M{_number(x)} {top + 6}h26"/>')
         parts.append(f'<text x="{_number(x + 34)}" y="{top + 6}" dy=".32em">{_safe(name)}</text>')
         x += width
     return "".join(f"{part}\n" for part in parts), top + (LINE_HEIGHT if lines else 0)
 
 
-def _notes(rules: Sequence[str], top: int) -> tuple[str, int]:
+def _notes(rules: Sequence[str], left: int, top: int) -> tuple[str, int]:
     """Write the rules of the weights without a line; returns the drawing and where the next part begins."""
     if not rules:
         return "", top
-    width = int((WIDTH - LEFT - RIGHT) / LETTER)
+    width = int((WIDTH - left - RIGHT) / LETTER)
     rows = ["Decided by the run:"]
     for rule in rules:
         rows += textwrap.wrap(rule, width, subsequent_indent="   ")
     parts = []
     for row in rows:
         top += LINE_HEIGHT - 3
-        parts.append(f'<text class="note" x="{LEFT}" y="{top}" xml:space="preserve">{_safe(row)}</text>\n')
+        parts.append(f'<text class="note" x="{left}" y="{top}" xml:space="preserve">{_safe(row)}</text>\n')
     return "".join(parts), top + 12
 
 
@@ -223,8 +226,25 @@ def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+def _text_width(text: str) -> float:
+    """Return how many pixels a text takes at most, at 12 px, in the fonts that are common."""
+
+    def width(letter: str) -> float:
+        if letter in "mwMW@%" or unicodedata.east_asian_width(letter) in "WF":
+            return WIDE
+        return CAPITAL if letter.isupper() else LETTER
+
+    return sum(map(width, text))
+
+
+def _short(text: str, pixels: float) -> str:
+    """Cut a text to what fits into `pixels` at 12 px."""
+    if _text_width(text) <= pixels:
+        return text
+    kept = len(text)
+    while kept and _text_width(f"{text[:kept]}…") > pixels:
+        kept -= 1
+    return f"{text[:kept]}…"
 
 
 def _safe(text: str) -> str:

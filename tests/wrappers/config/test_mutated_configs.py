@@ -242,6 +242,12 @@ def complaints(mutant: Mutant, message: str, data: dict[str, Any], name: str) ->
     second = text_line(mutant.text, key.end) + (not key.parent.flow_style)
     if numbers[0] != (second if mutant.kind == "duplicated" else key.line) and not (renamed or limited):
         yield "the line of another key"
+    if (
+        not renamed
+        and not limited
+        and not is_named(misspell(key.name) if mutant.kind == "misspelt key" else key.name, lines[0])
+    ):
+        yield "the key is not named"
     named = {
         "misspelt key": f"did you mean {(misspell(key.name) if renamed else key.name)!r}",
         "misspelt value": f"did you mean {key.value.value!r}",
@@ -249,6 +255,12 @@ def complaints(mutant: Mutant, message: str, data: dict[str, Any], name: str) ->
     }
     if named.get(mutant.kind, "") not in message:
         yield f"it does not say: {named[mutant.kind]}"
+
+
+def is_named(key: str, line: str) -> bool:
+    """Whether a line is about a key: the last of its path, or the one in quotes behind the path."""
+    _, _, rest = line.partition(": ")
+    return rest.partition(": ")[0].rpartition(".")[2] == key or repr(key) in rest
 
 
 def text_line(text: str, offset: int) -> int:

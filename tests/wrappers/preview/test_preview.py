@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rlenvs.wrappers.preview.sampling import (
@@ -134,12 +134,14 @@ def test_straight_lines_need_few_points():
 
 
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-6, 1e6), target=st.integers(1, 10))
+@example(low=-879609.9999999999, span=1e-06, target=5)  # neighbouring floats
 def test_ticks_are_round_and_cover_the_range(low, span, target):
     high = low + span
     found = ticks(low, high, target)
     step = found[1] - found[0] if len(found) > 1 else span
-    assert found[0] <= low + 1e-6 * step
-    assert found[-1] >= high - 1e-6 * step
+    slack = 1e-6 * step + 4 * math.ulp(max(abs(low), abs(high)))
+    assert found[0] <= low + slack
+    assert found[-1] >= high - slack
     assert len(found) <= target + 3
 
 
@@ -179,6 +181,37 @@ def test_many_weights_look_different():
     assert len(set(looks)) == 24
     bottom = max(float(t.get("y")) for t in root.iter(f"{SVG}text") if t.get("y"))
     assert bottom < float(root.get("height"))
+
+
+def test_wide_names_do_not_run_into_each_other():
+    """No font is measured here: an em per letter is the most that any of these letters takes."""
+    names = ["W" * 40, "\u540d" * 30, "m" * 30, "\u540d" * 20, "a", "W" * 200]
+    root = drawing({name: ConstantSchedule(1.0) for name in names})
+    shown = [t for t in root.iter(f"{SVG}text") if t.get("x") and (t.text or "")[0] in "Wm\u540da"]
+    assert len(shown) == len(names) + 1  # the title begins with W too
+    rows = {}
+    for text in shown:
+        rows.setdefault(float(text.get("y")), []).append((float(text.get("x")), len(text.text) * 12))
+    for row in rows.values():
+        for (x, width), (following, _) in pairwise(sorted(row)):
+            assert x + width <= following - 34
+        assert sum(row[-1]) <= 760
+
+
+@pytest.mark.parametrize("weight", [1e-12, -1.5e12, 1e300, -3e-5])
+def test_labels_of_the_axis_stand_beside_its_name(weight):
+    root = drawing({"a": LinearSchedule(weight, min(weight, 0.0), 10)})
+    for tick in (t for t in root.iter(f"{SVG}text") if t.get("class") == "end"):
+        assert float(tick.get("x")) - 7 * len(tick.text) >= 21  # what stands there is 12 px wide, around 15
+
+
+def test_weights_beyond_any_use_are_drawn_to_scale():
+    root = drawing({"a": LinearSchedule(1e300, 0.0, 500)})
+    ((line, *_),) = [lines_of(root)]
+    points = points_of(line)
+    middle = points[0][0] + (points[-1][0] - points[0][0]) / 4
+    height = np.interp(middle, *zip(*points, strict=True))
+    assert height == pytest.approx((points[0][1] + points[-1][1]) / 2, abs=2)
 
 
 @given(name=st.text(min_size=1, max_size=80), title=st.text(max_size=120))
