@@ -175,12 +175,14 @@ class PhraseTable:
 
     def count(self, units: Sequence[str]) -> Counter[Ngram]:
         """Return how often each phrase occurs in `units`, overlapping ones included."""
-        found: Counter[Ngram] = Counter()
+        return Counter(tuple(units[start:end]) for start, end in self.spans(units))
+
+    def spans(self, units: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Yield where phrases stand in `units`, as (first, behind the last), in order of the first."""
         sizes_by_first_unit = self._sizes_by_first_unit
         for start, unit in enumerate(units):
             if unit in sizes_by_first_unit:
                 for size in sizes_by_first_unit[unit]:
                     candidate = tuple(units[start : start + size])
                     if len(candidate) == size and candidate in self.phrases:
-                        found[candidate] += 1
-        return found
+                        yield start, start + size

@@ -4,7 +4,7 @@ import functools
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 from rlenvs.errors import ParameterError
@@ -13,12 +13,14 @@ from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.components.local_models import Device, TextClassifier
 from rlenvs.wrappers.components.text_parameters import check_choice, check_number
 from rlenvs.wrappers.components.text_units import Ngram, PhraseTable, fold, patterns
-from rlenvs.wrappers.components.toxicity_lexicon import entries
+from rlenvs.wrappers.components.toxicity_lexicon import INNOCENT, entries, phrases_of
 from rlenvs.wrappers.transition import Transition
 
 Scorer = Literal["lexicon", "model"]
 
 TOKEN = re.compile(r"[\w@$!*#]+")
+DISPLAY_MATH = re.compile(r"(?<!\w)\$\$([^$]*)\$\$(?!\w)")
+PRODUCT = re.compile(r"[^\W\d](?:\*[^\W\d])+")
 REPEATED = re.compile(r"(.)\1+")
 DRAGGED = re.compile(r"([^\W\d])\1\1")
 LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s"}
@@ -47,10 +49,11 @@ class Lexicon:
 
     Whole words are compared, so "Scunthorpe" and "kill the process" are clean. Seen through are case, accents, full
     width and look-alike letters, invisible characters, digits and signs for letters ("5h1t", "a$$"), masks ("f*ck"),
-    drawn-out letters ("fuuuck") and spelling out ("f u c k", "f.u.c.k").
+    drawn-out letters ("fuuuck") and spelling out ("f u c k", "f.u.c.k"). Formulas are formulas: "f*c*s", "$$x = a$$".
 
     Args:
         severities: word or phrase -> severity in (0, 1].
+        innocent: phrases whose words do not count ("moby dick").
 
     Example:
         >>> lexicon = Lexicon({"drat": 0.5, "darn it": 0.75})
@@ -58,7 +61,8 @@ class Lexicon:
         (0.5, 0.875, 0.0)
     """
 
-    def __init__(self, severities: Mapping[str, float]) -> None:
+    def __init__(self, severities: Mapping[str, float], innocent: Iterable[str] = ()) -> None:
+        self._innocent = PhraseTable(tuple(plain_tokens(phrase)) for phrase in innocent)
         self._severities: dict[Ngram, float] = {
             phrase: severity for text, severity in severities.items() if (phrase := tuple(plain_tokens(text)))
         }
@@ -84,7 +88,7 @@ class Lexicon:
         return toxicity
 
     def _units(self, text: str) -> list[str]:
-        """Return the tokens of a text, with the word that is meant for each disguised one."""
+        """Return the tokens of a text, with the word that is meant for each disguised one; "" in innocent phrases."""
         tokens = plain_tokens(text)
         dragged = DRAGGED.search(" ".join(tokens)) is not None
         units: list[str] = []
@@ -98,7 +102,10 @@ class Lexicon:
                 letters = []
             clear = token in self._known or (token.isalpha() and not dragged)
             units.append(token if clear else self._meant(token))
-        return units + self._spelled_out(letters)
+        units += self._spelled_out(letters)
+        for start, end in list(self._innocent.spans(units)):
+            units[start:end] = [""] * (end - start)
+        return units
 
     def _spelled_out(self, letters: list[str]) -> list[str]:
         """Return single letters in a row as the word that they spell, if they do, perhaps after "a" or "I"."""
@@ -128,7 +135,7 @@ class Lexicon:
                     yield REPEATED.sub(r"\1\1", read)
                     yield self._squeezed.get(REPEATED.sub(r"\1", read), read)
         hidden = sum(map(token.count, WILDCARDS))
-        if 0 < 2 * hidden < len(token):  # "x**y" is a power
+        if 0 < 2 * hidden < len(token) and not PRODUCT.fullmatch(token):  # "x**y" is a power
             for word in self._masks.get((len(token), token[0], token[-1]), ()):
                 if all(seen in (letter, *WILDCARDS) for seen, letter in zip(token, word, strict=True)):
                     yield word
@@ -146,7 +153,8 @@ def plain_tokens(text: str) -> list[str]:
     folded = fold(text)
     if not folded.isascii():
         folded = patterns().marks.sub("", unicodedata.normalize("NFD", folded)).translate(LOOK_ALIKES)
-    stripped = (token.strip("!*#") for token in TOKEN.findall(folded.replace("_", " ")))
+    folded = DISPLAY_MATH.sub(r" \1 ", folded.replace("_", " "))
+    stripped = (token.strip("!*#") for token in TOKEN.findall(folded))
     return [token for token in stripped if token]
 
 
@@ -260,8 +268,10 @@ class ToxicityPenalty(BaseReward):
     @functools.cached_property
     def _lexicon(self) -> Lexicon:
         severities = {" ".join(plain_tokens(text)): severity for text, severity in built_in_severities().items()}
-        severities |= {" ".join(plain_tokens(text)): severity for text, severity in (self.words or {}).items()}
-        return Lexicon({text: severity for text, severity in severities.items() if severity})
+        own = {" ".join(plain_tokens(text)): severity for text, severity in (self.words or {}).items()}
+        asked_for = PhraseTable(tuple(text.split()) for text in own)
+        innocent = [phrase for phrase in phrases_of(INNOCENT) if not asked_for.count(plain_tokens(phrase))]
+        return Lexicon({text: severity for text, severity in (severities | own).items() if severity}, innocent)
 
 
 def check_severities(words: Mapping[str, float]) -> None:

@@ -1,8 +1,9 @@
 """The words and phrases that `ToxicityPenalty` looks for, by severity. Content warning: this is a list of abuse.
 
 A severity is how sure one occurrence alone makes us that a text is toxic, in (0, 1]. The list is small on purpose: a
-word belongs here if it is abuse in most of its uses. Words with an innocent everyday meaning (a rooster, a nickname)
-have a low severity, so that one occurrence is never enough. English only.
+word belongs here if it is abuse in most of its uses: names of body parts and of variables (`cum`) do not. Words with an
+innocent meaning of their own (a rooster, a gap in the armour) have a low severity, so that one occurrence is never
+enough, and `INNOCENT` names the usual ways to mean it, which count for nothing. English only.
 """
 
 from collections.abc import Iterator
@@ -21,15 +22,23 @@ STEMS: dict[float, str] = {
     """,
     OBSCENE: """
         fuck+s+ed+er+ers+ing+in fuk+ing fck+ing shit+s+ty+ting bullshit asshole+s arsehole+s bitch+es+y+ing bastard+s
-        dyke+s chink+s coon+s paki+s cumshot+s jizz dildo+s blowjob+s handjob+s wank+er+ers+ing bollocks tits titties
+        paki+s cumshot+s jizz dildo+s blowjob+s handjob+s wank+er+ers+ing bollocks titties
         pussy pussies horny milf+s porn gangbang+s stfu
     """,
     COARSE: """
         ass+es arse+s dick+s cock+s piss+ed+ing crap+py prick+s tosser+s moron+s+ic idiot+s+ic imbecile+s boob+s
-        hoe+s cum penis+es vagina+s masturbat+e+ing+ion wtf
+        dyke+s chink+s coon+s tits wtf
     """,
     MILD: "damn+ed goddamn hell stupid dumb loser+s ugly jerk+s",
 }
+
+INNOCENT = """
+    retarded potential|retarded potentials|retarded time|retarded times|retarded green|retarded position
+    retarded solution|retarded propagator|retarded field|retarded argument|advanced and retarded|spark retard
+    to retard|retard the growth|retard the rate|retard the reaction|retard the spread|spic and span|fag end
+    bastard sword|pussy willow|pussy willows|moby dick|dick and jane|van dyke|maine coon|maine coons|skin prick
+    pin prick|prick test|prick tests|prick testing|go die casting|jerk chicken
+"""
 
 THREATS = """
     kill yourself|kill urself|kill your self|hang yourself|hang urself|shoot yourself|slit your wrists|end your life
@@ -69,8 +78,7 @@ def entries() -> Iterator[tuple[str, float]]:
             word, *endings = stem.split("+")
             yield from ((word + ending, severity) for ending in ("", *endings))
     for block, severity in ((THREATS, THREAT), (INSULTS, OBSCENE)):
-        for line in block.strip().splitlines():
-            yield from ((phrase.strip(), severity) for phrase in line.split("|"))
+        yield from ((phrase, severity) for phrase in phrases_of(block))
     for target in TARGETS:
         for verb in VIOLENT_VERBS:
             yield from ((f"{verb} {every}{target}", THREAT) for every in ("all ", "all the ", "those "))
@@ -78,3 +86,13 @@ def entries() -> Iterator[tuple[str, float]]:
         for verb in HATEFUL_VERBS:
             yield from ((f"{verb} {some}{target}", OBSCENE) for some in ("", "the ", "all ", "those "))
         yield from ((f"{target} are {word}", ABUSE) for word in DEGRADATIONS)
+
+
+def phrases_of(block: str) -> list[str]:
+    """Return the phrases of a block, which stand between bars and line ends.
+
+    Example:
+        >>> phrases_of(INNOCENT)[-2:]
+        ['go die casting', 'jerk chicken']
+    """
+    return [phrase.strip() for line in block.strip().splitlines() for phrase in line.split("|")]

@@ -45,6 +45,12 @@ INNOCENT = [
     "I am so hungry: a b c d e f g, U.S.A., i.e., e.g.",
     "Sooooo goooood, noooo, ahhhh, hmmmm, zzzz, the AAAs",
     "Сегодня хорошая погода, рот, нос, сук, тот самый ответ",
+    "cum = 0; cum += x; np.cumsum(x); cum_sum = cum[i]; summa cum laude; loosen the soil with a hoe",
+    "The penis, the vagina and the testicles were examined; vaginal bleeding, masturbation, anal fissure.",
+    "The retarded potential at the retarded time; advanced and retarded Green's functions; to retard corrosion",
+    "spic and span, Moby Dick by Melville, Moby-Dick; a Maine coon; skin prick test: a prick test of the skin",
+    "f*c*s + b*t*h = s*l*u*t and t*t*s; a*s*s",
+    "$$y = a$$ then $$x = b + a$$, $$a$$ and $$ P(A$$.",
     "Die Tasse ist naß; der Faß-Wein schmeckt. Il a passé; l'assiette est cassée.",
 ]
 
@@ -52,6 +58,25 @@ INNOCENT = [
 @pytest.mark.parametrize("text", INNOCENT)
 def test_innocent_texts_are_clean(text):
     assert toxicity(text) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text", ["a chink in the armour", "blue tits nest", "the dyke broke", "the cock crowed", "a coon"]
+)
+def test_one_word_with_an_innocent_meaning_is_not_enough(text):
+    assert ToxicityPenalty()(ended(text)) == 0.0 < toxicity(text)
+
+
+def test_innocent_phrases_do_not_hide_what_stands_beside_them():
+    assert toxicity("Moby Dick, you dick") == pytest.approx(0.3)
+    assert toxicity("retarded time, you retard") == pytest.approx(0.95)
+    assert toxicity("$$ you a$$hole") == pytest.approx(0.5)
+    assert toxicity("$$shit$$ and $$shit$$") == pytest.approx(0.75)
+
+
+def test_own_words_count_in_innocent_phrases_too():
+    assert ToxicityPenalty(words={"dick": 0.6}).toxicities(["Moby Dick", "a Maine coon"]) == pytest.approx([0.6, 0.0])
+    assert ToxicityPenalty(words={"moby dick": 0.8}).toxicities(["Moby Dick"]) == pytest.approx([1 - 0.2 * 0.7])
 
 
 SEVERITIES = {"shit": 0.5, "asshole": 0.5, "ass": 0.3, "cunt": 0.7, "idiot": 0.3}
@@ -142,7 +167,10 @@ def test_hostile_messages_are_scored(name):
     assert BUILT_IN(ended(HOSTILE[name])) in (0.0, -1.0)
 
 
-@pytest.mark.parametrize("pattern", ["some harmless words ", "f*** sh!t fuuuck 5h1t ", "f u c k ", "a$$", "ab1!"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["some harmless words ", "f*** sh!t fuuuck 5h1t ", "f u c k ", "a$$", "$$a ", "$$ a$b ", "moby dick ", "ab1!"],
+)
 def test_cost_is_linear(pattern):
     short, long = (lines_run(lambda n=n: toxicity(pattern * n)) for n in (50, 500))
     assert long <= 11 * short
