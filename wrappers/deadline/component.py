@@ -25,7 +25,8 @@ class DeadlineReward(BaseReward):
     """What `component` gives within `seconds` per row; `timeout_value` with status `timeout` where it takes longer.
 
     The component runs in a process of its own, started when it is first needed and kept. Nothing in it can outlast
-    the deadline: the process and its children are killed, and a fresh one goes on with the next row.
+    the deadline: the process and its children are killed (except those that left its process group with `setsid`),
+    and a fresh one goes on with the next row.
 
     A component without a `batch` of its own is called row by row, and each row has `seconds`. A component that
     scores whole batches has `min(N, 8) * seconds` for one of N rows; if it misses that, or its process dies, each

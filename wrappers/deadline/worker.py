@@ -233,12 +233,20 @@ def be_worker(descriptor: int, output: int, supervisor: int) -> NoReturn:
         os.dup2(output, 2)
         os.close(output)
         os.set_inheritable(descriptor, False)  # not for what the component starts
+        os.register_at_fork(after_in_child=lambda: _silence(descriptor))  # nor for what it forks
         with socket.socket(fileno=descriptor) as channel:
             Worker(channel).serve()
         status = 0
     finally:
         # Not `sys.exit`: threads of the component must not keep it alive, nor anything of the supervisor's run.
         os._exit(status)
+
+
+def _silence(descriptor: int) -> None:
+    """Let a descriptor lead nowhere: a channel that a forked child held open would not close when the worker dies."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, descriptor, inheritable=False)
+    os.close(nowhere)
 
 
 def main(arguments: Sequence[str]) -> NoReturn:

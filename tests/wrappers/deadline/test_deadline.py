@@ -59,6 +59,12 @@ def act(command: str) -> float:  # noqa: C901
         sys.stderr.write("y" * 1_000_000)
     if kind == "memory":
         return float(len(bytearray(int(argument) << 20)))
+    if kind == "fork" and os.fork() == 0:
+        time.sleep(60)
+    if kind == "fork":
+        return act(argument)
+    if kind == "fork and return":
+        os.fork()
     if kind == "close":
         os.closerange(3, 200)
     return float(len(command))
@@ -360,6 +366,26 @@ def test_the_last_words_of_a_process_are_in_the_message(guarded):
 
     with pytest.raises(ComponentError, match="exited with code 9; the last that it printed: 'out of tokens'"):
         guarded(dies)(row("a"))
+
+
+@KINDS
+def test_a_child_that_the_component_forked_does_not_hide_its_death(guarded, kind):
+    component = guarded(kind(), seconds=5.0)
+    started = time.monotonic()
+    with pytest.raises(ComponentError, match="exited with code 3"):
+        component(row("fork:exit"))
+    assert component(row("fork:ok")) == 2.0
+    os.kill(pid_of(component), signal.SIGKILL)
+    assert wait_until_gone(pid_of(component))
+    assert component(row("ok")) == 2.0
+    assert time.monotonic() - started < 4.0
+
+
+@KINDS
+def test_a_child_that_comes_back_with_the_component_answers_nothing(guarded, kind):
+    component = guarded(kind(), seconds=5.0)
+    assert component.batch(rows("fork and return", "ok", "longer")) == [15.0, 2.0, 6.0]
+    assert component.batch(rows("ok", "longer")) == [2.0, 6.0]
 
 
 def test_killed_from_outside_in_the_middle_of_a_call(guarded):
