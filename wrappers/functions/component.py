@@ -205,8 +205,13 @@ def _checked_params(plan: ArgumentPlan, name: str, params: Mapping[str, Any]) ->
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, str) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise ContractError(
-            f"{name} returned {value!r:.60}: return a number, a Score, (value, status), or None where it does not apply"
-        )
-    return float(value)  # type: ignore[arg-type]
+    try:
+        if not isinstance(value, str | bytes | bytearray):
+            return float(value)  # type: ignore[arg-type]
+    except OverflowError:  # an integer that no float holds: an error of this row, as infinity is
+        return math.inf
+    except (TypeError, ValueError):
+        pass
+    raise ContractError(
+        f"{name} returned {value!r:.60}: return a number, a Score, (value, status), or None where it does not apply"
+    )

@@ -1,9 +1,10 @@
 """Plain functions and methods as reward components.
 
 A function says by the *names* of its arguments what it needs, as in TRL and verifiers, and stays the function that
-it was. Read `function_arguments` for the names and `function_reward` for what a call becomes.
+it was. Read `arguments` for the names and `component` for what a call becomes.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
@@ -164,7 +165,7 @@ def component_of(source: BaseReward | Callable[..., Any], /, **params: Any) -> B
             raise ParameterError(next(iter(params)), f"belongs in the constructor of {type(source).__name__}")
         return source
     if not (inspect.isfunction(source) or inspect.ismethod(source)):
-        raise ConfigError(f"a reward is a component, a function or a method, got {source!r:.60}")
+        raise ConfigError(f"a reward is a component, a function or a method, got {source!r:.60}{_instead(source)}")
     return FunctionReward(source, _options_of(source) or RewardOptions(source.__name__), params)
 
 
@@ -207,7 +208,8 @@ def _decorated(function: Callable[..., Any] | None, options: RewardOptions) -> A
     if function is None:
         return lambda inner: _decorated(inner, options)
     if not inspect.isfunction(function):
-        raise ConfigError(f"a reward decorator belongs on a function or method, got {function!r:.60}")
+        hint = _instead(function)
+        raise ConfigError(f"a reward decorator belongs on a function or method, got {function!r:.60}{hint}")
     options = replace(options, name=options.name or function.__name__)
     if options.name == "<lambda>":
         raise ConfigError("a lambda has no name of its own: give the decorator a name=")
@@ -237,6 +239,19 @@ def _registered_class(function: Callable[..., Any], options: RewardOptions, plan
         "is_task": options.is_task,
     }
     return type(function.__name__, (FunctionReward,), namespace)
+
+
+def _instead(source: object) -> str:
+    """Return what to write instead of something that is nearly a function."""
+    if isinstance(source, classmethod | staticmethod):
+        return f": write @{type(source).__name__} above it, not below"
+    if isinstance(source, functools.partial):
+        return ": give the function itself, with keyword-only arguments as parameters"
+    if inspect.isclass(source):
+        return f": give an object, {source.__name__}(...)"
+    if inspect.ismethod(getattr(source, "__call__", None)):  # noqa: B004 - the method is wanted, not whether it is
+        return ": give its method, .__call__"
+    return ""
 
 
 def _options_of(function: object) -> RewardOptions | None:

@@ -1,6 +1,7 @@
 """Functions become components by the names of their arguments, and stay functions."""
 
 import asyncio
+import functools
 import inspect
 import math
 import os
@@ -248,6 +249,16 @@ def test_what_is_no_function_is_refused():
         reward(Callable())
     with pytest.raises(ConfigError, match="a component, a function or a method"):
         component_of(Callable())
+    with pytest.raises(ConfigError, match=r"give its method, \.__call__"):
+        component_of(Callable())
+    assert component_of(Callable().__call__)(FULL) == 1.0
+    with pytest.raises(ConfigError, match=r"give an object, Callable\(...\)"):
+        component_of(Callable)
+    with pytest.raises(ConfigError, match="give the function itself, with keyword-only arguments"):
+        component_of(functools.partial(importable, limit=2))
+    for kind in (classmethod, staticmethod):
+        with pytest.raises(ConfigError, match=f"write @{kind.__name__} above it, not below"):
+            reward(kind(importable))
     with pytest.raises(ConfigError, match="lambda has no name"):
         reward(lambda response: 1.0)
 
@@ -367,10 +378,21 @@ def test_none_means_that_it_does_not_apply_and_is_never_a_silent_zero():
     assert masked.status[:, 0].tolist() == ["ok", "error"]
 
 
-@pytest.mark.parametrize("returned", ["0.5", b"1", {"rewards": [1.0]}, [1.0, 2.0], object(), 1 + 2j])
+NO_VALUES = ["0.5", b"1", {"rewards": [1.0]}, [1.0, 2.0], object(), 1 + 2j, np.ones((1, 1)), np.ones(2)]
+
+
+@pytest.mark.parametrize("returned", NO_VALUES)
 def test_what_is_no_value_breaks_the_contract(returned):
     with pytest.raises(ContractError, match=r"noted returned .*return a number"):
         component_of(recorder("response", [], returned))(FULL)
+
+
+def test_a_number_that_no_float_holds_is_an_error_of_its_row_alone():
+    component = component_of(lambda response: 10 ** len(response))
+    assert component.batch([Transition(response="a"), Transition(response="a" * 400)]) == [10.0, math.inf]
+    policy = {"it": ErrorPolicy("mask")}
+    batch = RewardPipeline({"it": component}, policies=policy).compute([Transition(response="a" * 400)], 0)
+    assert batch.status.tolist() == [["error"]]
 
 
 @pytest.mark.parametrize("returned", [[1.0], [1.0] * 3, 1.0, "ab", {"rewards": [1.0, 2.0]}, None])
