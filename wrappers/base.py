@@ -64,6 +64,9 @@ class BaseReward(ABC):
         """Score N transitions; returns N values in the same order."""
         return [self(transition) for transition in transitions]
 
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Release processes and connections; a later call may take them anew. Called when an environment closes."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs; stateless components return an empty dict.
 

@@ -159,7 +159,8 @@ class RewardPipeline:
             The shaped rewards and their parts.
 
         Raises:
-            ComponentError: a component failed twice and its policy is `raise`.
+            ComponentError: a component failed twice and its policy is `raise`, or values too large for a float make a
+                reward that is not finite.
         """
         batch = TransitionBatch.of(transitions)
         if visited is None:
@@ -209,11 +210,12 @@ class RewardPipeline:
             potential, arrived = self._terms.shape_one(transition, weights, visited, raw, contributions)
             for column in self._terms.columns:
                 normalized[column] = raw[column]
+        total += potential
+        if total - total != 0.0:
+            raise self._overflow(0, weights, raw)
         if self._reactive:
             self._observe([raw], [status], step)
-        return RewardRow(
-            total + potential, raw, normalized, weights, contributions, potential, status, self.names, arrived
-        )
+        return RewardRow(total, raw, normalized, weights, contributions, potential, status, self.names, arrived)
 
     def report_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Tell reactive schedules what the trainer measured.
@@ -231,6 +233,11 @@ class RewardPipeline:
         self._frozen = frozen
         for normalizer in self._normalizers().values():
             normalizer.frozen = frozen
+
+    def close(self) -> None:
+        """Release what the components hold: processes and connections. They take them anew where they are needed."""
+        for _, _, component, *_ in self._rewards:
+            component.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as plain data.
@@ -288,19 +295,25 @@ class RewardPipeline:
             if column_codes.any():
                 codes[:, column] = column_codes
             if normalizer is not None:
-                values = normalizer.batch(values, column_codes != ERROR_CODE, prompts)
+                with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at below
+                    values = normalizer.batch(values, column_codes != ERROR_CODE, prompts)
             normalized[:, column] = values
         counted = ~np.isnan(raw)
-        contributions = np.where(counted, normalized, 0.0) * weights
-        total = self._reduce(raw, contributions, counted, prompts)
+        with np.errstate(over="ignore", invalid="ignore"):
+            contributions = np.where(counted, normalized, 0.0) * weights
+            total = self._reduce(raw, contributions, counted, prompts)
         potential, arrived = self._terms.shape(batch, weights, visited, raw, contributions)
+        total = total + potential
+        if not np.isfinite(total).all():
+            row = int(np.flatnonzero(~np.isfinite(total))[0])
+            raise self._overflow(row, weights, raw[row].tolist())
         normalized[:, self._terms.columns] = raw[:, self._terms.columns]
         if codes.any():
             self._count_failures(codes)
         if self._reactive:
             self._observe(raw, STATUS_TEXTS[codes], step)
         return RewardBatch(
-            total=total + potential,
+            total=total,
             raw=raw,
             normalized=normalized,
             weights=np.array(weights),
@@ -381,6 +394,13 @@ class RewardPipeline:
                 values = [float(row[column]) for row, kinds in zip(raw, status, strict=True) if kinds[column] != ERROR]
                 if values:
                     schedule.observe(values, step)
+
+    def _overflow(self, row: int, weights: Sequence[float], raw: Sequence[float]) -> ComponentError:
+        """Return the error of a reward that is not finite although each raw value is."""
+        parts = ", ".join(f"{name} = {x:g} * {w:g}" for name, x, w in zip(self.names, raw, weights, strict=True))
+        error = ComponentError(f"the reward of transition {row} of the batch is NaN or infinite: {parts}")
+        error.row = row
+        return error
 
     def _count_failures(self, codes: CodeArray) -> None:
         for column, name in enumerate(self.names):

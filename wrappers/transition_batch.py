@@ -15,6 +15,7 @@ from rlenvs.wrappers.base import FloatArray
 from rlenvs.wrappers.transition import RewardState, Transition
 
 BoolArray = npt.NDArray[np.bool_]
+COLUMNS = (np.ndarray, list, tuple)
 
 
 class Infos(ABC):
@@ -217,6 +218,8 @@ def number_in(info: Mapping[str, Any], key: str, default: float | None = None) -
 def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
     """Return the info of one sub-environment from Gymnasium's collated infos.
 
+    Arrays, lists and tuples are columns; anything else that a vector environment puts there belongs to every row.
+
     Example:
         >>> import numpy as np
         >>> infos = {"score": np.array([0.0, 1.0]), "_score": np.array([False, True])}
@@ -225,7 +228,8 @@ def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
     """
     info: dict[str, Any] = {}
     for key, value in infos.items():
-        if key.startswith("_") or key in ("final_obs", "final_info"):
+        is_mask = key.startswith("_") and key[1:] in infos
+        if is_mask or key in ("final_obs", "final_info"):
             continue
         present = infos.get(f"_{key}")
         if present is not None and not present[row]:
@@ -233,6 +237,6 @@ def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
         if isinstance(value, Mapping):
             info[key] = row_info(value, row)
         else:
-            item = value[row]
+            item = value[row] if isinstance(value, COLUMNS) else value
             info[key] = item.item() if isinstance(item, np.generic) else item
     return info

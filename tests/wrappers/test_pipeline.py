@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reward_strategies import schedules
 
-from rlenvs.errors import ConfigError
+from rlenvs.errors import ComponentError, ConfigError
 from rlenvs.wrappers import BaseReward, LengthPenalty, LLMPotentialBasedReward, RewardPipeline, Transition
+from rlenvs.wrappers.normalization import Normalization
 
 
 class FromInfo(BaseReward):
@@ -70,3 +71,26 @@ def test_state_round_trip_keeps_counts_and_component_state():
     assert second.compute([Transition()], 0).total == first.compute([Transition()], 0).total == 4.0
     with pytest.raises(ConfigError, match="saved reward state has components"):
         RewardPipeline({"m": Counter()}).load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_reward_that_no_float_holds_is_an_error_that_names_its_parts(rows):
+    pipeline = RewardPipeline({"a": FromInfo("a")}, {"a": lambda step: 10.0})
+    with pytest.raises(
+        ComponentError, match=r"transition 0 of the batch is NaN or infinite: a = 1e\+308 \* 10"
+    ) as caught:
+        pipeline.compute([Transition(info={"a": 1e308})] * rows, 0)
+    assert caught.value.row == 0
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("strategy", ["z_score", "running", "ema", "batch", "min_max"])
+def test_values_too_large_to_normalise_end_in_an_error_or_in_a_finite_reward(strategy, rows):
+    """Squares overflow from 1e154 on; NaN must not be paid for it."""
+    pipeline = RewardPipeline({"a": FromInfo("a")}, normalizations={"a": Normalization(strategy, 4, warmup=1)})
+    for value in (1e200, -1e200, 1e308, 3.0, 1e200, -1e308):
+        try:
+            total = pipeline.compute([Transition(info={"a": value * (row or 0.5)}) for row in range(rows)], 0).total
+        except ComponentError:
+            continue
+        assert np.isfinite(total).all()

@@ -10,14 +10,16 @@ from gymnasium.vector.utils import iterate
 
 from rlenvs.wrappers.transition_batch import BoolArray, CollatedInfos, row_info
 
+UNCHANGING = frozenset({int, float, bool, str, list})  # lists too: they hold messages, which nobody changes
+
 
 class Arrivals:
     """The states that M sub-environments arrived at in one call.
 
     Args:
         space: observation space of the vector environment.
-        observations: its batched observations.
-        infos: its collated infos; arrays are copied, because an environment may write into its own.
+        observations: its batched observations; arrays are copied, because an environment may write into its own.
+        infos: its collated infos, copied likewise.
         ended: `[M]` rows whose episode ended here while `observations` are already those of the next one, as with
             autoreset SAME_STEP; their states are in `infos["final_obs"]` and `infos["final_info"]`.
         extra: what an agent adds to the infos, one mapping per row.
@@ -31,7 +33,7 @@ class Arrivals:
         ended: BoolArray | None = None,
         extra: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self._space, self._observations, self._infos = space, observations, _copied(infos)
+        self._space, self._observations, self._infos = space, kept(observations), kept(infos)
         self._ended = ended if ended is not None and ended.any() else None
         self._extra = extra
         self._by_row: list[Any] | None = None
@@ -56,8 +58,21 @@ class Arrivals:
         return CollatedInfos(self._infos, rows, count, finals, self._ended, self._extra)
 
 
-def _copied(infos: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.copy() if isinstance(value, np.ndarray) else _copied(value) if isinstance(value, Mapping) else value
-        for key, value in infos.items()
-    }
+def kept(value: Any) -> Any:
+    """Return `value` with copies of the arrays in it, so that it stays what it is when an environment goes on.
+
+    Example:
+        >>> buffer = np.zeros(1)
+        >>> before = kept({"position": buffer})
+        >>> buffer += 1
+        >>> before
+        {'position': array([0.])}
+    """
+    kind = type(value)
+    if kind in UNCHANGING:  # first: what most observations of single environments are
+        return value
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, Mapping):
+        return {key: kept(item) for key, item in value.items()}
+    return tuple([kept(item) for item in value]) if kind is tuple else value

@@ -21,7 +21,10 @@ def refuse_second_clock(env: Any) -> None:
                 f"the environment is inside a {type(layer).__name__} already, and two reward clocks cannot agree: "
                 "put all components into one configuration"
             )
-        layer = vars(layer).get("env")
+        below = vars(layer)
+        layer = below.get("env")
+        if layer is None and below.get("envs"):  # a `SyncVectorEnv`: one of its sub-environments says it for all
+            layer = below["envs"][0]
 
 
 class RewardClock:

@@ -9,6 +9,7 @@ from gymnasium.error import ResetNeeded
 
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
+from rlenvs.wrappers.layers.arrivals import kept
 from rlenvs.wrappers.layers.clock import RewardClock, refuse_second_clock
 from rlenvs.wrappers.parts import RewardParts
 from rlenvs.wrappers.pipeline import RewardPipeline
@@ -21,7 +22,8 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
     """What every reward wrapper of one environment does: step it, and let one pipeline make the reward.
 
     Layers that are stacked are merged: the outermost holds the pipeline of them all and steps the environment
-    inside directly, so that a stack and its YAML twin are one and the same.
+    inside directly, so that a stack and its YAML twin are one and the same. They share one clock, so that
+    `set_global_step` may be called on any of them; everything else is asked of the outermost.
 
     Args:
         env: the environment, or the layer next inside.
@@ -40,7 +42,7 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
             )
         self.source: gym.Env[Any, Any] = env.source if isinstance(env, RewardLayer) else env
         self.pipeline = RewardPipeline.from_parts(parts)
-        self.clock = RewardClock()
+        self.clock: RewardClock = env.clock if isinstance(env, RewardLayer) else RewardClock()
         self._visited: list[Visited] = []
         self._visited_step = 0
         self._begun = False
@@ -54,7 +56,7 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
         self._prompt = first_message(observation, info)
         state = RewardState(self._prompt, info.get("messages", ()), observation, info)
         self._visited = [(weighted, phi) for weighted, phi in self.pipeline.visit([state], self.clock.step)[0].tolist()]
-        self._visited_step, self._observation, self._info = self.clock.step, observation, dict(info)
+        self._visited_step, self._observation, self._info = self.clock.step, kept(observation), dict(info)
         self._begun = True
         return observation, info
 
@@ -84,8 +86,15 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
         row = self.pipeline.compute_one(transition, now, self._visited)
         self.clock.advance(1)
         self._visited, self._visited_step = row.visited, now
-        self._observation, self._info = observation, dict(info)
+        self._observation, self._info = kept(observation), dict(info)
         return observation, row.total, terminated, truncated, info | row.as_info(env_reward)
+
+    def close(self) -> None:
+        """Close the environment, and release what the components hold."""
+        try:
+            self.pipeline.close()
+        finally:
+            super().close()
 
     def set_global_step(self, step: int) -> None:
         """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""

@@ -5,6 +5,7 @@ would mean something else than it seems to: normalising what is scheduled undoes
 a potential from outside breaks it.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,11 +16,13 @@ from rlenvs.wrappers.components.environment import EnvReward
 from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
 from rlenvs.wrappers.functions.decorators import component_of
 from rlenvs.wrappers.layers.clock import refuse_second_clock
+from rlenvs.wrappers.layers.shaped import RewardLayer
+from rlenvs.wrappers.layers.vector_shaped import VectorRewardLayer
 from rlenvs.wrappers.normalization.strategies import Normalization
 from rlenvs.wrappers.parts import RewardParts
 from rlenvs.wrappers.potentials.base import LLMPotentialBasedReward, Potential, PotentialTerm
 from rlenvs.wrappers.reducers import Reducer
-from rlenvs.wrappers.schedules.base import Schedule
+from rlenvs.wrappers.schedules.base import ReactiveSchedule, Schedule
 from rlenvs.wrappers.schedules.fixed import ConstantSchedule
 from rlenvs.wrappers.scoring import ErrorPolicy
 from rlenvs.wrappers.transition import RewardState
@@ -59,11 +62,10 @@ def parts_inside(env: Any, around: str, refused: Mapping[str, str]) -> RewardPar
     Raises:
         WrapperOrderError: the layers cannot stack like this; the message says which order can.
     """
-    pipeline = getattr(env, "pipeline", None) if hasattr(env, "source") else None
-    if pipeline is None:
+    if not isinstance(env, RewardLayer | VectorRewardLayer):
         refuse_second_clock(env)
         return RewardParts({ENV_REWARD: EnvReward()})
-    parts: RewardParts = pipeline.parts
+    parts = env.pipeline.parts
     for kind, why in refused.items():
         if _holds(parts, kind):
             raise WrapperOrderError(f"{around} around {type(env).__name__}: {why}; the order is {ORDER}")
@@ -162,7 +164,7 @@ def shaped(
 
 
 def schedule_of(name: str, spec: ScheduleSpec) -> Schedule:
-    """Return a schedule given as an object, a number, or as `reward_shaping` would give it.
+    """Return a schedule given as an object (reactive ones are copied), a number, or as `reward_shaping` would give it.
 
     Raises:
         ConfigError: it cannot be used.
@@ -174,7 +176,8 @@ def schedule_of(name: str, spec: ScheduleSpec) -> Schedule:
     if isinstance(spec, Mapping):
         config = {"reward_components": {name: {"class": "EnvReward"}}, "reward_shaping": {name: dict(spec)}}
         return build_pipeline(RewardConfig.load(config)).parts.schedules[name]
-    return spec
+    # A reactive schedule has state, and every environment that a spec makes needs its own.
+    return copy.deepcopy(spec) if isinstance(spec, ReactiveSchedule) else spec
 
 
 def _holds(parts: RewardParts, kind: str) -> bool:

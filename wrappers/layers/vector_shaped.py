@@ -56,7 +56,7 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         super().__init__(env)
         self.source: gym.vector.VectorEnv[Any, Any, Any] = env.source if isinstance(env, VectorRewardLayer) else env
         self.pipeline = RewardPipeline.from_parts(parts)
-        self.clock = RewardClock()
+        self.clock: RewardClock = env.clock if isinstance(env, VectorRewardLayer) else RewardClock()
         self.last_batch: RewardBatch | None = None
         self._autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._visited = np.zeros((self.num_envs, len(self.pipeline.potential_gammas), 2))
@@ -78,7 +78,13 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         return observations, infos
 
     def annotate(self, action_info: Sequence[Mapping[str, Any]]) -> None:
-        """Add what only the agent knows (`response_tokens`, ...) to the infos of the next step, one mapping per row."""
+        """Add what only the agent knows (`response_tokens`, ...) to the infos of the next step, one mapping per row.
+
+        Raises:
+            UserError: another number of mappings than rows.
+        """
+        if len(action_info) != self.num_envs:
+            raise UserError(f"annotate needs one mapping per row ({self.num_envs}), got {len(action_info)}")
         self._action_info = action_info
 
     def abandon(self, rows: Sequence[int]) -> None:
@@ -116,7 +122,8 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
                 "call reset() or load_state_dict() before step()"
             )
         observations, env_rewards, terminations, truncations, infos = self.source.step(actions)
-        env_rewards, terminations = np.asarray(env_rewards, np.float64), np.asarray(terminations, np.bool_)
+        # Copies: they end in `infos`, and the environment may write into its own.
+        env_rewards, terminations = np.array(env_rewards, np.float64), np.array(terminations, np.bool_)
         truncations = np.asarray(truncations, np.bool_)
         ended = terminations | truncations
         extra, self._action_info = self._action_info, None
@@ -137,9 +144,16 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         self.clock.advance(len(batch))
         rewards = np.zeros(self.num_envs)
         rewards[picked] = result.total
-        infos = infos | self._describe(result, rows, env_rewards)
         self._follow_autoreset(ended, observations, infos)
-        return observations, rewards, terminations, truncations, infos
+        parts = self._describe(result, rows, env_rewards)
+        return observations, rewards, terminations, truncations, infos | parts
+
+    def close(self, **kwargs: Any) -> None:
+        """Close the environments, and release what the components hold."""
+        try:
+            self.pipeline.close()
+        finally:
+            super().close(**kwargs)
 
     def set_global_step(self, step: int) -> None:
         """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""

@@ -197,8 +197,14 @@ class RewardComposer:
         for name in schedules:
             if name not in self.names:
                 raise ConfigError(self._unknown("reward_shaping", name))
+        learned = self.pipeline.state_dict()
         self.pipeline = RewardPipeline.from_parts(replace(self.pipeline.parts, schedules=dict(schedules)))
+        self.pipeline.load_state_dict({**learned, "schedules": self.pipeline.state_dict()["schedules"]})
         self._scheduled = True
+
+    def close(self) -> None:
+        """Release what the components hold: processes and connections. They take them anew where they are needed."""
+        self.pipeline.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return statistics, component states and clock as plain data."""
@@ -262,6 +268,9 @@ class _Door(BaseReward):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.component.load_state_dict(state)
+
+    def close(self) -> None:
+        self.component.close()
 
 
 def _named(components: Sequence[BaseReward | PotentialTerm]) -> dict[str, BaseReward | PotentialTerm]:

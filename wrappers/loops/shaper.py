@@ -10,6 +10,7 @@ from rlenvs.errors import ConfigError
 from rlenvs.wrappers.config.shaper import read_schedules
 from rlenvs.wrappers.loops.composer import RewardComposer, response_of
 from rlenvs.wrappers.pipeline import RewardPipeline
+from rlenvs.wrappers.plain import from_plain, to_plain
 from rlenvs.wrappers.reward_batch import RewardRow, Visited
 from rlenvs.wrappers.transition import RewardState, Transition
 
@@ -120,6 +121,30 @@ class RewardShaper:
         self._before.update(observation=transition.next_observation, info=dict(info))
         self._begun = not (transition.terminated or transition.truncated)
         return self.last.total
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return statistics, component states, clock and the episode that has begun, as plain data.
+
+        It is plain where observations and infos are plain data or NumPy arrays.
+        """
+        return {
+            "composer": self.composer.state_dict(),
+            "begun": self._begun,
+            "before": to_plain(self._before),
+            "visited": [list(pair) for pair in self._visited],
+            "visited_step": self._visited_step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to another configuration.
+        """
+        self.composer.load_state_dict(state["composer"])
+        self._begun, self._before = bool(state["begun"]), from_plain(state["before"])
+        self._visited = [(float(weighted), float(phi)) for weighted, phi in state["visited"]]
+        self._visited_step = int(state["visited_step"])
 
     def _transition(self, raw_reward: float, info: Mapping[str, Any], given: Mapping[str, Any]) -> Transition:
         before = self._before

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import FloatArray
-from rlenvs.wrappers.normalization.window import MomentWindow, RangeWindow, moments_of
+from rlenvs.wrappers.normalization.window import MomentWindow, RangeWindow, expect_keys, moments_of
+from rlenvs.wrappers.parameters import whole_number
 
 BoolArray = npt.NDArray[np.bool_]
 Strategy = Literal["none", "z_score", "min_max", "running", "ema", "batch", "group", "rank"]
@@ -79,12 +80,14 @@ class Normalization:
             raise ParameterError("strategy", f"must be one of {known}, got {self.strategy!r}")
         if self.window < 1:
             raise ParameterError("window", f"must be >= 1, got {self.window}")
-        if not 0.0 <= self.epsilon < math.inf:
-            raise ParameterError("epsilon", f"must be finite and >= 0, got {self.epsilon}")
         if self.warmup < 1:
             raise ParameterError("warmup", f"must be >= 1, got {self.warmup}")
+        for field in ("window", "warmup"):  # NaN and fractions are left
+            whole_number(field, getattr(self, field), 1)
         if self.strategy in ("z_score", "min_max") and self.warmup > self.window:
             raise ParameterError("warmup", f"must be <= window ({self.window}), got {self.warmup}")
+        if not 0.0 <= self.epsilon < math.inf:
+            raise ParameterError("epsilon", f"must be finite and >= 0, got {self.epsilon}")
         if not 0.0 < self.floor < math.inf:
             raise ParameterError("floor", f"must be finite and > 0, got {self.floor}")
         if not 0.0 < self.decay < 1.0:
@@ -276,6 +279,7 @@ class RunningStandardizer(Normalizer):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        expect_keys(state, self.state_dict())
         self._seen = int(state["seen"])
         self._weight, self._mean, self._squares = (float(state[key]) for key in ("weight", "mean", "squares"))
 
@@ -326,11 +330,11 @@ class _RowComparer(Normalizer):
 
 
 class BatchStandardizer(_RowComparer):
-    """`batch`: statistics of this batch."""
+    """`batch`: statistics of this batch; a row that alone has a value gets 0."""
 
     def _batch(self, values: FloatArray, learn: BoolArray, groups: "Callable[[], Sequence[Hashable]]") -> FloatArray:
         count, mean, squares = moments_of(values[learn])
-        if count == 0:
+        if count < 2:  # as `one`; a stand-in beside a single value would be judged by the floor alone
             return values * 0.0
         scale = max(math.sqrt(squares / count), self.spec.floor) + self.spec.epsilon
         return (values - (mean if self.spec.center else 0.0)) / scale

@@ -13,10 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from rlenvs.errors import ConfigError
 from rlenvs.wrappers.base import FloatArray
 
 Moments = tuple[int, float, float]
 """Count, mean and sum of squared deviations from the mean."""
+
+
+def expect_keys(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse the statistics of another strategy, as a resumed run with a changed configuration has.
+
+    Raises:
+        ConfigError: they are.
+    """
+    if state.keys() != own.keys():
+        raise ConfigError(f"saved statistics have {sorted(state)}, this normalisation needs {sorted(own)}")
 
 
 def merge_moments(a: Moments, b: Moments) -> Moments:
@@ -88,7 +99,15 @@ class Window(ABC):
         return {"finished": self._finished[self._filled :].tolist(), "current": self._current[: self._filled].tolist()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ConfigError: the state belongs to a window of another size, or to something else.
+        """
+        expect_keys(state, self.state_dict())
+        filled, count = len(state["current"]), len(state["current"]) + len(state["finished"])
+        if filled >= self.size or (state["finished"] and count != self.size):
+            raise ConfigError(f"saved statistics have a window of other than {self.size} values ({count} are in it)")
         self._filled = len(state["current"])
         self._current = np.empty(self.size)
         self._current[: self._filled] = state["current"]

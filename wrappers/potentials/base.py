@@ -14,6 +14,7 @@ import numpy as np
 
 from rlenvs.errors import ConfigError, ParameterError
 from rlenvs.wrappers.base import FloatArray
+from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.registry import Registry
 from rlenvs.wrappers.transition import RewardState
 from rlenvs.wrappers.transition_batch import StateBatch, number_in
@@ -65,7 +66,10 @@ class InfoPotential(Potential):
 
     Args:
         info_key: key of a number in the `info` that comes with the state.
-        scale: factor; negative where a larger number means a worse state.
+        scale: factor, finite; negative where a larger number means a worse state.
+
+    Raises:
+        ParameterError: the scale is not finite.
 
     Example:
         >>> InfoPotential("difficulty", scale=-2.0)(RewardState(info={"difficulty": 0.25}))
@@ -74,7 +78,7 @@ class InfoPotential(Potential):
 
     def __init__(self, info_key: str, scale: float = 1.0) -> None:
         self.info_key = info_key
-        self.scale = scale
+        self.scale = finite_number("scale", scale)
 
     def __call__(self, state: RewardState) -> float:
         """Return Phi(state).
@@ -133,7 +137,7 @@ class PotentialTerm:
         level: Literal["step", "turn"] = "step",
         gamma_unit: Literal["step", "token"] = "step",
     ) -> None:
-        if not 0.0 <= gamma <= 1.0:
+        if not 0.0 <= finite_number("gamma", gamma) <= 1.0:
             raise ParameterError("gamma", f"must lie in [0, 1], got {gamma}")
         if level not in ("step", "turn"):
             raise ParameterError("level", f"must be 'step' or 'turn', got {level!r}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rlenvs.errors import ParameterError
+from rlenvs.wrappers.parameters import whole_number
 from rlenvs.wrappers.potentials.base import Potential, register_potential
 from rlenvs.wrappers.potentials.state_text import assistant_text, newest_response
 from rlenvs.wrappers.transition import RewardState
@@ -42,6 +43,7 @@ class TargetLengthPotential(Potential):
     ) -> None:
         if target < 1:
             raise ParameterError("target", f"must be >= 1, got {target}")
+        whole_number("target", target, 1)
         if unit not in ("words", "chars", "tokens"):
             raise ParameterError("unit", f"must be 'words', 'chars' or 'tokens', got {unit!r}")
         if scale is not None and not 0 < scale < math.inf:

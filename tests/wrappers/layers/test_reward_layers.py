@@ -5,13 +5,22 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rlenvs  # noqa: F401 - registers the ids
 from rlenvs.errors import ConfigError, WrapperOrderError
-from rlenvs.wrappers import EnvReward, LengthPenalty, LinearSchedule, RewardState, ShapedReward, VectorShapedReward
+from rlenvs.wrappers import (
+    BaseReward,
+    EnvReward,
+    LagrangianSchedule,
+    LengthPenalty,
+    LinearSchedule,
+    RewardState,
+    ShapedReward,
+    VectorShapedReward,
+)
 from rlenvs.wrappers.layers.single_purpose import (
     ComposedReward,
     NormalizedReward,
@@ -230,3 +239,102 @@ def test_a_state_in_hand_is_what_the_potential_sees(scripted):
 
     play(PotentialShaping(scripted([0.0, 0.0], [1.0, 2.0, 3.0], "truncated"), remember), 1)
     assert [state.info["phi"] for state in seen] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_the_clock_of_a_stack_is_one_whichever_layer_is_asked(scripted, depth):
+    env = stack(scripted([1.0] * 4, [0.0] * 5))
+    layer = env
+    for _ in range(depth):
+        layer = layer.env
+    layer.set_global_step(7)
+    env.reset()
+    assert env.step(0)[4]["reward_weights"][0] == 0.5
+    vector = stack(SyncVectorEnv([lambda: scripted([1.0] * 4, [0.0] * 5)] * 2), *VECTOR_LAYERS)
+    layer = vector
+    for _ in range(depth):
+        layer = layer.env
+    layer.set_global_step(7)
+    vector.reset()
+    assert vector.step(np.zeros(2, dtype=int))[4]["reward_weights"][:, 0].tolist() == [0.5, 0.5]
+
+
+class Holds(BaseReward):
+    """Says whether it was closed."""
+
+    closed = 0
+
+    def __call__(self, transition) -> float:
+        return 1.0
+
+    def close(self) -> None:
+        self.closed += 1
+        if self.closed == 1:
+            raise OSError("will not")
+
+
+def test_closing_an_environment_closes_components_and_environment_whatever_happens(scripted):
+    closed = []
+
+    class Closes(scripted):
+        def close(self):
+            closed.append(True)
+
+    component = Holds()
+    env = ScheduledReward(ComposedReward(Closes([1.0], [0.0, 0.0]), {"holds": component}), {"holds": 2.0})
+    with pytest.raises(OSError, match="will not"):
+        env.close()
+    assert closed == [True]
+    assert component.closed == 2  # by both layers
+    envs = VectorComposedReward(SyncVectorEnv([lambda: Closes([1.0], [0.0, 0.0])]), {"holds": component})
+    envs.close()
+    assert closed == [True, True]
+    assert component.closed == 3
+
+
+def test_environments_of_one_spec_do_not_share_what_a_weight_has_learned():
+    env = ComposedReward(gym.make("rlenvs/Arithmetic-v0"), {"step": {"class": "StepPenalty"}})
+    env = ScheduledReward(env, {"step": LagrangianSchedule(0.5, target=1.0, learning_rate=0.1)})
+    first, second = gym.make(env.spec), gym.make(env.spec)
+    first.reset(seed=0)
+    first.step("no idea")
+    weights = [layer.pipeline.weights(1)[0] for layer in (env, first, second)]
+    assert weights == pytest.approx([0.5, 0.601, 0.5])
+
+
+def test_a_vector_of_shaped_environments_is_not_shaped_again(scripted):
+    envs = SyncVectorEnv([lambda: ComposedReward(scripted([1.0], [0.0, 0.0]), COMPONENTS)] * 2)
+    with pytest.raises(WrapperOrderError, match="inside a ComposedReward already"):
+        VectorShapedReward(envs, TWIN)
+
+
+class WritesIntoItsOwn(gym.Env):
+    """Hands out its own array, and writes into it."""
+
+    observation_space = gym.spaces.Dict({"at": gym.spaces.Box(0, 99, (1,))})
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.at = {"at": np.zeros(1, dtype=np.float32)}
+        return self.at, {}
+
+    def step(self, action):
+        self.at["at"] += 1
+        return self.at, 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("build", [None, SyncVectorEnv, AsyncVectorEnv])
+def test_the_state_before_a_step_stays_what_it_was(build):
+    def distance(transition) -> float:
+        return float(transition.next_observation["at"][0] - transition.observation["at"][0])
+
+    if build is None:
+        env, action = ComposedReward(WritesIntoItsOwn(), {"distance": distance}), 0
+    else:
+        env = VectorComposedReward(build([WritesIntoItsOwn] * 2, copy=False), {"distance": distance})
+        action = np.zeros(2, dtype=int)
+    env.reset()
+    try:
+        assert [np.mean(env.step(action)[1]) for _ in range(3)] == [1.0, 1.0, 1.0]
+    finally:
+        env.close()

@@ -8,7 +8,14 @@ from gymnasium.vector.utils import iterate
 
 import rlenvs  # noqa: F401
 from rlenvs.errors import UserError
-from rlenvs.wrappers import BaseReward, RewardPipeline, ShapedReward, Transition, VectorShapedReward
+from rlenvs.wrappers import (
+    BaseReward,
+    RewardPipeline,
+    ShapedReward,
+    Transition,
+    VectorPotentialShaping,
+    VectorShapedReward,
+)
 from rlenvs.wrappers.transition_batch import row_info
 
 SCRIPTED = {
@@ -249,3 +256,32 @@ def test_any_structure_of_observations_and_actions_is_taken_apart_by_rows(kind, 
         np.testing.assert_equal(transition.action, taken[index])
     assert len(component.seen) == 6
     assert component.seen[-1].terminated
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_the_first_state_of_an_episode_knows_nothing_of_the_rewards_of_the_last(scripted, mode):
+    seen = []
+
+    def phi(state):
+        seen.append(set(state.info))
+        return 0.0
+
+    envs = VectorPotentialShaping(SyncVectorEnv([lambda: scripted([1.0], [0.0, 0.0])] * 2, autoreset_mode=mode), phi)
+    envs.reset()
+    envs.step(np.zeros(2, dtype=int))
+    if mode is AutoresetMode.DISABLED:
+        envs.reset()
+    elif mode is AutoresetMode.NEXT_STEP:
+        envs.step(np.zeros(2, dtype=int))
+    assert seen == [{"phi"}] * 4
+
+
+def test_annotations_are_one_for_each_row():
+    envs = VectorShapedReward(gym.make_vec("rlenvs/Arithmetic-v0", num_envs=2), PARTS)
+    with pytest.raises(UserError, match=r"one mapping per row \(2\), got 1"):
+        envs.annotate([{}])
+
+
+def test_what_is_no_column_belongs_to_every_row_and_an_underscore_makes_no_mask():
+    infos = {"temperature": 0.5, "stage": "late", "_own": np.array([1, 2]), "__own": np.array([True, True])}
+    assert row_info(infos, 1) == {"temperature": 0.5, "stage": "late", "_own": 2}

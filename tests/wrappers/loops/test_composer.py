@@ -1,5 +1,6 @@
 """The doors for hand-written loops: the snippets of the guide and the cookbook run, with the pipeline's numbers."""
 
+import json
 import math
 
 import gymnasium as gym
@@ -316,3 +317,31 @@ class TestShaper:
         raw = composer.compute_rewards(0, 1, 2, {}, env_reward=3.0)
         assert raw == {"env": 3.0}
         assert composer.combine_rewards(raw) == composer.combine_rewards(raw, shaper.get_weights()) == 1.5
+
+    def test_state_goes_on_in_the_middle_of_an_episode(self):
+        def fresh():
+            composer = RewardComposer(
+                {"score": InfoValueReward("score"), "guide": PotentialTerm(ProgressPotential(), 0.5)},
+                normalization_strategy="z_score",
+                norm_warmup_steps=1,
+            )
+            return RewardShaper(composer, {"guide": LinearSchedule(1.0, 0.0, 10), "score": ConstantSchedule(2.0)})
+
+        infos = [{"score": float(k * k), "progress": 0.1 * k} for k in range(8)]
+        shaper = fresh()
+        shaper.reset(infos[0], {"observation": np.zeros(2)})
+        for info in infos[1:4]:
+            shaper.shape(0.0, info)
+        state = json.loads(json.dumps(shaper.state_dict()))
+        again = fresh()
+        again.load_state_dict(state)
+        assert [shaper.shape(0.0, info) for info in infos[4:]] == [again.shape(0.0, info) for info in infos[4:]]
+
+    def test_what_a_composer_has_learned_stays_when_its_weights_get_schedules(self):
+        composer = RewardComposer(
+            {"score": InfoValueReward("score")}, normalization_strategy="running", norm_warmup_steps=1
+        )
+        for value in (1.0, 3.0):
+            composer.combine_rewards({"score": value})
+        shaper = RewardShaper(composer, {"score": ConstantSchedule(2.0)})
+        assert shaper.shape(0.0, {"score": 3.0}, {"terminated": True}) == pytest.approx(2.0, abs=1e-6)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenvs.errors import ParameterError
+from rlenvs.errors import ConfigError, ParameterError
 from rlenvs.wrappers.normalization.strategies import NORMALIZATION_STRATEGIES, Normalization, fields_used_by
 
 numbers = st.floats(-100, 100)
@@ -133,6 +133,40 @@ def test_a_batch_of_one_says_nothing(strategy):
     assert Normalization(strategy).build().one(7.0) == 0.0
 
 
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("strategy", COMPARING)
+def test_a_batch_in_which_one_row_has_a_value_says_nothing_of_any(strategy, center):
+    learn = np.array([False, True, False])  # a stand-in of -1 and a masked error beside it
+    found = Normalization(strategy, center=center).build().batch(np.array([-1.0, 7.0, math.nan]), learn, lambda: "aaa")
+    np.testing.assert_array_equal(found, [0.0, 0.0, math.nan])
+
+
+@pytest.mark.parametrize(
+    ("saved", "mine", "message"),
+    [
+        (
+            Normalization("z_score", window=4, warmup=1),
+            Normalization("z_score", window=9, warmup=1),
+            "other than 9 values",
+        ),
+        (Normalization("z_score", window=9, warmup=1), Normalization("z_score", window=4, warmup=1), "other than 4"),
+        (
+            Normalization("min_max", window=4, warmup=1),
+            Normalization("min_max", window=12, warmup=1),
+            "other than 12 values",
+        ),
+        (Normalization("z_score"), Normalization("running"), "saved statistics have .'current', 'finished'.*'mean'"),
+        (Normalization("ema"), Normalization("min_max"), "saved statistics have .'mean'.*needs .'current'"),
+    ],
+)
+def test_the_statistics_of_another_normalisation_are_refused(saved, mine, message):
+    normalizer = saved.build()
+    for value in range(11):
+        normalizer.one(float(value))
+    with pytest.raises(ConfigError, match=message):
+        mine.build().load_state_dict(normalizer.state_dict())
+
+
 @given(streams, st.floats(0.1, 3.0))
 @pytest.mark.parametrize("strategy", NORMALIZATION_STRATEGIES[1:])
 def test_clip_limits_both_doors(strategy, stream, limit):
@@ -170,6 +204,8 @@ def test_frozen_statistics_stay_and_restored_ones_go_on_to_the_same_bits(strateg
         ({"epsilon": -1.0}, "epsilon must be finite and >= 0"),
         ({"epsilon": math.inf}, "epsilon must be finite"),
         ({"warmup": 0}, "warmup must be >= 1"),
+        ({"window": 20.5}, "window must be a whole number >= 1, got 20.5"),
+        ({"warmup": math.nan}, "warmup must be a whole number >= 1, got nan"),
         ({"warmup": 30, "window": 20}, r"warmup must be <= window \(20\), got 30"),
         ({"floor": 0.0}, "floor must be finite and > 0"),
         ({"decay": 1.0}, r"decay must lie in \(0, 1\)"),

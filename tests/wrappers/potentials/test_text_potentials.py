@@ -45,6 +45,7 @@ def test_target_length_in_tokens_needs_someone_who_counts():
     ("arguments", "message"),
     [
         ({"target": 0}, "target must be >= 1, got 0"),
+        ({"target": float("nan")}, "target must be a whole number >= 1, got nan"),
         ({"target": 3, "unit": "lines"}, "unit must be"),
         ({"target": 3, "scale": 0.0}, "scale must be a finite number > 0"),
         ({"target": 3, "scale": float("inf")}, "scale must be"),
