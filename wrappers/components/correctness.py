@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from rlenvs.wrappers.base import BaseReward, Score
 from rlenvs.wrappers.component_registry import register_reward
-from rlenvs.wrappers.components.environment import finite
+from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.transition import Transition
 
 
@@ -34,8 +34,8 @@ class CorrectnessReward(BaseReward):
     effect: ClassVar[str] = "answering right, as the grader sees it"
 
     def __init__(self, correct: float = 1.0, incorrect: float = 0.0) -> None:
-        self.correct = finite("correct", correct)
-        self.incorrect = finite("incorrect", incorrect)
+        self.correct = finite_number("correct", correct)
+        self.incorrect = finite_number("incorrect", incorrect)
 
     def __call__(self, transition: Transition) -> Score:
         """Score one transition.

@@ -9,19 +9,9 @@ import numpy as np
 from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import BaseReward, FloatArray
 from rlenvs.wrappers.component_registry import register_reward
+from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.transition import Transition
 from rlenvs.wrappers.transition_batch import TransitionBatch, number_in
-
-
-def finite(parameter: str, value: float) -> float:
-    """Return `value` if it is a finite number.
-
-    Raises:
-        ParameterError: it is not.
-    """
-    if not math.isfinite(value):
-        raise ParameterError(parameter, f"must be finite, got {value}")
-    return value
 
 
 @register_reward()
@@ -73,8 +63,8 @@ class InfoValueReward(BaseReward):
         if not info_key:
             raise ParameterError("info_key", "must name a key of the step's info, got ''")
         self.info_key = info_key
-        self.default_value = None if default_value is None else finite("default_value", default_value)
-        self.scale = finite("scale", scale)
+        self.default_value = None if default_value is None else finite_number("default_value", default_value)
+        self.scale = finite_number("scale", scale)
 
     def __call__(self, transition: Transition) -> float:
         """Score one transition.
@@ -166,14 +156,21 @@ class GoalReward(BaseReward):
     effect: ClassVar[str] = "reaching the goal"
 
     def __init__(self, target_reward: float = 1.0, goal_key: str = "goal_reached") -> None:
-        self.target_reward = finite("target_reward", target_reward)
+        self.target_reward = finite_number("target_reward", target_reward)
         self.goal_key = goal_key
 
     def __call__(self, transition: Transition) -> float:
-        """Score one transition."""
-        reached = transition.info.get(self.goal_key)
-        if reached is None:
-            reached = transition.terminated and transition.env_reward > 0
+        """Score one transition.
+
+        Raises:
+            KeyError: `info[goal_key]` is None.
+            TypeError: it is neither a boolean nor a number.
+            ValueError: it is a text.
+        """
+        reached: object = transition.info.get(self.goal_key, math.nan)
+        if type(reached) is not bool:  # as `batch` reads it: NaN says nothing, and what is no number is an error
+            told = number_in(transition.info, self.goal_key, math.nan)
+            reached = transition.terminated and transition.env_reward > 0 if math.isnan(told) else told != 0.0
         return self.target_reward if reached else 0.0
 
     def batch(self, transitions: Sequence[Transition]) -> FloatArray:
@@ -205,7 +202,7 @@ class StepPenalty(BaseReward):
     effect: ClassVar[str] = "ending the episode sooner"
 
     def __init__(self, penalty: float = -0.01) -> None:
-        if finite("penalty", penalty) > 0:
+        if finite_number("penalty", penalty) > 0:
             raise ParameterError("penalty", f"must be <= 0, got {penalty}")
         self.penalty = float(penalty)
 

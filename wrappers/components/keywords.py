@@ -86,8 +86,8 @@ class KeywordOverlapReward(BaseReward):
         check_choice("metric", metric, get_args(OverlapMetric))
         if keywords is not None and info_key is not None:
             raise ParameterError("info_key", "cannot stand beside keywords: give one of the two")
-        if keywords is not None and not keywords:
-            raise ParameterError("keywords", "must name at least one word or phrase, got []")
+        if keywords is not None and (isinstance(keywords, str) or not keywords):
+            raise ParameterError("keywords", f"must name at least one word or phrase in a list, got {keywords!r}")
         for keyword in keywords or ():
             if not keyword_units(keyword):
                 raise ParameterError("keywords", f"must have a visible character each, got {keyword!r}")

@@ -1,11 +1,11 @@
 """Checks of constructor parameters, and reference texts, that the text components share."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlenvs.errors import ParameterError
 from rlenvs.suggestions import did_you_mean
+from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.transition import Transition
 
 GOLD_KEY = "task.gold"
@@ -13,7 +13,7 @@ GOLD_KEY = "task.gold"
 
 
 def check_number(parameter: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> None:
-    """Refuse a number that is not finite or out of range.
+    """Refuse what is no finite number, or out of range.
 
     Raises:
         ParameterError: the number cannot be used.
@@ -23,8 +23,7 @@ def check_number(parameter: str, value: float, *, at_least: float | None = None,
         Traceback (most recent call last):
         rlenvs.errors.ParameterError: threshold must be between 0 and 1, got 1.5
     """
-    if not math.isfinite(value):
-        raise ParameterError(parameter, f"must be a finite number, got {value}")
+    finite_number(parameter, value)
     too_low, too_high = at_least is not None and value < at_least, at_most is not None and value > at_most
     if too_low or too_high:
         if at_least is not None and at_most is not None:
@@ -40,7 +39,7 @@ def check_choice(parameter: str, value: str, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         known = ", ".join(map(repr, choices))
-        raise ParameterError(parameter, f"must be one of {known}, got {value!r}{did_you_mean(value, choices)}")
+        raise ParameterError(parameter, f"must be one of {known}, got {value!r}{did_you_mean(str(value), choices)}")
 
 
 def info_value(info: Mapping[str, Any], key: str) -> Any:

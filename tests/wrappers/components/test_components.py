@@ -1,15 +1,21 @@
 """Every component's formula, range and statuses."""
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenvs.errors import ComponentError, ConfigError
+from rlenvs.errors import ComponentError, ConfigError, ParameterError
 from rlenvs.wrappers import (
     CorrectnessReward,
     EnvReward,
     FormattingReward,
+    GoalReward,
+    KeywordOverlapReward,
     LengthPenalty,
+    RepetitionPenalty,
     RewardPipeline,
     Score,
     Transition,
@@ -117,3 +123,39 @@ def test_tokens_that_nobody_counted_are_a_failure_not_an_estimate():
 def test_length_refuses_a_reward_in_disguise(arguments):
     with pytest.raises(ConfigError, match="must be"):
         LengthPenalty(**arguments)
+
+
+GOALS = [(True, 1.0), (False, 0.0), (2, 1.0), (0.0, 0.0), (np.bool_(True), 1.0), (np.array(False), 0.0)]
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+@pytest.mark.parametrize(("told", "expected"), [*GOALS, (math.nan, None), ("absent", None)])
+def test_a_goal_is_the_same_alone_and_in_a_batch(told, expected, terminated):
+    info = {} if isinstance(told, str) else {"goal_reached": told}
+    step = Transition(env_reward=1.0, terminated=terminated, info=info)
+    expected = float(terminated) if expected is None else expected
+    assert GoalReward()(step) == GoalReward().batch([step])[0] == expected
+
+
+@pytest.mark.parametrize("told", ["yes", "", [1], None])
+def test_a_goal_that_is_no_truth_value_is_an_error_alone_and_in_a_batch(told):
+    step = Transition(terminated=True, info={"goal_reached": told})
+    for score in (GoalReward(), lambda row: GoalReward().batch([row])):
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            score(step)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LengthPenalty("3"), "max_length must be a finite number, got '3'"),
+        (lambda: LengthPenalty(True), "max_length must be a finite number, got True"),
+        (lambda: LengthPenalty(3, unit=3), "unit must be one of .*, got 3"),
+        (lambda: RepetitionPenalty(penalty=None), "penalty must be a finite number, got None"),
+        (lambda: GoalReward("1"), "target_reward must be a finite number, got '1'"),
+        (lambda: KeywordOverlapReward("abc"), "keywords must name at least one .*, got 'abc'"),
+    ],
+)
+def test_parameters_of_the_wrong_type(make, message):
+    with pytest.raises(ParameterError, match=f"^{message}"):
+        make()
