@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import unittest
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ import pytest
 
 from rlenvs.wrappers import (
     BaseReward,
+    LengthPenalty,
     LinearSchedule,
     Potential,
     RewardState,
     Score,
+    StepPenalty,
     Transition,
     components,
     potentials,
@@ -758,3 +761,28 @@ def test_the_checks_need_no_test_framework():
     script = "import sys, rlenvs.wrappers.testing; print(sorted({'pytest', 'hypothesis', 'torch'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_they_are_test_cases_of_unittest_too_whichever_base_comes_first():
+    class Given:
+        def component(self) -> BaseReward:
+            return LengthPenalty(max_length=2, unit="words")
+
+        def transitions(self) -> list[Transition]:
+            return [Transition(response=text) for text in ("short", "a longer answer")]
+
+    class First(Given, ComponentConformance, unittest.TestCase):
+        hostile_chars = 1000
+
+    class Last(Given, unittest.TestCase, ComponentConformance):
+        hostile_chars = 1000
+
+    class Failing(First):
+        def component(self) -> BaseReward:
+            return StepPenalty()
+
+    for cls, failures in ((First, 0), (Last, 0), (Failing, 1)):
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(cls).run(result)
+        assert result.testsRun == len(checks_of(ComponentConformance))
+        assert (len(result.failures), result.errors) == (failures, []), result

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import math
+import unittest
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,20 @@ from rlenvs.wrappers.plain import not_plain, to_plain
 class Conformance:
     """A set of checks: methods that begin with `test_` and raise AssertionError with a sentence on what is wrong.
 
-    A subclass whose name begins with `Test` is collected by pytest.
+    A subclass whose name begins with `Test` is collected by pytest; with `unittest.TestCase` as a further base it is a
+    test case, and its `run` that of a test case.
 
     Attributes:
         tolerance: how far two numbers that ought to be the same may differ, relative to the larger or to 1.
     """
 
     tolerance: float = 1e-9
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if unittest.TestCase in cls.__mro__:
+            # Whichever base comes first: unittest calls `run` with a result.
+            setattr(cls, "run", unittest.TestCase.run)  # noqa: B010 - another signature, on purpose
 
     @classmethod
     def run(cls) -> list[str]:
