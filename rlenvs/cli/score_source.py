@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlenvs.cli.evaluate import grading_task
 from rlenvs.cli.parser import UsageError
-from rlenvs.errors import RunFolderError
+from rlenvs.errors import DataError, RunFolderError
 
 if TYPE_CHECKING:
     from rlenvs.wrappers.config.rewards import RewardConfig
@@ -24,7 +24,17 @@ GRADED_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class ScoreSource:
-    """Where the responses are and how they are read."""
+    """Where the responses are and how they are read.
+
+    Attributes:
+        path: the file of responses.
+        run: the folder of the run that wrote it; None for any other file.
+        fields: names of the fields of a row.
+        task: what the built-in grader is told; None where nothing is graded.
+        gold: name of the field with the right answer.
+        limit: how many responses are read; all when None.
+        asked: whether grading was asked for, and not only possible.
+    """
 
     path: Path
     run: Path | None
@@ -32,6 +42,7 @@ class ScoreSource:
     task: dict[str, Any] | None
     gold: str
     limit: int | None
+    asked: bool = False
 
     @classmethod
     def find(cls, args: argparse.Namespace) -> "ScoreSource":
@@ -39,7 +50,7 @@ class ScoreSource:
 
         Raises:
             RunFolderError: a folder without rollouts.
-            UsageError: `--output` would replace the responses, or a clock that no schedule holds.
+            UsageError: `--output` would replace what is read, a pipe, or a clock that no schedule holds.
         """
         from rlenvs.wrappers.rescoring.stored_steps import StoredFields
 
@@ -48,8 +59,9 @@ class ScoreSource:
             if not (path / ROLLOUTS).is_file():
                 raise RunFolderError(f"{args.rollouts}: no {ROLLOUTS} in it; name a run folder or a file of responses")
             path /= ROLLOUTS
-        if args.output is not None and Path(args.output).resolve() == path.resolve():
-            raise UsageError(f"--output would replace the responses {args.output}")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{args.rollouts}: not a file; responses are read more than once, so store them in one")
+        _refuse_to_replace(args, path)
         if args.step is not None and args.step > MOST_STEPS:
             raise UsageError("argument --step: must be below 2^63")
         fields = StoredFields(
@@ -60,7 +72,8 @@ class ScoreSource:
         if wanted or _needs_grading(path, fields, gold):
             args.type = args.type or "gsm8k"
             task = grading_task(args)
-        return cls(path, path.parent if path.name == ROLLOUTS else None, fields, task, gold, args.limit)
+        run = path.parent if path.name == ROLLOUTS else None
+        return cls(path, run, fields, task, gold, args.limit, asked=bool(wanted))
 
     def rewards(self, path: str | None) -> "tuple[str, RewardConfig]":
         """Return name and content of a configuration; the run's own without a path.
@@ -99,7 +112,12 @@ class ScoreSource:
         fields = Fields(self.fields.response, self.gold)
         while batch := list(islice(rows, GRADED_AT_ONCE)):
             records = [read_record(row, fields, f"{self.path}:{number}", number) for number, row in batch]
-            for (number, row), verdict in zip(batch, grade_records(records, task, self.path, fields), strict=True):
+            try:
+                verdicts = grade_records(records, task, self.path, fields)
+            except DataError as error:
+                hint = "; --label-field names a true grade, --type, --extract and --marker say how to read the answer"
+                raise error if self.asked else DataError(f"{error}{hint}") from error
+            for (number, row), verdict in zip(batch, verdicts, strict=True):
                 yield self.fields.read(row, f"{self.path}:{number}", number, verdict)
 
     def measured(self) -> dict[int, dict[str, float]]:
@@ -123,6 +141,14 @@ class ScoreSource:
         return {
             number: text_field(row, name, f"{self.path}:{number}") for number, row in read_rows(self.path, lines=lines)
         }
+
+
+def _refuse_to_replace(args: argparse.Namespace, path: Path) -> None:
+    """Refuse an `--output` that is one of the files that are read."""
+    read = {"responses": str(path), "configuration": args.rewards, "configuration of --vs": args.vs}
+    for what, name in read.items():
+        if args.output is not None and name is not None and Path(args.output).resolve() == Path(name).resolve():
+            raise UsageError(f"--output would replace the {what} {args.output}")
 
 
 def _needs_grading(path: Path, fields: "StoredFields", gold: str) -> bool:

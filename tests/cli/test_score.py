@@ -174,6 +174,17 @@ def test_right_answers_are_graded_where_no_grade_is_stored(capsys: pytest.Captur
     assert (reward["right"], reward["wrong"]) == (2, 1)
 
 
+def test_grading_that_nobody_asked_for_says_what_to_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    write([{"response": "A: 4", "ground_truth": "it is four", "fine": True}], "worded.jsonl")
+    assert main(["score", "worded.jsonl", "--rewards", "r.yaml"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rlenvs: worded.jsonl:1: field 'ground_truth': ")
+    assert "; --label-field names a true grade, --type, --extract and --marker say how" in err
+    assert main(["score", "worded.jsonl", "--rewards", "r.yaml", "--type", "gsm8k"]) == 2
+    assert "--label-field" not in capsys.readouterr().err
+    assert main(["score", "worded.jsonl", "--rewards", "r.yaml", "--label-field", "fine"]) == 0
+
+
 def test_a_grader_is_measured_against_labels(capsys: pytest.CaptureFixture[str]) -> None:
     # The label says who is right, the grader what CorrectnessReward sees.
     rows = [
@@ -241,6 +252,9 @@ def test_a_run_is_scored_with_its_own_reward_and_what_it_measured(capsys: pytest
         (["data.jsonl", "--rewards", "r.yaml", "--type", "math"], "data.jsonl:1: field 'ground_truth' is missing"),
         (["data.jsonl", "--rewards", "r.yaml", "--marker", "A:", "--extract", "whole"], "--extract last_marker and"),
         (["data.jsonl", "--rewards", "r.yaml", "--output", "./data.jsonl"], "--output would replace the responses"),
+        (["data.jsonl", "--rewards", "r.yaml", "--output", "./r.yaml"], "--output would replace the configuration ./r.yaml"),
+        (["data.jsonl", "--rewards", "r.yaml", "--vs", "form.yaml", "--output", "form.yaml"], "--output would replace the configuration of --vs"),
+        (["/dev/null", "--rewards", "r.yaml"], "/dev/null: not a file; responses are read more than once"),
         (["data.jsonl", "--rewards", "r.yaml", "--output", "no/out.jsonl"], "no/out.jsonl: cannot be written"),
         (["data.jsonl", "--rewards", "r.yaml", "--limit", "0"], "argument --limit: must be >= 1, got 0"),
         (["data.jsonl", "--rewards", "r.yaml", "--top", "-1"], "argument --top: must be >= 0, got -1"),

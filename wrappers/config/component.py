@@ -41,9 +41,9 @@ from rlenvs.wrappers.config.construct import (
     takes_anything,
     without_misspelt,
 )
-from rlenvs.wrappers.config.schema import of_each_class
+from rlenvs.wrappers.config.schema import of_each_choice, of_each_class
 from rlenvs.wrappers.normalization.strategies import Normalization
-from rlenvs.wrappers.potentials.base import LLMPotentialBasedReward, potential_class
+from rlenvs.wrappers.potentials.base import LLMPotentialBasedReward, potential_class, potential_registry
 from rlenvs.wrappers.scoring import OnError
 
 __all__ = ["POTENTIAL_CLASS", "ComponentConfig", "component_class", "component_names"]
@@ -171,7 +171,12 @@ class ComponentConfig(BaseModel):
         """Describe the parameters of each class to editors."""
         schema = handler(core_schema)
         classes = {name: component_class(name) for name in component_names()}
-        of_each_class(handler.resolve_ref_schema(schema), classes, handler)
+        section = handler.resolve_ref_schema(schema)
+        of_each_class(section, classes, handler)
+        potentials = {name: potential_class(name) for name in sorted(potential_registry.names())}
+        rules = of_each_choice("potential_function", "potential_params", potentials, handler)
+        (guide,) = (entry for entry in section["anyOf"] if entry["title"] == POTENTIAL_CLASS)
+        guide["allOf"] = [*rules, {"properties": {"params": {"allOf": rules}}}]
         return schema
 
     @model_serializer(mode="wrap")

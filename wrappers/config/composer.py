@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -18,6 +19,7 @@ from rlenvs.config_file import did_you_mean
 from rlenvs.config_problems import ConfigProblemsError
 from rlenvs.config_source import KeyPath, Problem, shown
 from rlenvs.wrappers.config.construct import construct, construction_problems
+from rlenvs.wrappers.config.schema import of_each_choice
 from rlenvs.wrappers.normalization.strategies import NORMALIZATION_STRATEGIES, Normalization, Strategy, fields_used_by
 from rlenvs.wrappers.reducers import Reducer, reducer_registry
 
@@ -127,6 +129,14 @@ class ComposerSettings(BaseModel):
         """Return the reducer, not yet bound to any names."""
         built: Reducer = construct(reducer_registry.get(self.reducer), self.reducer_params)
         return built
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the parameters of each reducer to editors."""
+        schema = handler(core_schema)
+        reducers = {name: reducer_registry.get(name) for name in sorted(reducer_registry.names())}
+        handler.resolve_ref_schema(schema)["allOf"] = of_each_choice("reducer", "reducer_params", reducers, handler)
+        return schema
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

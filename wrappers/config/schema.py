@@ -9,7 +9,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from rlenvs.config_params import params_model
 
-__all__ = ["either_dialect", "of_each_class", "of_each_schedule"]
+__all__ = ["either_dialect", "of_each_choice", "of_each_class", "of_each_schedule"]
 
 Schema = dict[str, Any]
 
@@ -46,6 +46,27 @@ def of_each_class(section: Schema, classes: Mapping[str, Callable[..., Any]], ha
             }
         )
     _replace(section, alternatives)
+
+
+def of_each_choice(
+    choice: str, params: str, targets: Mapping[str, Callable[..., Any]], handler: GetJsonSchemaHandler
+) -> list[Schema]:
+    """Return what a mapping must fulfil in which one key chooses a class and another one holds its parameters.
+
+    Args:
+        choice: the key that chooses (`reducer`).
+        params: the key of the parameters (`reducer_params`).
+        targets: name -> class.
+        handler: of the schema that they become a part of.
+    """
+    known: Schema = {"properties": {choice: {"enum": list(targets)}}}
+    return [known] + [
+        {
+            "if": {"properties": {choice: {"const": name}}, "required": [choice]},
+            "then": {"properties": {params: {"anyOf": [_parameters(target, handler), {"type": "null"}]}}},
+        }
+        for name, target in targets.items()
+    ]
 
 
 def of_each_schedule(

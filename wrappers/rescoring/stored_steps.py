@@ -98,7 +98,7 @@ class StoredFields:
             return float(value == self.right_label), value == self.right_label
         if isinstance(value, int | float) and math.isfinite(value):
             return float(value), bool(value >= self.threshold)
-        hint = "; say which label means right (right_label)" if isinstance(value, str) else ""
+        hint = "; say which label means right (right_label, --right-label)" if isinstance(value, str) else ""
         raise DataError(f"{where}: field {name!r}: expected true, false or a finite number, got {shown(value)}{hint}")
 
     def _read_answer(self, step: "StoredStep", row: Mapping[str, Any], where: str, verdict: Grade | None) -> None:
@@ -218,8 +218,8 @@ def _mapping(row: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
 
 def _whole(row: Mapping[str, Any], name: str, where: str) -> int:
     value = row[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise DataError(f"{where}: field {name!r}: expected a whole number >= 0, got {shown(value)}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise DataError(f"{where}: field {name!r}: expected a whole number in [0, 2^63), got {shown(value)}")
     return value
 
 

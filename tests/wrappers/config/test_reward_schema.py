@@ -44,9 +44,15 @@ def test_it_takes_every_shipped_recipe(path, schema):
         {"reward_components": {"a": {"class": "EnvReward"}}, "composer_settings": {"norm_widow": 3}},
         {"reward_shaping": {"a": {"class": "EnvReward", "weight_schedule": {"max_weight": 3}}}},
         {"reward_shaping": {"a": {"initial_weight": 1.0}}},
+        {"reward_components": {"a": {"class": "EnvReward"}}, "composer_settings": {"reducer": "sum"}},
+        {"reward_components": {"a": {"class": "EnvReward"}}, "composer_settings": {"reducer": "gate", "reducer_params": {"gaet": "a"}}},
+        {"reward_components": {"a": {"class": "EnvReward"}}, "composer_settings": {"reducer": "hybrid", "reducer_params": {"model": ["a"], "alpha": "1"}}},
+        {"reward_components": {"a": {"class": "LLMPotentialBasedReward", "potential_function": "progres"}}},
+        {"reward_components": {"a": {"class": "LLMPotentialBasedReward", "potential_function": "info", "potential_params": {"key": "a"}}}},
+        {"reward_components": {"a": {"class": "LLMPotentialBasedReward", "params": {"potential_function": "info", "potential_params": {"key": "a"}}}}},
         {"reward_shaping": {"a": {"class": "InstructionReward", "instructions": [{"type": "no_comas"}]}}},
     ],
-)
+)  # fmt: skip
 def test_it_refuses_what_the_configuration_refuses(data, schema):
     with pytest.raises(jsonschema.ValidationError):
         schema.validate(data)
