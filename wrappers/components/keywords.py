@@ -86,7 +86,8 @@ class KeywordOverlapReward(BaseReward):
         check_choice("metric", metric, get_args(OverlapMetric))
         if keywords is not None and info_key is not None:
             raise ParameterError("info_key", "cannot stand beside keywords: give one of the two")
-        if keywords is not None and (isinstance(keywords, str) or not keywords):
+        given: object = keywords
+        if isinstance(given, str) or given == []:
             raise ParameterError("keywords", f"must name at least one word or phrase in a list, got {keywords!r}")
         for keyword in keywords or ():
             if not keyword_units(keyword):
