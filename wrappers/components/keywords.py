@@ -87,7 +87,7 @@ class KeywordOverlapReward(BaseReward):
         if keywords is not None and info_key is not None:
             raise ParameterError("info_key", "cannot stand beside keywords: give one of the two")
         given: object = keywords
-        if isinstance(given, str) or given == []:
+        if given is not None and (isinstance(given, str) or not given):
             raise ParameterError("keywords", f"must name at least one word or phrase in a list, got {keywords!r}")
         for keyword in keywords or ():
             if not keyword_units(keyword):

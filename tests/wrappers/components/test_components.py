@@ -153,6 +153,7 @@ def test_a_goal_that_is_no_truth_value_is_an_error_alone_and_in_a_batch(told):
         (lambda: LengthPenalty(3, unit=3), "unit must be one of .*, got 3"),
         (lambda: RepetitionPenalty(penalty=None), "penalty must be a finite number, got None"),
         (lambda: GoalReward("1"), "target_reward must be a finite number, got '1'"),
+        (lambda: KeywordOverlapReward(()), r"keywords must name at least one .*, got \(\)"),
         (lambda: KeywordOverlapReward("abc"), "keywords must name at least one .*, got 'abc'"),
     ],
 )
