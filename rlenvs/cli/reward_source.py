@@ -1,5 +1,6 @@
 """Where the `rewards` sub-commands get their recipe: a reward file, or the `rewards` section of a training file."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rlenvs.wrappers.config.rewards import RewardConfig
 
-__all__ = ["load_rewards"]
+__all__ = ["add_reward_arguments", "load_rewards"]
+
+
+def add_reward_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the recipe, and the settings that override it."""
+    parser.add_argument("config", metavar="CONFIG.yaml", help="reward recipe, or training configuration")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        default=[],
+        metavar="key=value",
+        help="settings that override the file (the value is YAML)",
+    )
 
 
 def load_rewards(path: str | Path, overrides: Sequence[str] = ()) -> "RewardConfig":

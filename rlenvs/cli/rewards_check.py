@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rlenvs.cli.line_chart import wrap
 from rlenvs.cli.output import output_encoding, print_json, printable, table
 from rlenvs.cli.parser import add_command
-from rlenvs.cli.reward_source import load_rewards
+from rlenvs.cli.reward_source import add_reward_arguments, load_rewards
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import Subparsers
@@ -53,14 +53,7 @@ def register(subparsers: "Subparsers") -> None:
         example=EXAMPLE,
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("config", metavar="CONFIG.yaml", help="reward recipe, or training configuration")
-    parser.add_argument(
-        "settings",
-        nargs="*",
-        default=[],
-        metavar="key=value",
-        help="settings that override the file (the value is YAML)",
-    )
+    add_reward_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where the optimum changes for good")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rlenvs.cli.output import output_encoding, print_json
 from rlenvs.cli.parser import UsageError, add_command, at_least
 from rlenvs.cli.preview_text import Line, PreviewText
-from rlenvs.cli.reward_source import load_rewards
+from rlenvs.cli.reward_source import add_reward_arguments, load_rewards
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import Subparsers
@@ -45,14 +45,7 @@ def register(subparsers: "Subparsers") -> None:
         text=TEXT,
         example=EXAMPLE,
     )
-    parser.add_argument("config", metavar="CONFIG.yaml", help="reward recipe, or training configuration")
-    parser.add_argument(
-        "settings",
-        nargs="*",
-        default=[],
-        metavar="key=value",
-        help="settings that override the file (the value is YAML)",
-    )
+    add_reward_arguments(parser)
     parser.add_argument(
         "--steps",
         metavar="N",

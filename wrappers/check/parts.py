@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rlenvs.wrappers.check.finding import Finding
+from rlenvs.wrappers.check.finding import Finding, Verdict
 from rlenvs.wrappers.check.weights import WeightPath
 from rlenvs.wrappers.config.composer import ComposerSettings
 from rlenvs.wrappers.normalization.strategies import Normalization
@@ -28,6 +28,28 @@ SHIFTS = {
 }
 
 
+BASELINES = {"batch": "the batch", "group": "the answers to the same prompt"}
+"""Whose mean a strategy subtracts that compares rows."""
+
+BY_STRATEGY: dict[str, list[tuple[Verdict, str]]] = {
+    "group": [
+        (
+            "note",
+            "group divides by the deviation of each prompt, so that prompts whose answers differ little count more; an "
+            "answer that is alone with its prompt gets 0",
+        )
+    ],
+    "rank": [
+        (
+            "changes",
+            "rank keeps the order within a batch and drops the distances: a rare large value pays no more than a "
+            "frequent small lead",
+        )
+    ],
+}
+"""What a strategy does whatever its settings."""
+
+
 def normalization_findings(name: str, spec: Normalization, alone: bool) -> Iterator[Finding]:
     """Say what the normalisation of one component does.
 
@@ -36,7 +58,7 @@ def normalization_findings(name: str, spec: Normalization, alone: bool) -> Itera
         spec: its normalisation.
         alone: whether it is the only component, so that its scale is of no consequence.
     """
-    yield from _shift("normalization", name, spec, "its values")
+    yield from _strategy_findings("normalization", name, spec, "its values")
     if spec.compares_rows or spec.strategy == "none":
         return
     if not spec.center and spec.strategy != "min_max":
@@ -57,15 +79,7 @@ def output_findings(spec: Normalization | None) -> Iterator[Finding]:
     """Say what the normalisation of the reduced reward does."""
     if spec is None:
         return
-    yield from _shift("output", "composer_settings", spec, "the rewards")
-    if not spec.compares_rows and not spec.center and spec.strategy != "min_max":
-        yield Finding(
-            "composer_settings",
-            "output",
-            "keeps",
-            f"{spec.strategy} without a mean scales the whole reward by one positive number (potentials are added "
-            f"after it, at their own scale); {STEADY}",
-        )
+    yield from _strategy_findings("output", "composer_settings", spec, "the rewards")
 
 
 def reducer_findings(settings: ComposerSettings, weights: dict[str, WeightPath]) -> Iterator[Finding]:
@@ -102,49 +116,27 @@ def _reducer_reason(settings: ComposerSettings) -> str | None:
     return None
 
 
-def _shift(part: str, name: str, spec: Normalization, what: str) -> Iterator[Finding]:
-    """Say what is subtracted and what is cut."""
+def _strategy_findings(part: str, name: str, spec: Normalization, what: str) -> Iterator[Finding]:
+    """Say what is subtracted, divided by, and cut."""
     strategy = spec.strategy
+    said: list[tuple[Verdict, str]] = []
     if strategy in SHIFTS and (spec.center or strategy == "min_max"):
-        better = "; norm_center: false only scales" if strategy != "min_max" else ""
-        yield Finding(
-            name,
-            part,
-            "changes",
+        # The reduced reward has no such setting.
+        better = "; norm_center: false only scales" if strategy != "min_max" and part == "normalization" else ""
+        reason = (
             f"{strategy} {SHIFTS[strategy].format(what=what)} in every step, which pays or fines each step for being "
-            f"taken: where episodes differ in length, another policy can become optimal{better}",
+            f"taken: where episodes differ in length, another policy can become optimal{better}"
         )
-    if strategy in ("batch", "group") and spec.center:
-        rows = "the batch" if strategy == "batch" else "the answers to the same prompt"
-        yield Finding(
-            name,
-            part,
-            "changes",
-            f"{strategy} subtracts the mean of {rows}: a baseline that changes nothing in episodes of one message, but "
-            f"one that pays or fines every step in longer ones",
+        said.append(("changes", reason))
+    if strategy in BASELINES and spec.center:
+        reason = (
+            f"{strategy} subtracts the mean of {BASELINES[strategy]}: a baseline that changes nothing in episodes of "
+            "one message, but one that pays or fines every step in longer ones"
         )
-    if strategy == "group":
-        yield Finding(
-            name,
-            part,
-            "note",
-            "group divides by the deviation of each prompt, so that prompts whose answers differ little count more; an "
-            "answer that is alone with its prompt gets 0",
-        )
-    if strategy == "rank":
-        yield Finding(
-            name,
-            part,
-            "changes",
-            "rank keeps the order within a batch and drops the distances: a rare large value pays no more than a "
-            "frequent small lead",
-        )
+        said.append(("changes", reason))
+    said += BY_STRATEGY.get(strategy, ())
     if spec.compares_rows:
-        yield Finding(name, part, "note", f"{strategy} compares the rows of a batch: one environment alone gets 0")
+        said.append(("note", f"{strategy} compares the rows of a batch: one environment alone gets 0"))
     if spec.clip is not None and strategy != "none":
-        yield Finding(
-            name,
-            part,
-            "changes",
-            f"values beyond +-{spec.clip:g} are cut: what goes further pays, and costs, no more",
-        )
+        said.append(("changes", f"values beyond +-{spec.clip:g} are cut: what goes further pays, and costs, no more"))
+    yield from (Finding(name, part, verdict, reason) for verdict, reason in said)

@@ -210,7 +210,9 @@ class TestComposition:
         ],
     )
     def test_normalisation_of_the_whole(self, settings, expected):
-        assert verdicts(check({"task": TASK}, settings=settings), "composer_settings", "output") == expected
+        findings = check({"task": TASK}, settings=settings)
+        assert verdicts(findings, "composer_settings", "output") == expected
+        assert not any("norm_center" in finding.reason for finding in findings)  # which is no setting of the whole
 
     @pytest.mark.parametrize(
         ("settings", "expected"),
