@@ -229,7 +229,10 @@ class RewardPipeline:
                 schedule.observe([float(metrics[watched])], step)
 
     def freeze_statistics(self, frozen: bool = True) -> None:
-        """Keep normalisers (and reactive schedules) from learning, as an evaluation wants, or let them learn again."""
+        """Keep normalisers and reactive schedules from learning from what is scored, or let them learn again.
+
+        An evaluation wants it; what it measures still reaches the schedules through `report_metrics`.
+        """
         self._frozen = frozen
         for normalizer in self._normalizers().values():
             normalizer.frozen = frozen

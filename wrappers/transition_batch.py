@@ -6,7 +6,7 @@ A vector environment delivers its infos as columns. What a batch-aware component
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -157,7 +157,7 @@ class TransitionBatch(Sequence[Transition]):
 
     def groups(self) -> list[Hashable]:
         """Return what says which rows answer the same prompt: the problem's id, else the prompt itself."""
-        return [t.info.get("problem_id", t.prompt) for t in self]
+        return [_group_key(t) for t in self]
 
     def states_after(self) -> "StateBatch":
         """Return the states that the steps led to."""
@@ -199,6 +199,24 @@ class StateBatch(Sequence[RewardState]):
         return (self._make(row) for row in range(len(self)))
 
 
+def _is_mask(key: Any, infos: Mapping[str, Any]) -> bool:
+    """Return whether `key` is the mask of another one; Gymnasium makes "_3" of the key 3 too."""
+    if not isinstance(key, str) or not key.startswith("_"):
+        return False
+    return key[1:] in infos or any(str(other) == key[1:] for other in infos if not isinstance(other, str))
+
+
+def _group_key(transition: Transition) -> Hashable:
+    key = transition.info.get("problem_id")
+    if key is None:
+        return transition.prompt
+    try:
+        hash(key)
+    except TypeError:  # a list or a mapping says which problem it is too
+        return repr(key)
+    return cast("Hashable", key)
+
+
 def number_in(info: Mapping[str, Any], key: str, default: float | None = None) -> float:
     """Return `info[key]` as a number.
 
@@ -228,8 +246,7 @@ def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:
     """
     info: dict[str, Any] = {}
     for key, value in infos.items():
-        is_mask = key.startswith("_") and key[1:] in infos
-        if is_mask or key in ("final_obs", "final_info"):
+        if key in ("final_obs", "final_info") or _is_mask(key, infos):
             continue
         present = infos.get(f"_{key}")
         if present is not None and not present[row]:

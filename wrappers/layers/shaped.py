@@ -64,7 +64,8 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
         """Take one step; the reward is the shaped one.
 
         Raises:
-            ResetNeeded: neither `reset` nor `load_state_dict` began an episode.
+            ResetNeeded: neither `reset` nor `load_state_dict` began an episode, or its reward failed in the last step.
+            ComponentError: a component failed twice and its policy is `raise`.
         """
         if not self._begun:
             raise ResetNeeded("no episode has begun: call reset() or load_state_dict() before step()")
@@ -83,7 +84,11 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
             now,
             self._visited_step,
         )
-        row = self.pipeline.compute_one(transition, now, self._visited)
+        try:
+            row = self.pipeline.compute_one(transition, now, self._visited)
+        except BaseException:
+            self._begun = False  # the environment went on and the reward did not: no next step fits to this one
+            raise
         self.clock.advance(1)
         self._visited, self._visited_step = row.visited, now
         self._observation, self._info = kept(observation), dict(info)

@@ -113,7 +113,8 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         """Take one step in each sub-environment; the rewards are the shaped ones.
 
         Raises:
-            ResetNeeded: a row that neither `reset` nor `load_state_dict` began.
+            ResetNeeded: a row that neither `reset` nor `load_state_dict` began, or whose last reward failed.
+            ComponentError: a component failed twice and its policy is `raise`.
         """
         if not self._begun.all():
             idle = ", ".join(map(str, np.flatnonzero(~self._begun)))
@@ -137,7 +138,11 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         rows = np.flatnonzero(~self._over) if self._over.any() else None
         batch = self._transitions(rows, actions, env_rewards, terminations, truncations, arrivals)
         picked: Any = slice(None) if rows is None else rows
-        result = self.pipeline.compute(batch, self.clock.step, self._visited[picked])
+        try:
+            result = self.pipeline.compute(batch, self.clock.step, self._visited[picked])
+        except BaseException:
+            self._begun[picked] = False  # the environments went on and the rewards did not
+            raise
         self.last_batch = result
         self._current[picked] = arrivals
         self._visited[picked], self._visited_steps[picked] = result.visited, self.clock.step

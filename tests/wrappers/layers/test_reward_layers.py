@@ -1,16 +1,18 @@
 """Single-purpose wrappers: a stack equals its YAML twin, and an order that cannot work is refused."""
 
 import json
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rlenvs  # noqa: F401 - registers the ids
-from rlenvs.errors import ConfigError, WrapperOrderError
+from rlenvs.errors import ComponentError, ConfigError, WrapperOrderError
 from rlenvs.wrappers import (
     BaseReward,
     EnvReward,
@@ -21,6 +23,7 @@ from rlenvs.wrappers import (
     ShapedReward,
     VectorShapedReward,
 )
+from rlenvs.wrappers.deadline.component import DeadlineReward
 from rlenvs.wrappers.layers.single_purpose import (
     ComposedReward,
     NormalizedReward,
@@ -338,3 +341,74 @@ def test_the_state_before_a_step_stays_what_it_was(build):
         assert [np.mean(env.step(action)[1]) for _ in range(3)] == [1.0, 1.0, 1.0]
     finally:
         env.close()
+
+
+def failing_while(broken: list[bool]):
+    """Return a component that fails as long as there is something in the list."""
+
+    def sometimes(info: dict[str, Any]) -> float:
+        if broken:
+            raise RuntimeError("gone")
+        return 1.0
+
+    return sometimes
+
+
+def test_an_episode_whose_reward_failed_needs_a_reset(scripted):
+    broken: list[bool] = []
+    env = ComposedReward(scripted([1.0] * 3, [0.0] * 4), {"sometimes": failing_while(broken)})
+    env.reset()
+    env.step(0)
+    broken.append(True)
+    with pytest.raises(ComponentError, match="gone"):
+        env.step(0)
+    broken.clear()
+    with pytest.raises(ResetNeeded):
+        env.step(0)
+    env.reset()
+    assert env.step(0)[1] == 1.0
+
+
+def test_rows_whose_rewards_failed_need_a_reset(scripted):
+    envs = SyncVectorEnv([lambda: scripted([1.0] * 3, [0.0] * 4)] * 2, autoreset_mode=AutoresetMode.DISABLED)
+    broken: list[bool] = []
+    envs = VectorComposedReward(envs, {"sometimes": failing_while(broken)})
+    envs.reset()
+    actions = np.zeros(2, dtype=int)
+    envs.step(actions)
+    broken.append(True)
+    with pytest.raises(ComponentError, match="gone"):
+        envs.step(actions)
+    broken.clear()
+    with pytest.raises(ResetNeeded, match="in rows 0, 1"):
+        envs.step(actions)
+    envs.reset()
+    assert envs.step(actions)[1].tolist() == [1.0, 1.0]
+
+
+def test_an_action_that_the_environment_refuses_costs_no_episode(scripted):
+    class Refuses(scripted):
+        def step(self, action):
+            if action == 9:
+                raise ValueError("no such action")
+            return super().step(action)
+
+    env = ComposedReward(Refuses([1.0] * 2, [0.0] * 3), {"env": EnvReward()})
+    env.reset()
+    with pytest.raises(ValueError, match="no such action"):
+        env.step(9)
+    assert env.step(0)[1] == 1.0
+
+
+def test_a_component_under_a_deadline_ends_with_its_environment():
+    guarded = DeadlineReward(failing_while([]), seconds=5.0)
+    env = PotentialShaping(ComposedReward(gym.make("rlenvs/Arithmetic-v0"), {"guarded": guarded}), "info",
+                           potential_params={"info_key": "difficulty"})  # fmt: skip
+    env.reset(seed=0)
+    env.step("no idea")
+    assert guarded._worker is not None
+    env.close()
+    assert guarded._worker is None
+    env.reset(seed=0)
+    assert env.step("no idea")[4]["reward_components"]["guarded"]["raw"] == 1.0  # it starts anew
+    env.close()

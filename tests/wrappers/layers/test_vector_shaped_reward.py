@@ -283,5 +283,6 @@ def test_annotations_are_one_for_each_row():
 
 
 def test_what_is_no_column_belongs_to_every_row_and_an_underscore_makes_no_mask():
-    infos = {"temperature": 0.5, "stage": "late", "_own": np.array([1, 2]), "__own": np.array([True, True])}
-    assert row_info(infos, 1) == {"temperature": 0.5, "stage": "late", "_own": 2}
+    mask = np.array([True, True])
+    infos = {"temperature": 0.5, "stage": "late", "_own": np.array([1, 2]), "__own": mask, 3: np.ones(2), "_3": mask}
+    assert row_info(infos, 1) == {"temperature": 0.5, "stage": "late", "_own": 2, 3: 1.0}
