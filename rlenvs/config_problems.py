@@ -237,8 +237,10 @@ def _sentence(detail: ErrorDetails) -> str:
         rule, name = _BOUNDS[kind]
         return f"{rule.format(context[name])}, got {shown(value)}"
     if kind in ("too_short", "too_long"):
-        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        return f"expected {bound} items, got {context['actual_length']}"
+        least = kind == "too_short"
+        count = context["min_length" if least else "max_length"]
+        items = "item" if count == 1 else "items"
+        return f"expected at {'least' if least else 'most'} {count} {items}, got {context['actual_length']}"
     return _one_line(f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, got {shown(value)}")
 
 

@@ -17,12 +17,18 @@ __all__ = ["rule_problems"]
 def rule_problems(config: "RewardConfig") -> list[Problem]:
     """Return what is wrong between the sections, each problem where its author wrote it."""
     found = [
+        *_blank_names(config),
         *_weights_without_component(config),
         *_potential_problems(config),
         *_reducer_problems(config),
         *_normalization_problems(config),
     ]
     return [Problem(config.place(problem.path), problem.message) for problem in found]
+
+
+def _blank_names(config: "RewardConfig") -> list[Problem]:
+    text = "a component needs a name: reports and messages call it by that"
+    return [Problem(("reward_components", name), text) for name in config.reward_components if not name.strip()]
 
 
 def _weights_without_component(config: "RewardConfig") -> list[Problem]:

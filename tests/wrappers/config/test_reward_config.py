@@ -2,6 +2,7 @@
 
 import pytest
 
+from rlenvs.config_file import parse_config
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers import ExponentialSchedule, RewardConfig, RewardPipeline, Transition
 
@@ -100,3 +101,16 @@ def test_what_only_the_component_knows_is_said_at_its_name(params, message):
     with pytest.raises(ConfigError, match=message) as caught:
         RewardPipeline.from_config({"reward_components": {"part": params}})
     assert "reward_components.part" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["reward_components: {'': {class: EnvReward}}", "reward_shaping:\n  ' ': {class: EnvReward}"]
+)
+def test_a_component_without_a_name_is_refused(text):
+    with pytest.raises(ConfigError, match=r"^r:\d:\d+: reward_(components|shaping)\..*a component needs a name"):
+        parse_config(RewardConfig, text, name="r")
+
+
+def test_no_component_at_all_is_refused():
+    with pytest.raises(ConfigError, match=r"^r:1:1: reward_components: expected at least 1 item, got 0$"):
+        parse_config(RewardConfig, "reward_components: {}", name="r")
