@@ -218,17 +218,21 @@ def _group_key(transition: Transition) -> Hashable:
 
 
 def number_in(info: Mapping[str, Any], key: str, default: float | None = None) -> float:
-    """Return `info[key]` as a number.
+    """Return `info[key]` as a number; None counts as missing.
 
     Raises:
-        KeyError: there is no such key and no default; the message lists the keys there are.
+        KeyError: there is no such number and no default; the message lists the keys there are.
 
     Example:
         >>> number_in({"score": 1}, "score"), number_in({}, "score", 0.5)
         (1.0, 0.5)
     """
-    value = info.get(key, default)
+    value = info.get(key)
     if value is None:
+        if default is not None:
+            return default
+        if key in info:
+            raise KeyError(f"info[{key!r}] is None, not a number")
         raise KeyError(f"info has no {key!r}; it has {', '.join(sorted(map(str, info))) or 'nothing'}")
     return float(value)
 

@@ -228,6 +228,12 @@ def test_a_goal_is_read_from_columns_as_from_rows():
     assert goal.batch(steps).tolist() == [goal(step) for step in steps] == [2.0, 0.0, 2.0, 0.0, 0.0]
 
 
+def test_a_none_in_info_is_no_number():
+    assert InfoValueReward("x", default_value=0.5)(Transition(info={"x": None})) == 0.5
+    with pytest.raises(KeyError, match=r"info\['x'\] is None"):
+        InfoValueReward("x")(Transition(info={"x": None}))
+
+
 def test_a_pipeline_of_potentials_alone_pays_only_shaping():
     pipeline = RewardPipeline({"guide": PotentialTerm(InfoPotential("phi"))})
     steps = [Transition(previous_info={"phi": 1.0}, info={"phi": 3.0}, env_reward=9.0)] * 2

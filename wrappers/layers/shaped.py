@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from rlenvs.errors import ConfigError
+from rlenvs.errors import ConfigError, WrapperOrderError
 from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
 from rlenvs.wrappers.layers.arrivals import kept
 from rlenvs.wrappers.layers.clock import RewardClock, refuse_second_clock
@@ -31,9 +31,15 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
 
     Raises:
         ConfigError: the parts do not fit each other, or a normalisation compares the rows of a batch.
+        WrapperOrderError: the environment is a vector environment.
     """
 
     def __init__(self, env: gym.Env[Any, Any], parts: RewardParts) -> None:
+        if isinstance(env, gym.vector.VectorEnv):
+            raise WrapperOrderError(
+                f"{type(self).__name__} wraps one environment, this is a vector environment: use "
+                f"Vector{type(self).__name__}"
+            )
         super().__init__(env)
         if parts.compares_rows:
             raise ConfigError(

@@ -161,6 +161,14 @@ def test_other_wrappers_do_not_go_between_layers_nor_a_whole_configuration_aroun
         ShapedReward(inside, {"reward_components": {"env": {"class": "EnvReward"}}})
 
 
+def test_a_vector_environment_is_told_its_own_wrapper(scripted):
+    envs = SyncVectorEnv([lambda: scripted([0.0], [0.0, 0.0])])
+    with pytest.raises(WrapperOrderError, match="this is a vector environment: use VectorShapedReward"):
+        ShapedReward(envs, {"reward_components": {"env": {"class": "EnvReward"}}})
+    with pytest.raises(WrapperOrderError, match="use VectorPotentialShaping"):
+        PotentialShaping(envs, "progress")
+
+
 def test_a_potential_may_go_around_a_whole_configuration(scripted):
     env = ShapedReward(scripted([1.0], [1.0, 2.0], "truncated"), {"reward_components": {"env": {"class": "EnvReward"}}})
     assert play(PotentialShaping(env, "info", potential_params={"info_key": "phi"}), 1) == [2.0]
