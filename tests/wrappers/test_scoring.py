@@ -161,10 +161,10 @@ def test_a_text_that_reads_like_a_number_is_no_value(result, rows):
 
 
 def test_an_array_without_dimensions_is_an_error_of_the_component():
-    with pytest.raises(ComponentError, match="'sum' failed twice.*0-d array"):
+    with pytest.raises(ComponentError, match=r"'sum' failed twice.*0-d array"):
         RewardPipeline({"sum": ReturnsBatch(np.array(0.5))}).compute([Transition()] * 2, 0)
 
 
 def test_an_unknown_policy_is_refused_where_it_is_made():
-    with pytest.raises(ConfigError, match="on_error.*must be one of raise, mask, penalty, default, got 'maks'"):
+    with pytest.raises(ConfigError, match=r"on_error.*must be one of raise, mask, penalty, default, got 'maks'"):
         ErrorPolicy("maks")  # type: ignore[arg-type]

@@ -35,7 +35,8 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any], parts: RewardParts) -> None:
-        if isinstance(env, gym.vector.VectorEnv):
+        given: object = env  # a type checker knows that it cannot be a vector environment; a user may not
+        if isinstance(given, gym.vector.VectorEnv):
             raise WrapperOrderError(
                 f"{type(self).__name__} wraps one environment, this is a vector environment: use "
                 f"Vector{type(self).__name__}"
