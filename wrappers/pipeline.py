@@ -182,8 +182,9 @@ class RewardPipeline:
             ComponentError: a component failed twice and its policy is `raise`.
         """
         weights = self._weights(step)
-        raw, normalized, contributions = [0.0] * len(weights), [0.0] * len(weights), [0.0] * len(weights)
-        status, total = [OK] * len(weights), 0.0
+        width = len(weights)
+        raw, normalized, contributions, status = [0.0] * width, [0.0] * width, [0.0] * width, [OK] * width
+        total = 0.0
         for column, name, component, policy, normalizer in self._rewards:
             try:
                 value = component(transition)
@@ -206,7 +207,7 @@ class RewardPipeline:
             total = self._reduce_one(raw, contributions)
         potential = 0.0
         arrived: list[Visited] = []
-        if self._terms:
+        if self._terms.columns:
             potential, arrived = self._terms.shape_one(transition, weights, visited, raw, contributions)
             for column in self._terms.columns:
                 normalized[column] = raw[column]

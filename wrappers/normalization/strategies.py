@@ -191,21 +191,18 @@ class WindowStandardizer(Normalizer):
         self._unlimited = spec.clip is None
 
     def one(self, value: float, learn: bool = True) -> float:
-        """Normalise one value, then take it into the statistics.
-
-        In one piece, without `standardizing`: it runs for every component in every step.
-        """
-        window = self._window
-        count, mean, squares = window.exchange(value) if learn and not self.frozen else window.moments()
-        if count >= self._warmup:
-            scale = math.sqrt(squares / count)
-            if scale < self._floor:
-                scale = self._floor
-            value = (value - mean if self._center else value) / (scale + self._epsilon)
+        """Normalise one value, then take it into the statistics."""
+        if learn and not self.frozen:
+            value = self._window.standardize(value, self._warmup, self._floor, self._epsilon, self._center)
+        else:
+            value = self._one(value)
         return value if self._unlimited else min(max(value, -self._limit), self._limit)
 
     def _one(self, value: float) -> float:
-        raise AssertionError("`one` does it all")
+        if len(self._window) < self.spec.warmup:
+            return value
+        shift, scale = standardizing(self._window.moments(), self.spec)
+        return (value - shift) / scale
 
     def _batch(self, values: FloatArray, learn: BoolArray, groups: "Callable[[], Sequence[Hashable]]") -> FloatArray:
         if len(self._window) < self.spec.warmup:

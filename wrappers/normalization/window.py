@@ -7,6 +7,7 @@ are merged by the rule of Chan, Golub & LeVeque (1979). It is the two-stack slid
 Hirzel & Schneider (2015) with the flips at fixed places.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -161,27 +162,47 @@ class MomentWindow(Window):
             self._tabulate()
         return merge_moments(self._tails[self._filled], head)
 
-    def exchange(self, value: float) -> Moments:
-        """Return `moments()` and then push `value`: the two in one, for one value per step."""
-        if self._stale or (not self._tails and len(self._finished)):
-            moments = self.moments()
-            self.push(value)
-            return moments
-        count, mean, squares = filled, head, deviations = self._filled, self._mean, self._squares
-        if self._tails:
-            tail_count, tail_mean, tail_squares = self._tails[filled]
-            count += tail_count
-            delta, share = head - tail_mean, filled / count
-            mean = tail_mean + delta * share
-            squares = tail_squares + deviations + delta * delta * tail_count * share
+    def standardize(self, value: float, warmup: int, floor: float, epsilon: float, center: bool) -> float:
+        """Return (value - mean) / (max(deviation, floor) + epsilon) of the values so far, and then push `value`.
+
+        In one piece, because it runs for every component in every step: asking, computing and pushing one after the
+        other would take twice as long.
+
+        Args:
+            value: any finite number.
+            warmup: with fewer values than this, `value` is returned as it is; >= 1.
+            floor: smallest standard deviation that is divided by.
+            epsilon: added to it.
+            center: whether the mean is subtracted.
+
+        Example:
+            >>> window = MomentWindow(3)
+            >>> [window.standardize(x, 2, 0.5, 0.0, True) for x in (1.0, 3.0, 4.0)]
+            [1.0, 3.0, 2.0]
+        """
+        filled, head, squares, tails = self._filled, self._mean, self._squares, self._tails
+        if self._stale or (not tails and len(self._finished)):
+            self.moments()
+            return self.standardize(value, warmup, floor, epsilon, center)
+        if tails:
+            count, mean, spread = tails[filled]
+            delta, share = head - mean, filled / (count + filled)
+            spread += squares + delta * delta * count * share
+            mean += delta * share
+            count += filled
+        else:
+            count, mean, spread = filled, head, squares
         self._current[filled] = value
         self._filled = filled = filled + 1
         delta = value - head
         self._mean = head = head + delta / filled
-        self._squares = deviations + delta * (value - head)
+        self._squares = squares + delta * (value - head)
         if filled == self.size:
             self._roll()
-        return count, mean, squares
+        if count < warmup:
+            return value
+        scale = math.sqrt(spread / count)
+        return (value - mean if center else value) / ((scale if scale > floor else floor) + epsilon)
 
     def moments_afresh(self) -> Moments:
         """Return the same from the values themselves; cheaper where many values come at a time."""

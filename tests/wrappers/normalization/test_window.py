@@ -29,6 +29,11 @@ def from_scratch(seen: list[float], size: int) -> tuple[int, float, float]:
     return len(last), float(mean), float(sum((value - mean) ** 2 for value in last))
 
 
+def standardized(value: float, moments: tuple[int, float, float]) -> float:
+    count, mean, squares = moments
+    return value if count == 0 else (value - mean) / max(math.sqrt(squares / count), 0.5)
+
+
 def assert_moments(found: tuple[int, float, float], expected: tuple[int, float, float], seen: list[float]) -> None:
     scale = max((abs(value) for value in seen), default=0.0)
     assert found[0] == expected[0]
@@ -50,7 +55,8 @@ def test_moments_equal_those_from_scratch_whichever_way_the_values_come(size, pu
             window.push(push)
             seen.append(push)
         else:
-            assert_moments(window.exchange(push), from_scratch(seen, size), last)
+            found = window.standardize(push, 1, floor=0.5, epsilon=0.0, center=True)
+            assert found == pytest.approx(standardized(push, from_scratch(seen, size)), rel=1e-6, abs=1e-6)
             seen.append(push)
         last = seen[-size:]
         assert window.values.tolist() == last
@@ -137,7 +143,7 @@ def test_cost_per_value_does_not_grow_with_the_window():
         Counting.merged = 0
         window = Counting(size)
         for value in np.random.default_rng(1).normal(size=5000).tolist():
-            window.exchange(value)
+            window.standardize(value, 2, floor=0.5, epsilon=0.0, center=True)
         assert Counting.merged <= 5000
 
 
