@@ -500,8 +500,10 @@ def test_copies_share_nothing(guarded):
         assert pid_of(again) != pid_of(component)
 
 
+# A shell starts what runs in the background with Ctrl-C ignored, the tests and their children too.
 SCRIPT = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from rlenvs.wrappers import BaseReward, Transition
 from rlenvs.wrappers.deadline.component import DeadlineReward
 class Component(BaseReward):

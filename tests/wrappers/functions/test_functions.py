@@ -596,10 +596,15 @@ def test_an_interrupt_ends_waiting_and_cancels_the_rows():
         finally:
             cancelled.set()
 
+    # A shell starts what runs in the background with Ctrl-C ignored, the tests too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        component_of(endless).batch([FULL])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            component_of(endless).batch([FULL])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - start < 10
     assert cancelled.wait(5)
 
