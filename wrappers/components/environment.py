@@ -167,7 +167,7 @@ class GoalReward(BaseReward):
             ValueError: it is a text.
         """
         reached: object = transition.info.get(self.goal_key, math.nan)
-        if type(reached) is not bool:  # as `batch` reads it: NaN and None say nothing, and what is no number is an error
+        if type(reached) is not bool:  # as `batch` reads it: NaN and None say nothing, what is no number is an error
             told = number_in(transition.info, self.goal_key, math.nan)
             reached = transition.terminated and transition.env_reward > 0 if math.isnan(told) else told != 0.0
         return self.target_reward if reached else 0.0
