@@ -166,10 +166,10 @@ class GoalReward(BaseReward):
             TypeError: `info[goal_key]` is neither a boolean nor a number.
             ValueError: it is a text.
         """
-        reached: object = transition.info.get(self.goal_key, math.nan)
+        reached: object = transition.info.get(self.goal_key)
         if type(reached) is not bool:  # as `batch` reads it: NaN and None say nothing, what is no number is an error
-            told = number_in(transition.info, self.goal_key, math.nan)
-            reached = transition.terminated and transition.env_reward > 0 if math.isnan(told) else told != 0.0
+            told = math.nan if reached is None else number_in(transition.info, self.goal_key)
+            reached = transition.terminated and transition.env_reward > 0 if told != told else told != 0.0
         return self.target_reward if reached else 0.0
 
     def batch(self, transitions: Sequence[Transition]) -> FloatArray:
