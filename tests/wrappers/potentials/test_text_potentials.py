@@ -95,9 +95,9 @@ def test_keywords_of_earlier_messages_count():
 
 @pytest.mark.parametrize("keyword", ["a" * 20, "aab", "b"])
 def test_a_megabyte_of_near_misses_takes_linear_time(keyword):
-    potential, started = KeywordCoveragePotential([keyword]), time.perf_counter()
+    potential, started = KeywordCoveragePotential([keyword]), time.process_time()
     assert potential(writing("a" * 1_000_000)) == 0.0
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 20.0
 
 
 @pytest.mark.parametrize("keywords", [[], "word", [""], ["ok", " "], [3]])
