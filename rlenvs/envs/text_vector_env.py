@@ -170,8 +170,9 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             if row in verdicts:
                 result = self.task.submit(episode, actions[row], verdicts[row])
                 rewards[row], terminated[row] = result.reward, result.terminated
-                # As in Gymnasium's TimeLimit, the last answer allowed is truncated even if it also terminated.
-                truncated[row] = episode.turns == self.max_episode_steps
+                # As in Gymnasium's TimeLimit, the last answer allowed is truncated even if it also terminated;
+                # a turn limit of the protocol truncates only what has not terminated.
+                truncated[row] = result.truncated or episode.turns == self.max_episode_steps
                 episode.over = bool(terminated[row] or truncated[row])
                 observations[row], info = result.observation, result.info
                 if episode.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
@@ -188,7 +189,9 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
 
     def render(self) -> tuple[str, ...] | None:
         """The conversations: a tuple of texts in mode "ansi", printed in mode "human"."""
-        texts = tuple("" if episode is None else transcript(episode.messages) for episode in self.episodes)
+        texts = tuple(
+            "" if episode is None else transcript(episode.messages, episode.rewards) for episode in self.episodes
+        )
         if self.render_mode == "human":
             sys.stdout.write("\n\n".join(texts) + "\n\n")
         return texts if self.render_mode == "ansi" else None
