@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from rlenvs.errors import UserError
 from rlenvs.problems.checks import check_int, check_split
 from rlenvs.problems.expressions import OPERATORS, canonical, evaluate, work_bounds, written
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
+from rlenvs.problems.streams import RowStreams
 
 AnswerOrder = Literal["normal", "reversed"]
 
@@ -26,6 +28,8 @@ ANSWER_FORMATS = {
 
 ENUMERATION_LIMIT = 100_000
 """Largest number of problems that is listed in full (under a second); larger spaces are sampled."""
+TABLE_LIMIT = 1 << 15
+"""Largest number of problems that are kept once made; about 1 kB each."""
 MAX_DRAWS = 10_000
 """Draws before a split is searched in full or given up: with 1% held out, a miss has probability 1e-44."""
 VARIABLES = string.ascii_lowercase
@@ -181,10 +185,33 @@ class ArithmeticSource(ProblemSource):
             numbers, operators = self._draw(rng)
             if self._split(numbers, operators) == split:
                 return self._problem(numbers, operators, split)
-        if self.size <= ENUMERATION_LIMIT:
-            listed = self._listed(split)
-            return self._problem(*self._decode(listed[int(rng.integers(len(listed)))]), split)
-        raise self._nothing(split)
+        return self._searched(rng, split)
+
+    def sample_batch(self, streams: RowStreams, rows: Sequence[int], split: Split) -> list[Problem]:
+        """Draw a problem for each row; see `ProblemSource.sample_batch`.
+
+        The problems of a small space are made once and then handed out again.
+        """
+        check_split(split)
+        bounds = [10**self.digits] * self.number_count
+        if len(self.operators) > 1:
+            bounds += [len(self.operators)] * self.operator_count
+        look_up = self._from_table if self.size <= TABLE_LIMIT else self._from_scratch
+        found: list[Problem | None] = [None] * len(rows)
+        missing = list(range(len(rows)))
+        for _ in range(MAX_DRAWS):
+            drawn = look_up(streams.integers([rows[place] for place in missing], bounds), split)
+            still = []
+            for place, problem in zip(missing, drawn, strict=True):
+                found[place] = problem
+                if problem is None:
+                    still.append(place)
+            missing = still
+            if not missing:
+                break
+        for place in missing:
+            found[place] = self._searched(streams.generator(rows[place]), split)
+        return [problem for problem in found if problem is not None]
 
     def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
         """List problems of a split; a space above `ENUMERATION_LIMIT` needs a limit."""
@@ -215,6 +242,53 @@ class ArithmeticSource(ProblemSource):
             return numbers, self.operators * self.operator_count
         picks = rng.integers(0, len(self.operators), size=self.operator_count).tolist()
         return numbers, "".join([self.operators[pick] for pick in picks])
+
+    def _searched(self, rng: np.random.Generator, split: Split) -> Problem:
+        """A problem of a split that draws did not hit, out of all there are."""
+        if self.size <= ENUMERATION_LIMIT:
+            listed = self._listed(split)
+            return self._problem(*self._decode(listed[int(rng.integers(len(listed)))]), split)
+        raise self._nothing(split)
+
+    def _from_scratch(self, drawn: npt.NDArray[np.int64], split: Split) -> list[Problem | None]:
+        """The problems of draws [k, numbers and operators], None for those of another split."""
+        problems: list[Problem | None] = []
+        for picks in drawn.tolist():
+            numbers = picks[: self.number_count]
+            operators = "".join([self.operators[pick] for pick in picks[self.number_count :]])
+            operators = operators or self.operators * self.operator_count
+            belongs = self._split(numbers, operators) == split
+            problems.append(self._problem(numbers, operators, split) if belongs else None)
+        return problems
+
+    def _from_table(self, drawn: npt.NDArray[np.int64], split: Split) -> list[Problem | None]:
+        """As `_from_scratch`; what was made before is not made again."""
+        table = self._table
+        problems: list[Problem | None] = []
+        for index in (drawn @ self._places).tolist():
+            problem = table[index]
+            if problem is None:
+                numbers, operators = self._decode(index)
+                problem = table[index] = self._problem(numbers, operators, self._split(numbers, operators))
+            problems.append(problem if problem.split == split else None)
+        return problems
+
+    @cached_property
+    def _table(self) -> list[Problem | None]:
+        return [None] * self.size
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int64]:
+        """What each draw counts in the number of its problem; the inverse of `_decode`."""
+        numbers, base = self.number_count, 10**self.digits
+        places = [base ** (numbers - 1 - place) for place in range(numbers)]
+        if len(self.operators) > 1:
+            places += [base**numbers * len(self.operators) ** place for place in range(self.operator_count)]
+        return np.array(places, dtype=np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the problems made so far behind."""
+        return {name: value for name, value in vars(self).items() if name != "_table"}
 
     def _decode(self, index: int) -> tuple[list[int], str]:
         """The problem at a position of the enumeration: mixed radix, numbers first."""

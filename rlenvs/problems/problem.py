@@ -3,13 +3,14 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from rlenvs.errors import DataError
+from rlenvs.problems.streams import RowStreams
 
 Split = Literal["train", "held_out"]
 
@@ -84,6 +85,21 @@ class ProblemSource(ABC):
         Raises:
             UserError: the split holds no problem.
         """
+
+    def sample_batch(self, streams: RowStreams, rows: Sequence[int], split: Split) -> list[Problem]:
+        """Draw one problem for each of some rows: those that `sample` would draw with the rows' generators.
+
+        A source that draws many problems faster together than one by one overrides this.
+
+        Args:
+            streams: the generators.
+            rows: which of them, each once.
+            split: which split.
+
+        Raises:
+            UserError: the split holds no problem.
+        """
+        return [self.sample(streams.generator(row), split) for row in rows]
 
     @abstractmethod
     def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
