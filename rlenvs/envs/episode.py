@@ -1,7 +1,7 @@
 """The one implementation of an episode that the single and the vector environment share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,10 @@ class TextTask:
         """
         if problem is None:
             problem = self.source.sample(rng, check_split(self.split))
+        return self.begin(problem)
+
+    def begin(self, problem: object) -> Episode:
+        """Open an episode on a problem; see `start`."""
         if not isinstance(problem, Problem):
             raise UserError(f"options: a problem must be a rlenvs.problems.Problem, got {type(problem).__name__}")
         messages = self.protocol.open(problem)
@@ -88,13 +92,18 @@ class TextTask:
         asked = [place for place, answer in enumerate(answers) if answer is not None]
         if asked:
             tasks = [episodes[place].problem.task for place in asked]
-            grades = self.grader(tasks, [answer for answer in answers if answer is not None])
-            if len(grades) != len(asked) or not all([math.isfinite(grade.score) for grade in grades]):
-                raise GraderError(f"the grader must return one finite score per response, got {grades!r:.120}")
+            grades = self.verdicts(tasks, [answer for answer in answers if answer is not None])
             for place, grade in zip(asked, grades, strict=True):
                 verdicts[place] = grade
         self.protocol.prepare(episodes, responses)
         return verdicts
+
+    def verdicts(self, tasks: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Grade]:
+        """Ask the grader, and refuse what is no verdict."""
+        grades = self.grader(tasks, texts)
+        if len(grades) != len(tasks) or not all(map(math.isfinite, [grade.score for grade in grades])):
+            raise GraderError(f"the grader must return one finite score per response, got {grades!r:.120}")
+        return grades
 
     def submit(self, episode: Episode, response: str, grade: Grade) -> StepResult:
         """Apply one graded response to its episode."""

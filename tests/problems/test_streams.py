@@ -81,7 +81,7 @@ def test_an_empty_split_is_an_error_and_a_hidden_one_is_searched(monkeypatch):
     streams, generators = seeded(20, 0)
     expected = [source.sample(generator, "held_out") for generator in generators]
     assert source.sample_batch(streams, range(20), "held_out") == expected
-    with pytest.raises(UserError, match="the held_out split of .* is empty"):
+    with pytest.raises(UserError, match=r"the held_out split of .* is empty"):
         ArithmeticSource(digits=1, held_out_fraction=0).sample_batch(streams, [0, 1], "held_out")
 
 
