@@ -6,7 +6,7 @@ takes the raw words of every row and does the rest for all rows together; what c
 generators are left in, are those of the calls row by row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,10 +108,10 @@ class RowStreams:
             assert generator is not None, "a row is seeded before it is drawn from"
             if not isinstance(generator.bit_generator, np.random.PCG64):
                 raise UserError(f"row {row} needs a PCG64 generator, got {type(generator.bit_generator).__name__}")
-            state: Mapping[str, Any] = generator.bit_generator.state
+            state: dict[str, Any] = dict(generator.bit_generator.state)
             self.waiting[row], self.halves[row] = bool(state["has_uint32"]), state["uinteger"]
             if state["has_uint32"]:
-                generator.bit_generator.state = {**state, "has_uint32": 0, "uinteger": 0}
+                generator.bit_generator.state = state | {"has_uint32": 0, "uinteger": 0}
             self.lent.remove(row)
 
     def _half(self, row: int) -> int:
