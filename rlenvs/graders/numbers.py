@@ -1,14 +1,14 @@
 r"""Numbers as people and models write them, read into exact fractions.
 
-Accepted: integers, decimals (`0.5`, `.5`, `5.`), fractions of integers (`7/14`, `\frac{7}{14}`, `\frac12`),
-powers of ten (`1e3`), a sign (also the Unicode minus), thousands separated by commas or thin spaces in
-groups of three (also LaTeX `1{,}234` and `1\,234`), a currency sign, `%`, a unit of up to three words (`5
-cm`, `24 square meters`, `\text{ cm}`), math delimiters (`$...$`, `\(...\)`), a full stop at the end, and one
-assignment (`x = 3`).
+Accepted: integers, decimals (`0.5`, `.5`, `5.`), fractions of integers (`7/14`, `\frac{7}{14}`, `\frac12`), mixed
+numbers (`1 1/2`, `1\frac{1}{2}`), powers of ten (`1e3`), a sign (also the Unicode minus), thousands separated by commas
+or thin spaces in groups of three (also LaTeX `1{,}234` and `1\,234`), a currency sign, `%`, a unit of up to three words
+(`5 cm`, `24 square meters`, `\text{ cm}^2`, degrees), math delimiters (`$...$`, `\(...\)`), a full stop at the end, and
+one assignment (`x = 3`).
 
-Not accepted, so that guesses do not pass: expressions (`6*7`), several numbers, words that change or hedge a
-value (`5 million`, `42 or so`), wrong grouping (`1,23`), mixed numbers (`1 1/2` could be two answers),
-digits of other scripts, invisible characters, exponents beyond `MAX_EXPONENT`.
+Not accepted, so that guesses do not pass: expressions (`6*7`), several numbers, words that change or hedge a value
+(`5 million`, `42 or so`), wrong grouping (`1,23`), digits of other scripts, invisible characters, exponents beyond
+`MAX_EXPONENT`.
 """
 
 import re
@@ -34,7 +34,11 @@ ONE_LETTER_UNITS = frozenset("mghslLVWNJAKCF")
 """Metre, gram, hour and so on; any other single letter is a variable or a factor, as in 5x or 5k."""
 
 LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
-LATEX_FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{([^{}]*)\}|(\d))\s?(?:\{([^{}]*)\}|(\d))")
+INTEGER_GROUP = r"(?:\{\s*([+-]?\d{1,4000})\s*\}|(\d))"
+LATEX_FRACTION = re.compile(rf"\\[dtc]?frac\s?{INTEGER_GROUP}\s?{INTEGER_GROUP}", re.ASCII)
+UNIT_POWER = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?(?=[\s.]*$)")
+DEGREES = re.compile(r"\s*(?:\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree)(?![A-Za-z])")
+MIXED = re.compile(r"(-?)[ ]?(\d{1,15})[ ]{1,2}(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
 LATEX_SPACE = re.compile(r"\\[;:! ]|\\q?quad\b|~")
 DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 ASSIGNMENT = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9]|_\{[A-Za-z0-9]{1,8}\})?\s{0,4}=\s{0,4}(?=[^=])")
@@ -62,16 +66,27 @@ def plain(text: str) -> str:
         text = text.replace("{,}", ",").replace("\\,", "\u2009").replace("\\$", "$").replace("\\%", "%")
         text = text.replace("\\left", "").replace("\\right", "")
         text = LATEX_FRACTION.sub(frac_to_slash, text)
-        text = LATEX_TEXT.sub(r" \1 ", text)
+        text = DEGREES.sub("°", text)
+        text = UNIT_POWER.sub(r"^\1", LATEX_TEXT.sub(r" \1 ", text))
         text = LATEX_SPACE.sub(" ", text)
     assigned = ASSIGNMENT.match(text.strip())
     return text.strip()[assigned.end() :].strip() if assigned else text.strip()
 
 
 def frac_to_slash(match: re.Match[str]) -> str:
-    r"""`\frac{a}{b}` as `a/b`; a part that is not a bare integer leaves text that no number matches."""
-    above, below = match[1] or match[2] or "", match[3] or match[4] or ""
-    return f"{above.strip()}/{below.strip()}"
+    r"""`\frac{a}{b}` as `a/b`, apart from what stands beside it."""
+    return f" {match[1] or match[2]}/{match[3] or match[4]} "
+
+
+def improper(text: str) -> str:
+    """A mixed number as one fraction: `1 1/2` as `3/2`. What is none stays."""
+    match = MIXED.match(text)
+    if match is None:
+        return text
+    whole, above, below = int(match[2]), int(match[3]), int(match[4])
+    if not whole or not 0 < above < below:
+        return text
+    return f"{match[1]}{whole * below + above}/{below}{text[match.end() :]}"
 
 
 def parse_number(text: str, *, percent_is_unit: bool = False) -> Fraction | None:
@@ -90,13 +105,26 @@ def parse_number(text: str, *, percent_is_unit: bool = False) -> Fraction | None
     """
     if len(text) > MAX_ANSWER_CHARS:
         return None
-    text = plain(text)
+    text = improper(plain(text))
     match = NUMBER.match(text)
     if match is None or (match["sign"] and match["inner_sign"]):
         return None
     if not is_unit(text[match.end() :]):
         return None
     return value_of(match, percent_is_unit)
+
+
+def fraction_parts(text: str) -> tuple[int, int] | None:
+    r"""Numerator and denominator of a text that is written as a fraction of integers.
+
+    Example:
+        >>> fraction_parts("\\frac{6}{14}"), fraction_parts("0.5")
+        ((6, 14), None)
+    """
+    match = NUMBER.match(plain(text))
+    if match is None or not match["denominator"] or match["decimals"] or not match["whole"] or match["exponent"]:
+        return None
+    return int(match["whole"].replace(match["separator"] or ",", "")), int(match["denominator"])
 
 
 def is_unit(rest: str) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlenvs.errors import GraderError, UserError
-from rlenvs.graders import EXTRACTORS, TASK_TYPES, grade, grade_batch
+from rlenvs.graders import EXTRACTORS, grade, grade_batch
 
 DATA = Path(os.environ.get("RLENVS_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 MATH = {"type": "math", "question": "What is 6 times 7?", "gold": "42", "extract": "last_boxed"}
@@ -38,18 +38,13 @@ def test_every_gold_solution_is_its_own_right_answer():
         assert grade(task, row["answer"]).correct
 
 
-def test_no_hack_of_a_numeric_or_text_answer_pays_and_no_honest_one_fails():
-    graded = 0
-    for row in lines("reward_hacks.jsonl"):
-        if row["task"]["type"] not in TASK_TYPES:
-            continue
-        try:
-            verdict = grade(row["task"], row["response"])
-        except GraderError:
-            continue  # symbolic golds, which these graders refuse
-        graded += 1
-        assert verdict.correct == (row["expected_reward"] == "correct"), row["id"]
-    assert graded >= 50
+def test_no_hack_pays_and_no_honest_answer_fails():
+    rows = [row for row in lines("reward_hacks.jsonl") if row["kind"] in ("math", "text")]
+    assert len(rows) == 74
+    grades = grade_batch([row["task"] for row in rows], [row["response"] for row in rows])
+    paid = {row["id"]: verdict.score for row, verdict in zip(rows, grades, strict=True)}
+    assert paid == {row["id"]: 1.0 if row["expected_reward"] == "correct" else 0.0 for row in rows}
+    assert not Path("/tmp/sbxmathpwned").exists()
 
 
 def test_a_grade_says_what_it_judged():
@@ -130,8 +125,7 @@ def test_keys_of_the_caller_are_left_alone():
         ({"extract": "last_box"}, "task extract: unknown 'last_box'; did you mean 'last_boxed'"),
         ({"gold": None}, "task gold: must be a text, got None"),
         ({"gold": 42}, "task gold: must be a text, got 42"),
-        ({"gold": "\\pi"}, r"task gold: '\\\\pi' is not a number"),
-        ({"gold": ""}, "task gold: '' is not a number"),
+        ({"gold": " "}, "task gold: it is empty"),
         ({"type": "qa_exact", "gold": " . "}, r"task gold: ' \. ' is not a text"),
         ({"type": "gsm8k", "gold": "no answer"}, "task gold: 'no answer' is not a number"),
         ({"extract": "last_marker"}, "needs at least one"),
@@ -173,6 +167,7 @@ def test_every_policy_accepts_a_right_answer_and_refuses_its_neighbour(number, e
         "last_answer_tag": "<answer>1</answer><answer>{}</answer>",
         "last_answer_line": "Answer: 1\nAnswer: {}",
         "last_marker": "A: 1\nA: {}",
+        "last_python_block": "```\n1\n```\n```python\n{}\n```",
     }[extract]
     task = {**MATH, "gold": str(number), "extract": extract, "markers": ["A:"]}
     assert grade(task, frame.format(number)).correct
