@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlenvs.envs.protocols.base import Episode, Protocol, Turn
-from rlenvs.envs.protocols.texts import checked_texts, quoted
+from rlenvs.envs.protocols.texts import checked_texts, extraction_of, quoted
 from rlenvs.errors import ParameterError
 from rlenvs.graders import Grade
 from rlenvs.problems.checks import check_int
@@ -20,11 +20,11 @@ WHERE = {
 
 
 def how_to_answer(task: Mapping[str, Any]) -> str:
-    """How the task wants its answer written; "" if it does not say."""
-    extract = task.get("extract")
+    """How the task wants its answer written; "" if there is no telling."""
+    extract = extraction_of(task)
     if extract == "last_marker" and task.get("markers"):
         return f"End with a line: {task['markers'][0]} and the answer."
-    return WHERE.get(str(extract), "")
+    return WHERE.get(extract, "")
 
 
 class Retry(Protocol):

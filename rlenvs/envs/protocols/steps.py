@@ -10,7 +10,7 @@ from typing import Any
 from rlenvs.envs.messages import Message
 from rlenvs.envs.protocols.base import Episode, Protocol, Turn
 from rlenvs.envs.protocols.exact import NUMBER, Exact, ExpressionError, parse_expression
-from rlenvs.envs.protocols.texts import check_text, checked_texts, quoted, with_instructions
+from rlenvs.envs.protocols.texts import check_text, checked_texts, extraction_of, quoted, with_instructions
 from rlenvs.errors import DataError, ParameterError
 from rlenvs.graders import Grade, extract_answer
 from rlenvs.problems import Problem
@@ -233,7 +233,7 @@ class Steps(Protocol):
 
 def is_final(task: Mapping[str, Any], response: str) -> bool:
     """True if a message holds the final answer of a task, right or wrong."""
-    extract = str(task.get("extract", "whole"))
+    extract = extraction_of(task)
     if extract == "whole":
         return "=" not in response
     after_think = bool(task.get("require_after_think", False))

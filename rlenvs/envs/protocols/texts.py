@@ -2,8 +2,10 @@
 
 import string
 from collections.abc import Mapping
+from typing import Any
 
 from rlenvs.errors import ParameterError
+from rlenvs.graders.tasks import DEFAULT_EXTRACT
 from rlenvs.suggestions import did_you_mean
 
 SHOWN_CHARS = 80
@@ -61,6 +63,11 @@ def check_text(name: str, text: object) -> str:
     if not isinstance(text, str):
         raise ParameterError(name, f"must be a text, got {text!r:.80}")
     return text
+
+
+def extraction_of(task: Mapping[str, Any]) -> str:
+    """Where the answer to a task is looked for: its `extract`, or the default of its type."""
+    return str(task.get("extract") or DEFAULT_EXTRACT.get(str(task.get("type")), "whole"))
 
 
 def quoted(text: str) -> str:
