@@ -3,13 +3,14 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from rlenvs.errors import DataError
+from rlenvs.graders import BatchGrader, grade_batch
 from rlenvs.problems.streams import RowStreams
 
 Split = Literal["train", "held_out"]
@@ -77,6 +78,22 @@ def split_of(key: str, held_out_fraction: float) -> Split:
 
 class ProblemSource(ABC):
     """Where problems come from. A source holds parameters only, never random state."""
+
+    @property
+    def size(self) -> int | None:
+        """How many different problems there are, both splits together; None where there is no end of them."""
+        return None
+
+    @property
+    def grader(self) -> BatchGrader:
+        """What judges answers to these problems: `rlenvs.graders`, unless a source has tasks of its own types."""
+        return grade_batch
+
+    def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
+        """Problems of a split in an order that the seed decides, without end; they may come again."""
+        rng = np.random.default_rng(seed)
+        while True:
+            yield self.sample(rng, split)
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, split: Split) -> Problem:
