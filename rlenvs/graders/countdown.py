@@ -1,5 +1,6 @@
 """Countdown: an expression of given numbers that has a given value."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from rlenvs.graders.question import Grade, Policy, Question, invalid, right, sho
 MAX_DEPTH = 100
 MAX_LITERAL_CHARS = 30
 MAX_NUMBERS = 200
+LITERAL = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 SIGNS = {"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\\times": "*", "\\cdot": "*", "\\div": "/"}
 PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3}
 USES = ("all", "some")
@@ -51,8 +53,8 @@ def tokens_of(text: str) -> list[str]:
 
 def literal(token: str) -> Fraction:
     """The value of digits with at most one point."""
-    whole, point, decimals = token.partition(".")
-    if len(token) > MAX_LITERAL_CHARS or not whole or (point and not decimals) or "." in decimals:
+    whole, _, decimals = token.partition(".")
+    if len(token) > MAX_LITERAL_CHARS or LITERAL.fullmatch(token) is None:
         raise ExpressionError(f"{token[:MAX_LITERAL_CHARS]!r} is not a number")
     return Fraction(int(whole + decimals), 10 ** len(decimals))
 

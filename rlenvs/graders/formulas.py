@@ -32,6 +32,8 @@ RELATIONS = frozenset(RELATION_NAMES.split())
 """Commands that make several values or statements of one."""
 COMMAND = re.compile(r"\\[A-Za-z]+")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[a-z]+\}(?:\{[clr|]+\})?")
+LOOSE = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")
 BASE = re.compile(r"[0-9]\s*_")
 UNICODE = {
     "\u00d7": "\\times ",
@@ -53,6 +55,9 @@ UNICODE = {
     "\u03b1": "\\alpha ",
     "β": "\\beta ",
 }
+ASCII_RELATIONS = (("<=", "\\le "), (">=", "\\ge "), ("!=", "\\ne "))
+ONE_NAME = {"leq": "\\le", "geq": "\\ge", "neq": "\\ne", "lt": "<", "gt": ">"}
+RELATION = re.compile(r"\\(leq|geq|neq|lt|gt)(?![A-Za-z])")
 TRANSLATION = str.maketrans(UNICODE)
 OPENINGS = (("\\{", "set"), ("\\lbrace", "set"), ("(", "tuple"), ("[", "tuple"), ("\\langle", "tuple"))
 
@@ -65,16 +70,20 @@ def formula_of(text: str) -> str:
             text = text[len(left) : -len(right)].strip()
             break
     text = THOUSANDS.sub("", STYLES.sub("", text)).translate(TRANSLATION)
+    for written, command in ASCII_RELATIONS:
+        text = text.replace(written, command)
+    text = RELATION.sub(lambda match: ONE_NAME[match[1]], text)
     return SPACES.sub(" ", text).strip().removesuffix(".").rstrip()
 
 
 def same_text(gold: str, answer: str) -> bool:
-    """True if two formulas differ in nothing but spacing."""
-    if gold == answer:
-        return True
-    a, b = (re.sub(r"\s+", "", unicodedata.normalize("NFC", formula_of(text))) for text in (gold, answer))
-    # Spaces part a command from a letter (`\pi r`), so a command that ends differently is another one.
-    return bool(a) and a == b and COMMAND.findall(formula_of(gold)) == COMMAND.findall(formula_of(answer))
+    r"""True if two formulas differ in nothing but spacing; `4 2` is not `42`, nor `\pi r` a command `\pir`."""
+    return gold == answer or tight(gold) == tight(answer) != ""
+
+
+def tight(text: str) -> str:
+    """A formula with spaces only where they part two names or numbers."""
+    return LOOSE.sub("", " ".join(unicodedata.normalize("NFC", formula_of(text)).split()))
 
 
 def shape(formula: str) -> tuple[str, int]:
@@ -103,6 +112,7 @@ def inner(text: str, opening: str) -> str:
 
 def words_of(formula: str) -> set[str]:
     r"""Words in a formula: plain ones and those in `\text{...}` that are no units."""
+    formula = ENVIRONMENT.sub(" ", formula)
     inside = [text.strip().strip(",").strip() for text in TEXT.findall(formula)]
     words = {text.casefold() for text in inside if text and not is_unit(text)}
     return words | {

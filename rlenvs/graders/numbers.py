@@ -48,10 +48,10 @@ NUMBER = re.compile(
     (?:(?P<whole>{DIGITS})(?:\.(?P<decimals>[0-9]*))?|\.(?P<bare>[0-9]+))
     (?:[eE](?P<exponent>[+-]?[0-9]{{1,20}}))?
     (?:[ ]?/[ ]?(?P<denominator>[0-9]+))?
-    (?:[ ]?(?P<percent>%|percent\b))?""",
+    (?:[ ]?(?P<percent>%|(?:percent(?:age)?|pct)\b))?""",
     re.VERBOSE | re.ASCII,
 )
-UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[¢€£¥]")
+UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[$¢€£¥]")
 
 
 def plain(text: str) -> str:

@@ -36,7 +36,7 @@ ASSIGNED = re.compile(
     re.VERBOSE | re.ASCII,
 )
 STYLES = re.compile(r"\\(?:displaystyle|textstyle|left|right|bigl?|bigr?|Bigl?|Bigr?|limits)(?![A-Za-z])")
-SPACES = re.compile(r"\\[;: ]|\\q?quad(?![A-Za-z])|~|\\,|\\!")
+SPACES = re.compile(r"(?<!\\)\\[;:,! ]|\\q?quad(?![A-Za-z])|~")
 THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\!\s?|\\,|\\!,)(?=\d{3}(?!\d))")
 DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°)\s*$")
 TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textnormal|mathrm|mathbf|mbox)\s*\{([^{}\\$]*)\}")
@@ -45,6 +45,7 @@ TRAILING_UNIT = re.compile(
 )
 CONJUNCTION = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*")
 MATRIX = re.compile(r"\\begin\{([pb]matrix)\}(.*)\\end\{\1\}", re.DOTALL)
+ARRAY = re.compile(r"(?:\[|\()\s*\\begin\{(array)\}\{[clr]+\}(.*)\\end\{array\}\s*(?:\]|\))", re.DOTALL)
 WORDS = re.compile(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*\.?")
 CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\langle": "\\rangle", "\\lbrace": "\\rbrace"}
 OPENINGS = ("\\{", "\\lbrace", "\\langle", "(", "[", "{")
@@ -160,7 +161,7 @@ def read_single(text: str, nesting: int) -> Value:
     words = read_words(text)
     if words is not None:
         return words
-    matrix = MATRIX.fullmatch(text)
+    matrix = MATRIX.fullmatch(text) or ARRAY.fullmatch(text)
     if matrix:
         return read_matrix(matrix[2])
     parts = pieces(text, CUP)
