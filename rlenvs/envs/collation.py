@@ -6,6 +6,7 @@ arrays of tables. Whoever has columns already is so spared a dict per row.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,7 @@ class RowTable:
 
     def add(self, key: str, values: Sequence[Any] | npt.NDArray[Any]) -> None:
         """Set a key in all rows."""
-        plain = values.tolist() if isinstance(values, np.ndarray) else values
-        for info, value in zip(self.infos, plain, strict=True):
+        for info, value in zip(self.infos, plain_values(values), strict=True):
             info[key] = value
 
     def picked(self, keep: npt.NDArray[np.bool_]) -> "RowTable":
@@ -89,7 +89,7 @@ def collate(tables: Iterable[Table], num_envs: int) -> dict[str, Any]:
     the rows that have it.
 
     Args:
-        tables: infos; the first value of a key decides on the type of its array.
+        tables: infos; the first row that has a key decides on the type of its array.
         num_envs: length of the arrays.
 
     Example:
@@ -98,26 +98,33 @@ def collate(tables: Iterable[Table], num_envs: int) -> dict[str, Any]:
         >>> infos["score"].tolist(), infos["_score"].tolist(), infos["why"].tolist()
         ([0.5, 0.0, 1.0], [True, False, True], [None, 'late', None])
     """
+    listed = [table for table in tables if len(table.rows)]
     infos: dict[str, Any] = {}
-    for table in tables:
-        table.write(infos, num_envs)
+    if len(listed) == 1:
+        listed[0].write(infos, num_envs)
+        return infos
+    columns = [as_columns(table) for table in listed]
+    for table in columns:
+        if table is None or not write_columns(infos, table.rows, table.columns, num_envs):
+            # Where kinds of values differ, the first row that has a key decides, whatever table it is in.
+            return collate([in_row_order(listed)], num_envs)
     return infos
 
 
-def collate_finals(rows: Rows, observations: Sequence[Any], table: Table, num_envs: int) -> dict[str, Any]:
+def collate_finals(rows: Rows, observations: Sequence[Any], tables: Iterable[Table], num_envs: int) -> dict[str, Any]:
     """Collate what belongs to episodes that ended in a step that already began the next ones.
 
     Args:
         rows: [k] which rows ended.
         observations: their k last observations.
-        table: their last infos.
+        tables: their last infos.
         num_envs: length of the arrays.
     """
     if not len(rows):
         return {}
     finals = collate([ColumnTable(rows, {"final_obs": observations})], num_envs)
     mask = finals["_final_obs"].copy()
-    return {**finals, "final_info": collate([table], num_envs), "_final_info": mask}
+    return {**finals, "final_info": collate(tables, num_envs), "_final_info": mask}
 
 
 def collate_infos(rows: Iterable[tuple[int, Mapping[str, Any]]], num_envs: int) -> dict[str, Any]:
@@ -166,15 +173,20 @@ def pick_columns(columns: Columns, keep: npt.NDArray[np.bool_]) -> Columns:
     return picked
 
 
-def write_columns(infos: dict[str, Any], rows: Rows, columns: Columns, num_envs: int) -> None:
-    """Write columns into collated infos."""
+def write_columns(infos: dict[str, Any], rows: Rows, columns: Columns, num_envs: int) -> bool:
+    """Write columns into collated infos; False if there are arrays that they do not fit in."""
     everywhere = len(rows) == num_envs and bool((rows[1:] > rows[:-1]).all())
     for key, values in columns.items():
+        array = infos.get(key)
         if isinstance(values, dict):
-            write_columns(infos.setdefault(key, {}), rows, values, num_envs)
+            if not isinstance(infos.setdefault(key, {}), dict):
+                return False
+            if not write_columns(infos[key], rows, values, num_envs):
+                return False
         else:
             column = values if isinstance(values, np.ndarray) else array_of(values, boxed=key == "final_obs")
-            array = infos.get(key)
+            if array is not None and (isinstance(array, dict) or array.dtype != column.dtype):
+                return False
             if array is None and everywhere:
                 infos[key] = column
             else:
@@ -182,6 +194,7 @@ def write_columns(infos: dict[str, Any], rows: Rows, columns: Columns, num_envs:
                     array = infos[key] = blank(column, num_envs)
                 array[rows] = column
         mark(infos, key, rows, num_envs)
+    return True
 
 
 def mark(infos: dict[str, Any], key: str, rows: Rows, num_envs: int) -> None:
@@ -210,3 +223,117 @@ def array_of(values: Sequence[Any], *, boxed: bool = False) -> npt.NDArray[Any]:
     if not boxed and (type(first) in NUMBERS or isinstance(first, np.number)):
         return np.array(values, dtype=type(first))
     return np.fromiter(values, dtype=object, count=len(values))
+
+
+def in_row_order(tables: Sequence[Table]) -> RowTable:
+    """All tables as one, a dict per row."""
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for table in tables:
+        infos = table.infos if isinstance(table, RowTable) else row_dicts(table.columns, len(table.rows))
+        rows.extend(zip(table.rows.tolist(), infos, strict=True))
+    rows.sort(key=itemgetter(0))
+    return RowTable(np.array([row for row, _ in rows], dtype=np.intp), [info for _, info in rows])
+
+
+def row_dicts(columns: Columns, count: int) -> list[dict[str, Any]]:
+    """Columns as a dict per row."""
+    listed = {
+        key: row_dicts(values, count) if isinstance(values, dict) else plain_values(values)
+        for key, values in columns.items()
+    }
+    return [{key: values[place] for key, values in listed.items()} for place in range(count)]
+
+
+def plain_values(values: Sequence[Any] | npt.NDArray[Any]) -> Sequence[Any]:
+    """A column as a list."""
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def as_columns(table: Table) -> ColumnTable | None:
+    """The table by columns, if all rows have the same keys and a key the same kind of value; else None."""
+    if isinstance(table, ColumnTable):
+        return table
+    columns = uniform_columns(table.infos)
+    return None if columns is None else ColumnTable(table.rows, columns)
+
+
+def uniform_columns(infos: Sequence[Mapping[str, Any]]) -> Columns | None:
+    """Dicts of the same keys and kinds of values as columns."""
+    columns: Columns = {}
+    keys = infos[0].keys() if infos else ()
+    if not all([info.keys() == keys for info in infos]):
+        return None
+    for key in keys:
+        values = [info[key] for info in infos]
+        kinds = set(map(type, values))
+        if len(kinds) > 1 or np.ndarray in kinds:
+            return None
+        column = uniform_columns(values) if dict in kinds else values
+        if column is None:
+            return None
+        columns[key] = column
+    return columns
+
+
+class InfoStore:
+    """The infos of N rows that stay what they are over many steps, kept as columns.
+
+    A step takes a copy of each column instead of a dict per row. Lists are copied with the columns, so that a caller
+    may append to one; what is inside them is shared by the infos until the row is written anew.
+
+    Args:
+        num_rows: N.
+    """
+
+    def __init__(self, num_rows: int) -> None:
+        self.num_rows = num_rows
+        self.columns: Columns = {}
+        self.uniform = True
+        """False once rows came that have no columns in common; then there is nothing to keep."""
+
+    def put(self, table: Table) -> None:
+        """Replace the infos of some rows."""
+        if not self.uniform:
+            return
+        columns = as_columns(table)
+        self.uniform = columns is not None and put_columns(self.columns, columns.rows, columns.columns, self.num_rows)
+        if not self.uniform:
+            self.columns = {}
+
+    def table(self, rows: Rows) -> ColumnTable:
+        """The infos of some rows."""
+        assert self.uniform, "there are columns only where all rows have the same"
+        return ColumnTable(rows, take_columns(self.columns, rows, len(rows) == self.num_rows))
+
+
+def put_columns(kept: Columns, rows: Rows, columns: Columns, num_rows: int) -> bool:
+    """Write columns into kept ones; False if they do not fit."""
+    if kept and kept.keys() != columns.keys():
+        return False
+    for key, values in columns.items():
+        if isinstance(values, dict):
+            if not isinstance(kept.setdefault(key, {}), dict) or not put_columns(kept[key], rows, values, num_rows):
+                return False
+            continue
+        column = values if isinstance(values, np.ndarray) else array_of(values)
+        array = kept.get(key)
+        if array is None:
+            array = kept[key] = blank(column, num_rows)
+        if isinstance(array, dict) or array.dtype != column.dtype:
+            return False
+        array[rows] = column
+    return True
+
+
+def take_columns(kept: Columns, rows: Rows, everywhere: bool) -> Columns:
+    """Copies of kept columns, for some rows."""
+    taken: Columns = {}
+    for key, array in kept.items():
+        if isinstance(array, dict):
+            taken[key] = take_columns(array, rows, everywhere)
+            continue
+        column = array.copy() if everywhere else array[rows]
+        if column.dtype == object and len(column) and isinstance(column[0], list):
+            column = np.fromiter([list(value) for value in column], dtype=object, count=len(column))
+        taken[key] = column
+    return taken

@@ -140,6 +140,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         problems = given_problems(known.get("problems"), rows, self.num_envs)
         seed_rows(self.conversations.streams, rows, row_seeds(seed, self.num_envs))
         self._open(rows, problems)
+        self._observe(np.flatnonzero(self.over), [""] * int(self.over.sum()))
         self._show()
         return tuple(self.observations), collate([self.conversations.infos(rows)], self.num_envs)
 
@@ -194,7 +195,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             infos.append(answered)
             return {}
         last = [self.observations[row] for row in rows.tolist()]
-        finals = collate_finals(rows, last, answered.picked(ended[live]), self.num_envs)
+        finals = collate_finals(rows, last, [answered.picked(ended[live])], self.num_envs)
         self._open(rows)
         infos.append(self.conversations.infos(rows))
         if len(rows) < len(live):
