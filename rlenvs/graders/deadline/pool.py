@@ -143,6 +143,13 @@ class Worker:
             self.channel.close()
             raise
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it ended while nobody asked it anything, or speaks unasked, which ends it too."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        return bool(poll.poll(0))
+
     def ask(self, request: Request, seconds: float) -> Reply:
         """Send a request and return its reply.
 
@@ -234,8 +241,8 @@ class DeadlinePool:
             GraderError: the check fails for a reason that is not the text.
         """
         with self.slots:
-            for _ in range(2):
-                worker = self.take()
+            for fresh in (False, True):
+                worker = self.take(fresh=fresh)
                 try:
                     reply = worker.ask(request, seconds)
                 except DeadlineMissedError:
@@ -243,7 +250,7 @@ class DeadlinePool:
                     return Exceeded("time")
                 except WorkerDiedError:
                     worker.end()
-                    continue  # not by this text, perhaps: another worker shows it
+                    continue  # not by this text, perhaps: a new worker shows it
                 except BaseException:
                     worker.end()  # interrupted: nobody would know to which request the next reply belongs
                     raise
@@ -289,15 +296,15 @@ class DeadlinePool:
             worker.end()
             raise GraderError(f"the {self.kind} checker failed: {reply.get('failure', reply)!s:.500}")
         with self.lock:
-            keep = worker.nursery is self.nursery
+            keep = worker.nursery is self.nursery and len(self.idle) < self.size
             if keep:
                 self.idle.append(worker)
         if not keep:
             worker.end()
         return reply
 
-    def take(self) -> Worker:
-        """An idle worker, or a new one."""
+    def take(self, *, fresh: bool = False) -> Worker:
+        """An idle worker that is alive, or a new one."""
         with self.lock:
             if self.nursery is not None and self.nursery.is_gone:
                 for worker in self.idle:
@@ -308,9 +315,14 @@ class DeadlinePool:
             if self.nursery is None:
                 self.require()
                 self.nursery = Nursery(self.kind)
-            if self.idle:
-                return self.idle.pop()
             nursery = self.nursery
+            gone = [worker for worker in self.idle if worker.is_gone]
+            self.idle = [worker for worker in self.idle if worker not in gone]
+            found = self.idle.pop() if self.idle and not fresh else None
+        for worker in gone:
+            worker.end()
+        if found is not None:
+            return found
         try:
             return Worker(nursery)
         except WorkerDiedError as error:
@@ -331,7 +343,7 @@ class DeadlinePool:
 
     def probe(self) -> None:
         """Raise GraderError if workers die of a text that is known to be harmless."""
-        worker = self.take()
+        worker = self.take(fresh=True)
         try:
             reply = worker.ask(self.spec.probe, START_SECONDS)
         except (DeadlineMissedError, WorkerDiedError) as error:
