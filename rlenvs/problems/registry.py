@@ -14,6 +14,9 @@ PROBLEM_SOURCES: dict[str, str] = {
     "algebra": "rlenvs.problems.algebra:AlgebraSource",
     "word_problems": "rlenvs.problems.words.source:WordProblemSource",
     "countdown": "rlenvs.problems.countdown:CountdownSource",
+    "reasoning_gym": "rlenvs.problems.reasoning:ReasoningGymSource",
+    "jsonl": "rlenvs.problems.jsonl:JsonlSource",
+    "datasets": "rlenvs.problems.hub:DatasetsSource",
 }
 """Where the class of each name is; imported when it is asked for."""
 
