@@ -40,6 +40,11 @@ class Combination:
 
 COMBINATIONS = (
     Combination("Arithmetic", "arithmetic", "math", "single", "Integer arithmetic, one answer per problem."),
+    Combination("MathWord", "word_problems", "gsm8k", "single", "Word problems, one answer per problem."),
+    Combination("MathSteps", "word_problems", "gsm8k", "steps", "Word problems, one checked step per message."),
+    Combination("MathRetry", "word_problems", "gsm8k", "retry", "Word problems, several attempts with feedback."),
+    Combination("ToolMath", "word_problems", "gsm8k", "tools", "Word problems with a calculator to call."),
+    Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
 )
 
 SUITE = "rlenvs.envs.suite"
@@ -68,7 +73,7 @@ def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
         EnvironmentRow(
             f"rlenvs/{combination.name}Tokens-v0",
             f"{module}:{token}",
-            None,
+            f"{module}:{token.replace('Env', 'VectorEnv')}",
             "token",
             *parts,
             f"{combination.description.rstrip('.')}; one token per step.",

@@ -19,8 +19,8 @@ PAGES = [
     for page in (ROOT / "README.md", ROOT / "docs" / "environments.md")
     if "<!-- environments -->" in page.read_text()
 ]
-NEEDED = {}
-"""Parameters without which an id cannot be made."""
+PARAMETERS = {"rlenvs/MathStepsTokens-v0": {"max_turns": 2, "max_response_tokens": 20}}
+"""What an id cannot be made without, and what makes the episodes of random tokens short."""
 
 
 def load(entry_point):
@@ -29,8 +29,8 @@ def load(entry_point):
 
 
 def kwargs_of(row):
-    """What the id needs to be made, and a small tokenizer window."""
-    return NEEDED.get(row.id, {})
+    """The parameters that an id is tested with."""
+    return PARAMETERS.get(row.id, {})
 
 
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)

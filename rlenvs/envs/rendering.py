@@ -55,7 +55,7 @@ def body(text: str, width: int) -> str:
     rest = len(text) - SHOWN_CHARS
     lines = []
     for line in neutralised(text[:SHOWN_CHARS]).split("\n"):
-        folded = textwrap.wrap(line, width - len(INDENT), drop_whitespace=False, tabsize=4) or [""]
+        folded = textwrap.wrap(line, width - len(INDENT)) or [""]
         lines.extend([(INDENT + part).rstrip() for part in folded])
     if rest > 0:
         lines.append(f"{INDENT}... ({rest} more characters)")
