@@ -156,10 +156,10 @@ def token_limits(
     several_turns = type(protocol).__name__ not in ("SingleAnswer", "Completion")
     if response is None:
         longest = getattr(source, "max_demonstration_chars", None)
-        response = DEFAULT_RESPONSE_TOKENS if longest is None else int(longest) + 1
+        response = int(longest) + 1 if longest else DEFAULT_RESPONSE_TOKENS
     if context is None:
         longest = getattr(source, "max_prompt_chars", None)
-        context = DEFAULT_CONTEXT_TOKENS if longest is None else int(longest) + response
+        context = int(longest) + response if longest else DEFAULT_CONTEXT_TOKENS
         context = min(context * (TURNS_IN_WINDOW if several_turns else 1), MAX_DEFAULT_CONTEXT)
     return context, response
 

@@ -413,7 +413,7 @@ def test_the_last_message_can_be_graded():
 
 
 def test_a_turn_limit_cuts_a_conversation():
-    assert play(env_of(Conversation(max_turns=1), TALK), ["Hello!"])[0][2:4] == (False, True)
+    assert play(env_of(Conversation(max_replies=1), TALK), ["Hello!"])[0][2:4] == (False, True)
 
 
 class EchoUser:
@@ -434,7 +434,9 @@ class EchoUser:
 
 def test_a_model_plays_the_user_in_one_call_for_all_rows():
     user = EchoUser()
-    envs = TextVectorEnv(OneProblem(TALK), 3, autoreset_mode="Disabled", protocol=Conversation(user=user, max_turns=2))
+    envs = TextVectorEnv(
+        OneProblem(TALK), 3, autoreset_mode="Disabled", protocol=Conversation(user=user, max_replies=2)
+    )
     envs.reset(seed=0)
     observations, rewards, terminated, truncated, _ = envs.step(["a", "bye", "c"])
     assert observations == ("you said a", "", "you said c")
@@ -473,6 +475,16 @@ def test_free_text_is_not_graded():
     (step,) = play(env, ["Once upon a time"])
     assert step[:4] == ("", 0.0, True, False)
     assert (step[4]["grade_status"], step[4]["correct"]) == ("ok", False)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_system_message_comes_first(name):
+    protocol, only, _ = example(name)
+    spoken = Problem(id="s", prompt=only.prompt, task={**only.task, "system": "Be brief."}, demonstration="")
+    messages = env_of(protocol, spoken).reset(seed=0)[1]["messages"]
+    assert [message["role"] for message in messages] == ["system", "user"]
+    assert messages[0]["content"] == "Be brief."
+    assert messages[1]["content"].startswith(only.prompt)
 
 
 # --- all of them

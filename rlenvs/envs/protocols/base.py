@@ -62,6 +62,15 @@ def copy_record(value: Any) -> Any:
     return [copy_record(item) for item in value] if isinstance(value, list) else value
 
 
+def opening(problem: Problem, instructions: str = "") -> list[Message]:
+    """The task's `system` message, if it has one, and the prompt with what else is to be said."""
+    content = f"{problem.prompt}\n\n{instructions}" if instructions else problem.prompt
+    system = problem.task.get("system")
+    if system:
+        return [{"role": "system", "content": str(system)}, {"role": "user", "content": content}]
+    return [{"role": "user", "content": content}]
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What an environment says after a message of the policy."""
@@ -94,8 +103,11 @@ class Protocol:
     """
 
     def open(self, problem: Problem) -> list[Message]:
-        """The messages that the policy sees first; the last one is the first observation."""
-        return [{"role": "user", "content": problem.prompt}]
+        """The messages that the policy sees first; the last one is the first observation.
+
+        Here: the task's `system` message, if it has one, and the prompt.
+        """
+        return opening(problem)
 
     def begin(self, problem: Problem) -> dict[str, Any]:
         """The memory of a new episode.

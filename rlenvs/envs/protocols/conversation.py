@@ -32,19 +32,19 @@ class Conversation(Protocol):
 
     The script is the task's `turns`, a list of texts: what the user says after the first, second, ... message of the
     policy. The prompt comes before it. The message after the last of them terminates the episode. A task's `system`
-    text is shown first, as the system's message.
+    message is shown first.
 
     With `user`, a model plays the user instead: it is called with the conversation so far and returns the next message;
     `user.batch(conversations)`, if there is one, is called once for all rows of a vector environment. The episode
-    terminates when it returns "" or a text with `stop` in it, and is truncated after `max_turns` messages.
+    terminates when it returns "" or a text with `stop` in it, and is truncated after `max_replies` messages.
 
     The environment's reward is 0.0: what a good message is, the reward layer says. With `graded` the last message is
     graded by the task, as an answer.
 
     Args:
         graded: whether the last message is an answer to grade.
-        max_turns: most messages of the policy, 1..10000, after which an unfinished episode is truncated; None for the
-            length of the script, or for 10 with `user`.
+        max_replies: most messages of the policy, 1..10000, after which an unfinished episode is truncated; None for
+            the length of the script, or for 10 with `user`.
         user: a model that plays the user; a function is no JSON, so an environment with one has no
             specification that can be written to a file.
         stop: what a `user` says to end the conversation.
@@ -67,7 +67,7 @@ class Conversation(Protocol):
     def __init__(
         self,
         graded: bool = False,
-        max_turns: int | None = None,
+        max_replies: int | None = None,
         user: UserModel | None = None,
         stop: str = "<stop>",
         max_user_chars: int = 4096,
@@ -75,20 +75,14 @@ class Conversation(Protocol):
         if not isinstance(graded, bool):
             raise ParameterError("graded", f"must be true or false, got {graded!r}")
         self.graded = graded
-        self.max_turns = None if max_turns is None else check_int("max_turns", max_turns, 1, 10_000)
+        self.max_replies = None if max_replies is None else check_int("max_replies", max_replies, 1, 10_000)
         if user is not None and not callable(user):
             raise ParameterError("user", f"must be callable with a list of messages, got {user!r:.80}")
-        if user is not None and max_turns is None:
-            self.max_turns = 10
+        if user is not None and max_replies is None:
+            self.max_replies = 10
         self.user = user
         self.stop = check_text("stop", stop)
         self.max_user_chars = check_int("max_user_chars", max_user_chars, 1, 10**9)
-
-    def open(self, problem: Problem) -> list[Message]:
-        """The system's message, if the task has one, and the prompt."""
-        system = problem.task.get("system")
-        first: list[Message] = [{"role": "system", "content": str(system)}] if system else []
-        return [*first, {"role": "user", "content": problem.prompt}]
 
     def begin(self, problem: Problem) -> dict[str, Any]:
         """What the user has said in advance, for a `user` model; nothing for a script."""
@@ -129,7 +123,7 @@ class Conversation(Protocol):
             over = not text or (bool(self.stop) and self.stop in text)
         if over:
             return Turn("", True, progress=1.0)
-        limit = self.max_turns is not None and episode.turns >= self.max_turns
+        limit = self.max_replies is not None and episode.turns >= self.max_replies
         return Turn(text, False, truncated=limit, reward=0.0, progress=self._share(episode))
 
     def _share(self, episode: Episode) -> float:

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from rlenvs.envs.messages import Message
-from rlenvs.envs.protocols.base import Episode, Protocol, Turn
+from rlenvs.envs.protocols.base import Episode, Protocol, Turn, opening
 from rlenvs.envs.protocols.exact import NUMBER, Exact, ExpressionError, parse_expression
-from rlenvs.envs.protocols.texts import check_text, checked_texts, extraction_of, quoted, with_instructions
+from rlenvs.envs.protocols.texts import check_text, checked_texts, extraction_of, quoted
 from rlenvs.errors import DataError, ParameterError
 from rlenvs.graders import Grade, extract_answer
 from rlenvs.problems import Problem
@@ -178,7 +178,7 @@ class Steps(Protocol):
 
     def open(self, problem: Problem) -> list[Message]:
         """The prompt and the instructions."""
-        return [{"role": "user", "content": with_instructions(problem.prompt, self.instructions)}]
+        return opening(problem, self.instructions)
 
     def begin(self, problem: Problem) -> dict[str, Any]:
         """No sub-goal is reached yet."""

@@ -75,8 +75,3 @@ def quoted(text: str) -> str:
     # Halves of surrogate pairs are no text to a tokenizer; said back, they would fail there.
     line = " ".join(text[: 4 * SHOWN_CHARS].encode("utf-8", "replace").decode().split())
     return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 3] + "..."
-
-
-def with_instructions(prompt: str, instructions: str) -> str:
-    """A prompt and how to go about it, a blank line between them."""
-    return f"{prompt}\n\n{instructions}" if instructions else prompt

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from rlenvs.envs.messages import Message
-from rlenvs.envs.protocols.base import Episode, Protocol, Turn
+from rlenvs.envs.protocols.base import Episode, Protocol, Turn, opening
 from rlenvs.envs.protocols.exact import ExpressionError, parse_expression, written_number
-from rlenvs.envs.protocols.texts import check_text, checked_texts, with_instructions
+from rlenvs.envs.protocols.texts import check_text, checked_texts
 from rlenvs.errors import ParameterError
 from rlenvs.graders import Grade
 from rlenvs.problems import Problem
@@ -46,10 +46,10 @@ def calls_in(message: str, tools: Sequence[str]) -> list[tuple[str, str]]:
     """
     calls: list[tuple[str, str]] = []
     place = 0
-    for opening in opening_tags(tuple(tools)).finditer(message):
-        if opening.start() < place:
+    for tag in opening_tags(tuple(tools)).finditer(message):
+        if tag.start() < place:
             continue  # inside the argument of the call before
-        name, start = opening.group(1), opening.end()
+        name, start = tag.group(1), tag.end()
         end = message.find(f"</{name}>", start)
         if end < 0:
             calls.append((name, message[start:]))
@@ -122,7 +122,7 @@ class ToolCalls(Protocol):
 
     def open(self, problem: Problem) -> list[Message]:
         """The prompt and the instructions."""
-        return [{"role": "user", "content": with_instructions(problem.prompt, self.instructions)}]
+        return opening(problem, self.instructions)
 
     def begin(self, problem: Problem) -> dict[str, Any]:
         """No call has been made yet."""
