@@ -7,12 +7,13 @@ one to the other. `episode_rows` picks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rlenvs.envs.collation import Columns, ColumnTable, Rows, RowTable, Table
+from rlenvs.envs.collation import Columns, ColumnTable, InfoStore, Rows, RowTable, Table
 from rlenvs.envs.episode import Episode, TextTask, copy_record
 from rlenvs.envs.protocols.base import SingleAnswer
 from rlenvs.envs.state import generator_state, restored_generator
@@ -42,20 +43,20 @@ class EpisodeRows:
     Args:
         task: what the episodes are about.
         num_rows: N.
+        keep: True where infos are asked for much more often than episodes move: they are then kept as columns.
     """
 
-    def __init__(self, task: TextTask, num_rows: int) -> None:
+    def __init__(self, task: TextTask, num_rows: int, *, keep: bool = False) -> None:
         self.task = task
         self.num_rows = num_rows
         self.split = check_split(task.split)
         self.streams = RowStreams(num_rows)
         self.episodes: list[Episode | None] = [None] * num_rows
+        self.begun: Bools = np.zeros(num_rows, dtype=np.bool_)
+        """[N] rows that have an episode."""
+        self.store = InfoStore(num_rows) if keep else None
 
-    def begun(self) -> bool:
-        """True if no row lacks an episode."""
-        return None not in self.episodes
-
-    def open(self, rows: Sequence[int], problems: Sequence[object] | None = None) -> list[str]:
+    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> list[str]:
         """Open episodes.
 
         Args:
@@ -69,13 +70,17 @@ class EpisodeRows:
             UserError: what is given is no problem, or a prompt is longer than the observation space allows.
         """
         observations = []
-        for row, problem in zip(rows, self._drawn(rows, problems), strict=True):
+        for row, problem in zip(rows.tolist(), self._drawn(rows, problems), strict=True):
             episode = self.episodes[row] = self.task.begin(problem)
             observations.append(episode.messages[-1]["content"])
+        self.begun[rows] = True
+        self._keep(rows)
         return observations
 
     def infos(self, rows: Rows) -> Table:
         """What every reset and step reports of some rows."""
+        if self.store is not None and self.store.uniform:
+            return self.store.table(rows)
         return RowTable(rows, [self.task.info(self.episode(row)) for row in rows.tolist()])
 
     def answer(self, rows: Rows, responses: Sequence[str]) -> Answers:
@@ -87,21 +92,20 @@ class EpisodeRows:
         episodes = [self.episode(row) for row in rows.tolist()]
         grades = self.task.grade(episodes, responses)
         results = [self.task.submit(*one) for one in zip(episodes, responses, grades, strict=True)]
+        terminated = np.array([result.terminated for result in results], dtype=np.bool_)
+        truncated = np.array([result.truncated for result in results], dtype=np.bool_)
+        self._keep(rows[~(terminated | truncated)])
         return Answers(
             observations=[result.observation for result in results],
             rewards=np.array([result.reward for result in results], dtype=np.float64),
-            terminated=np.array([result.terminated for result in results], dtype=np.bool_),
-            truncated=np.array([result.truncated for result in results], dtype=np.bool_),
+            terminated=terminated,
+            truncated=truncated,
             infos=RowTable(rows, [result.info for result in results]),
         )
 
     def end(self, row: int) -> None:
         """Note that an episode is over, whatever its protocol says."""
         self.episode(row).over = True
-
-    def problem(self, row: int) -> Problem:
-        """The problem of a row."""
-        return self.episode(row).problem
 
     def episode(self, row: int) -> Episode:
         """The episode of a row."""
@@ -112,6 +116,10 @@ class EpisodeRows:
     def listed(self) -> list[Episode | None]:
         """All episodes, None for rows that have none."""
         return list(self.episodes)
+
+    def demonstrations(self, rows: Rows) -> list[str]:
+        """The right responses to the problems of some rows."""
+        return [self.episode(row).problem.demonstration for row in rows.tolist()]
 
     def state_dict(self) -> dict[str, Any]:
         """Generators and episodes as plain data."""
@@ -135,19 +143,29 @@ class EpisodeRows:
             if generator is not None:
                 self.streams.put(row, restored_generator(generator))
         for row, episode in enumerate(state["episodes"]):
-            self._put(row, None if episode is None else Episode.from_dict(episode))
+            self.begun[row] = episode is not None
+            if episode is not None:
+                self._put(row, Episode.from_dict(episode))
+        self.store = None if self.store is None else InfoStore(self.num_rows)
+        self._keep(np.flatnonzero(self.begun))
 
-    def _put(self, row: int, episode: Episode | None) -> None:
+    def _put(self, row: int, episode: Episode) -> None:
         self.episodes[row] = episode
 
-    def _drawn(self, rows: Sequence[int], problems: Sequence[object] | None) -> Sequence[object]:
+    def _keep(self, rows: Rows) -> None:
+        """Keep the infos of rows whose episodes have moved."""
+        if self.store is not None and len(rows):
+            self.store.put(RowTable(rows, [self.task.info(self.episode(row)) for row in rows.tolist()]))
+
+    def _drawn(self, rows: Rows, problems: Sequence[object] | None) -> Sequence[Any]:
         """The problems of some rows; those that are not given are drawn in one batch."""
-        for row in rows:
+        listed = rows.tolist()
+        for row in listed if not self.begun.all() else ():
             if not self.streams.seeded(row):
                 self.streams.seed(row, None)
         if problems is None:
-            return self.task.source.sample_batch(self.streams, rows, self.split)
-        lacking = [row for row, problem in zip(rows, problems, strict=True) if problem is None]
+            return self.task.source.sample_batch(self.streams, listed, self.split)
+        lacking = [row for row, problem in zip(listed, problems, strict=True) if problem is None]
         drawn = iter(self.task.source.sample_batch(self.streams, lacking, self.split) if lacking else ())
         return [next(drawn) if problem is None else problem for problem in problems]
 
@@ -155,145 +173,152 @@ class EpisodeRows:
 class SingleAnswerRows(EpisodeRows):
     """Rows whose episodes end with one answer: an episode is its problem, and the reply once it came."""
 
-    def __init__(self, task: TextTask, num_rows: int) -> None:
-        super().__init__(task, num_rows)
-        self.problems: list[Problem | None] = [None] * num_rows
-        self.replies: dict[int, tuple[str, float, bool]] = {}
-        """Response, reward and correctness of the rows that are over."""
-        self.cut: set[int] = set()
-        """Rows that are over without a reply."""
+    def __init__(self, task: TextTask, num_rows: int, *, keep: bool = False) -> None:
+        super().__init__(task, num_rows, keep=True)
+        self.problems = np.full(num_rows, None, dtype=object)
+        self.answered: Bools = np.zeros(num_rows, dtype=np.bool_)
+        self.cut: Bools = np.zeros(num_rows, dtype=np.bool_)
+        """[N] rows that are over without an answer."""
+        self.responses = np.full(num_rows, "", dtype=object)
+        self.rewards = np.zeros(num_rows, dtype=np.float64)
+        self.correct: Bools = np.zeros(num_rows, dtype=np.bool_)
 
-    def begun(self) -> bool:
-        """True if no row lacks an episode."""
-        return None not in self.problems
-
-    def open(self, rows: Sequence[int], problems: Sequence[object] | None = None) -> list[str]:
+    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> list[str]:
         """Open episodes; see `EpisodeRows.open`."""
-        opened: list[Any] = list(self._drawn(rows, problems))
+        opened = self._drawn(rows, problems)
         if problems is not None:
             opened = [self.task.begin(problem).problem for problem in opened]
-        prompts = [problem.prompt for problem in opened]
+        prompts = list(map(PROMPT, opened))
         if max(map(len, prompts), default=0) > self.task.max_prompt_chars:
             for problem in opened:
                 self.task.begin(problem)
-        for row, problem in zip(rows, opened, strict=True):
-            self.problems[row] = problem
-        if self.replies or self.cut:
-            for row in rows:
-                self.replies.pop(row, None)
-                self.cut.discard(row)
+        self.problems[rows] = np.fromiter(opened, dtype=object, count=len(opened))
+        self.begun[rows], self.answered[rows], self.cut[rows] = True, False, False
+        self._keep(rows)
         return prompts
-
-    def infos(self, rows: Rows) -> Table:
-        """What every reset and step reports of some rows."""
-        problems = [self.problem(row) for row in rows.tolist()]
-        columns = problem_columns(problems)
-        if columns is None:
-            return super().infos(rows)
-        columns["messages"] = [[{"role": "user", "content": problem.prompt}] for problem in problems]
-        columns["progress"] = np.zeros(len(problems))
-        return ColumnTable(rows, columns)
 
     def answer(self, rows: Rows, responses: Sequence[str]) -> Answers:
         """Submit one message in each of some rows; see `EpisodeRows.answer`."""
-        listed = rows.tolist()
-        problems = [self.problem(row) for row in listed]
-        columns = problem_columns(problems)
+        problems = self.problems[rows].tolist()
         texts = [str(response) for response in responses if isinstance(response, str)]
         too_long = max(map(len, texts), default=0) > self.task.max_response_chars
-        if columns is None or too_long or len(texts) < len(responses):
+        assert self.store is not None, "these rows always keep their infos"
+        if not self.store.uniform or too_long or len(texts) < len(responses):
             return self._answer_one_by_one(rows, responses)
-        grades = self.task.verdicts([problem.task for problem in problems], texts)
-        scores = [float(grade.score) for grade in grades]
-        correct = [bool(grade.correct) for grade in grades]
-        columns["messages"] = [
-            [{"role": "user", "content": problem.prompt}, {"role": "assistant", "content": text}]
-            for problem, text in zip(problems, texts, strict=True)
-        ]
-        columns["progress"] = np.array(correct, dtype=np.float64)
-        columns["response"] = texts
-        columns["correct"] = np.array(correct, dtype=np.bool_)
-        columns["score"] = np.array(scores, dtype=np.float64)
-        columns["grade_status"] = [grade.status for grade in grades]
-        columns["extracted"] = [grade.extracted or "" for grade in grades]
-        columns["reason"] = [grade.reason for grade in grades]
-        self.replies.update(zip(listed, zip(texts, scores, correct, strict=True), strict=True))
-        count = len(listed)
+        grades = self.task.verdicts(list(map(TASK, problems)), texts)
+        scores, verdicts, statuses, extracted, reasons = map(list, zip(*map(VERDICT, grades), strict=True))
+        correct = np.array(verdicts, dtype=np.bool_)
+        table = self.store.table(rows)
+        table.columns.update(
+            {
+                "messages": [
+                    [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
+                    for prompt, text in zip(map(PROMPT, problems), texts, strict=True)
+                ],
+                "progress": correct.astype(np.float64),
+                "response": texts,
+                "correct": correct,
+                "score": np.array(scores, dtype=np.float64),
+                "grade_status": statuses,
+                "extracted": [text or "" for text in extracted],
+                "reason": reasons,
+            }
+        )
+        self._note(rows, texts, table.columns["score"], correct)
         return Answers(
-            observations=[""] * count,
-            rewards=columns["score"].copy(),
-            terminated=np.ones(count, dtype=np.bool_),
-            truncated=np.zeros(count, dtype=np.bool_),
-            infos=ColumnTable(rows, columns),
+            observations=[""] * len(texts),
+            rewards=table.columns["score"].copy(),
+            terminated=np.ones(len(texts), dtype=np.bool_),
+            truncated=np.zeros(len(texts), dtype=np.bool_),
+            infos=table,
         )
 
     def _answer_one_by_one(self, rows: Rows, responses: Sequence[str]) -> Answers:
         """The long way round, for what is rare: episode by episode."""
         answers = super().answer(rows, responses)
         assert isinstance(answers.infos, RowTable), "episodes one by one have infos one by one"
-        for row, info, reward in zip(rows.tolist(), answers.infos.infos, answers.rewards.tolist(), strict=True):
-            self.replies[row] = (info["response"], reward, info["correct"])
+        texts = [info["response"] for info in answers.infos.infos]
+        self._note(rows, texts, answers.rewards, [info["correct"] for info in answers.infos.infos])
         return answers
+
+    def _note(self, rows: Rows, texts: list[str], rewards: npt.NDArray[np.float64], correct: Any) -> None:
+        self.answered[rows] = True
+        self.responses[rows] = np.fromiter(texts, dtype=object, count=len(texts))
+        self.rewards[rows], self.correct[rows] = rewards, correct
 
     def end(self, row: int) -> None:
         """Note that an episode is over, whatever its protocol says."""
-        if row not in self.replies:
-            self.cut.add(row)
+        self.cut[row] = not self.answered[row]
 
-    def problem(self, row: int) -> Problem:
-        """The problem of a row."""
-        problem = self.problems[row]
-        assert problem is not None, "a row has a problem before it is asked for it"
-        return problem
+    def demonstrations(self, rows: Rows) -> list[str]:
+        """The right responses to the problems of some rows."""
+        return list(map(DEMONSTRATION, self.problems[rows].tolist()))
 
     def episode(self, row: int) -> Episode:
         """The episode of a row, made when it is asked for."""
-        episode = self.task.begin(self.problem(row))
-        if row in self.replies:
-            response, reward, correct = self.replies[row]
-            episode.messages.append({"role": "assistant", "content": response})
-            episode.turns, episode.over, episode.progress, episode.rewards = 1, True, float(correct), [reward]
-        episode.over = episode.over or row in self.cut
+        episode = self.task.begin(self.problems[row])
+        if self.answered[row]:
+            episode.messages.append({"role": "assistant", "content": self.responses[row]})
+            episode.turns, episode.progress = 1, float(self.correct[row])
+            episode.rewards.append(float(self.rewards[row]))
+        episode.over = bool(self.answered[row] or self.cut[row])
         return episode
 
     def listed(self) -> list[Episode | None]:
         """All episodes, None for rows that have none."""
-        return [None if problem is None else self.episode(row) for row, problem in enumerate(self.problems)]
+        return [self.episode(row) if begun else None for row, begun in enumerate(self.begun.tolist())]
 
-    def _put(self, row: int, episode: Episode | None) -> None:
-        self.problems[row] = None if episode is None else episode.problem
-        self.replies.pop(row, None)
-        self.cut.discard(row)
-        if episode is not None and episode.turns:
-            correct = bool(episode.progress)
-            self.replies[row] = (episode.messages[-1]["content"], episode.rewards[-1], correct)
-        elif episode is not None and episode.over:
-            self.cut.add(row)
+    def _put(self, row: int, episode: Episode) -> None:
+        self.problems[row] = episode.problem
+        self.answered[row] = episode.turns > 0
+        self.cut[row] = episode.over and not episode.turns
+        if episode.turns:
+            self.responses[row] = episode.messages[-1]["content"]
+            self.rewards[row], self.correct[row] = episode.rewards[-1], bool(episode.progress)
+
+    def _keep(self, rows: Rows) -> None:
+        """Keep the infos of new episodes."""
+        problems = self.problems[rows].tolist()
+        columns = problem_columns(problems)
+        if columns is None or self.store is None:
+            super()._keep(rows)
+            return
+        columns["messages"] = [[{"role": "user", "content": prompt}] for prompt in map(PROMPT, problems)]
+        columns["progress"] = np.zeros(len(problems))
+        self.store.put(ColumnTable(rows, columns))
 
 
-def episode_rows(task: TextTask, num_rows: int) -> EpisodeRows:
+def episode_rows(task: TextTask, num_rows: int, *, keep: bool = False) -> EpisodeRows:
     """The rows that suit a task."""
     single = type(task) is TextTask and type(task.protocol) is SingleAnswer
-    return SingleAnswerRows(task, num_rows) if single else EpisodeRows(task, num_rows)
+    return (SingleAnswerRows if single else EpisodeRows)(task, num_rows, keep=keep)
+
+
+PROMPT, TASK, DEMONSTRATION = attrgetter("prompt"), attrgetter("task"), attrgetter("demonstration")
+VERDICT = attrgetter("score", "correct", "status", "extracted", "reason")
+FIELDS = attrgetter("id", "task", "difficulty", "split")
 
 
 def problem_columns(problems: Sequence[Problem]) -> Columns | None:
     """What infos say about problems, as columns; None if their tasks do not have the same keys and kinds of values."""
-    tasks = [problem.task for problem in problems]
+    if not problems:
+        return None
+    ids, tasks, difficulties, splits = map(list, zip(*map(FIELDS, problems), strict=True))
     fields: Columns = {}
-    if tasks:
-        keys = tasks[0].keys()
-        if not all([task.keys() == keys for task in tasks]):
+    if len(set(map(len, tasks))) > 1:
+        return None
+    for key in tasks[0]:
+        try:
+            values = list(map(itemgetter(key), tasks))
+        except KeyError:
             return None
-        for key in keys:
-            values = [task[key] for task in tasks]
-            kinds = set(map(type, values))
-            if len(kinds) > 1 or dict in kinds:
-                return None
-            fields[key] = [copy_record(value) for value in values] if list in kinds else values
+        kinds = set(map(type, values))
+        if len(kinds) > 1 or dict in kinds:
+            return None
+        fields[key] = [copy_record(value) for value in values] if list in kinds else values
     return {
-        "problem_id": [problem.id for problem in problems],
+        "problem_id": ids,
         "task": fields,
-        "difficulty": np.array([problem.difficulty for problem in problems], dtype=np.float64),
-        "split": [problem.split or "" for problem in problems],
+        "difficulty": np.array(difficulties, dtype=np.float64),
+        "split": splits if None not in splits else [split or "" for split in splits],
     }

@@ -156,7 +156,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         """
         if isinstance(actions, str) or len(actions) != self.num_envs:
             raise UserError(f"actions must be a sequence of {self.num_envs} texts, got {actions!r:.80}")
-        if not self.conversations.begun():
+        if not self.conversations.begun.all():
             raise ResetNeeded("some episodes have not started: call reset() before step()")
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
@@ -229,7 +229,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             self.observations[row] = "" if episode is None or episode.over else episode.messages[-1]["content"]
 
     def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
-        self._observe(rows, self.conversations.open(rows.tolist(), problems))
+        self._observe(rows, self.conversations.open(rows, problems))
         self.turns[rows] = 0
         self.over[rows] = False
 

@@ -11,7 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from rlenvs.envs.collation import InfoStore, Rows, Table, collate, collate_finals
+from rlenvs.envs.collation import Rows, Table, collate, collate_finals
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
 from rlenvs.envs.episode_rows import Answers, episode_rows
 from rlenvs.envs.protocol import Protocol, SingleAnswer
@@ -153,7 +153,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             UserError: the actions are not N token ids.
         """
         tokens = self._checked(actions)
-        if not self.conversations.begun():
+        if not self.conversations.begun.all():
             raise ResetNeeded("some episodes have not started: call reset() before step()")
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
@@ -224,9 +224,6 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         self.steps[:] = state["steps"]
         episodes = self.episodes
         self.over[:] = [episode is not None and episode.over for episode in episodes]
-        begun = np.flatnonzero([episode is not None for episode in episodes])
-        if len(begun):
-            self.infos.put(self.conversations.infos(begun))
         self.messages.begin(self.rows, ["" if e is None else e.problem.demonstration for e in episodes])
         for place in range(max(map(len, state["tokens"]))):
             rows = np.array([row for row, tokens in enumerate(state["tokens"]) if len(tokens) > place])
@@ -234,10 +231,9 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _forget(self) -> None:
         """Start without episodes."""
-        self.conversations = episode_rows(self.task, self.num_envs)
+        self.conversations = episode_rows(self.task, self.num_envs, keep=True)
         self.windows = TokenWindows(self.num_envs, self.context_tokens, self.pad_id)
         self.messages = MessageRows(self.table, self.num_envs)
-        self.infos = InfoStore(self.num_envs)
         self.steps = np.zeros(self.num_envs, dtype=np.int64)
         self.over = np.zeros(self.num_envs, dtype=np.bool_)
 
@@ -256,11 +252,9 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
         """Begin episodes."""
-        prompts = self.conversations.open(rows.tolist(), problems)
-        demonstrations = [self.conversations.problem(row).demonstration for row in rows.tolist()]
+        prompts = self.conversations.open(rows, problems)
         self.windows.fill(rows, self.table.windows(prompts, self.context_tokens, self.pad_id))
-        self.messages.begin(rows, demonstrations)
-        self.infos.put(self.conversations.infos(rows))
+        self.messages.begin(rows, self.conversations.demonstrations(rows))
         self.steps[rows] = 0
         self.over[rows] = False
 
@@ -280,7 +274,6 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             observation = answers.observations[place]
             self.windows.extend(row, self.tokenizer.encode(observation, add_special_tokens=False))
         self.messages.begin(rows)
-        self.infos.put(self.conversations.infos(rows))
 
     def _finish(
         self,
@@ -329,7 +322,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _ongoing(self, rows: Rows, texts: Array, shares: Array) -> Table:
         """The infos of rows whose message goes on."""
-        table: Table = self.infos.table(rows) if self.infos.uniform else self.conversations.infos(rows)
+        table = self.conversations.infos(rows)
         table.add("progress", shares[rows])
         table.add("response_so_far", texts[rows])
         return table
