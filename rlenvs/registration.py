@@ -36,6 +36,8 @@ class Combination:
     grader: str
     protocol: str
     description: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Those of the source or protocol whose value the id decides."""
 
 
 COMBINATIONS = (
@@ -44,6 +46,15 @@ COMBINATIONS = (
     Combination("MathSteps", "word_problems", "gsm8k", "steps", "Word problems, one checked step per message."),
     Combination("MathRetry", "word_problems", "gsm8k", "retry", "Word problems, several attempts with feedback."),
     Combination("ToolMath", "word_problems", "gsm8k", "tools", "Word problems with a calculator to call."),
+    Combination(
+        "Reasoning",
+        "reasoning_gym",
+        "reasoning_gym",
+        "single",
+        "Any data set of reasoning-gym (`dataset=`), graded by its own scorers.",
+        {"dataset": "family_relationships"},
+    ),
+    Combination("Dataset", "jsonl", "by task", "single", "Problems of your own, from a JSONL file (`path=`)."),
     Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
 )
 
@@ -58,7 +69,8 @@ def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
     """The turn level and the token level of a combination."""
     module, turn, vector, token = CLASSES.get(combination.name, (SUITE, "SuiteEnv", "SuiteVectorEnv", "SuiteTokenEnv"))
     own = combination.name in CLASSES
-    kwargs = {} if own else {"source": combination.source, "protocol": combination.protocol}
+    named = {"source": combination.source, "protocol": combination.protocol}
+    kwargs = {} if own else {**named, **combination.parameters}
     parts = (combination.source, combination.grader, combination.protocol)
     return (
         EnvironmentRow(

@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import check_env
 
 import rlenvs  # registers the ids
 from rlenvs.envs.protocols import PROTOCOLS
+from rlenvs.errors import UserError
 from rlenvs.registration import COMBINATIONS, ENVIRONMENTS, environment_table, markdown_table, register_all
 from rlenvs.testing import check_text_env
 
@@ -28,9 +29,25 @@ def load(entry_point):
     return getattr(importlib.import_module(module), name)
 
 
-def kwargs_of(row):
-    """The parameters that an id is tested with."""
-    return PARAMETERS.get(row.id, {})
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A small file of problems."""
+    path = tmp_path_factory.mktemp("data") / "sums.jsonl"
+    rows = [{"question": f"What is {n} plus {n}?", "answer": str(2 * n)} for n in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def kwargs_of(dataset):
+    """From a row to the parameters that its id is tested with."""
+
+    def kwargs(row):
+        if row.source == "reasoning_gym":
+            pytest.importorskip("reasoning_gym")
+        return {**PARAMETERS.get(row.id, {}), **({"path": dataset} if row.source == "jsonl" else {})}
+
+    return kwargs
 
 
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
@@ -73,6 +90,18 @@ def test_registering_twice_changes_nothing():
     assert dict(gym.registry) == before
 
 
+def test_a_data_set_needs_a_file():
+    with pytest.raises(UserError, match="path is required by source 'jsonl'"):
+        gym.make("rlenvs/Dataset-v0")
+
+
+def test_parameters_of_make_come_on_top_of_those_of_the_id():
+    env = gym.make("rlenvs/MathWord-v0", protocol="retry", attempts=5, max_steps=1)
+    assert env.unwrapped.task.protocol.attempts == 5
+    with pytest.raises(UserError, match="unknown parameter 'attemps'; did you mean 'attempts'"):
+        gym.make("rlenvs/MathRetry-v0", attemps=5)
+
+
 def test_an_unknown_id_gets_the_nearest_one():
     with pytest.raises(gym.error.NameNotFound, match="Did you mean: `Arithmetic`"):
         gym.make("rlenvs/Arithmetik-v0")
@@ -85,7 +114,7 @@ def test_make_imports_the_package_in_a_fresh_process():
 
 
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
-def test_make_vec_takes_the_own_vector_form(row):
+def test_make_vec_takes_the_own_vector_form(row, kwargs_of):
     envs = gym.make_vec(row.id, num_envs=3, **kwargs_of(row))
     mode = "sync" if row.vector_entry_point is None else "vector_entry_point"
     assert envs.spec.kwargs["vectorization_mode"] == mode
@@ -104,7 +133,7 @@ def test_arithmetic_specs_keep_their_parameters():
 
 
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
-def test_every_id_passes_the_conformance_suite(row):
+def test_every_id_passes_the_conformance_suite(row, kwargs_of):
     report = check_text_env(row.id, kwargs=kwargs_of(row), max_steps=100)
     idle = {name for name, result in report.items() if result != "passed"}
     allowed = {"hostile_actions_score"} if row.level == "token" else set()
@@ -114,11 +143,11 @@ def test_every_id_passes_the_conformance_suite(row):
 
 
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
-def test_gymnasium_finds_nothing_wrong(row):
+def test_gymnasium_finds_nothing_wrong(row, kwargs_of):
     check_env(gym.make(row.id, **kwargs_of(row)).unwrapped)
 
 
 @pytest.mark.parametrize("row", [row for row in ENVIRONMENTS if row.level == "token"], ids=lambda row: row.id)
-def test_stable_baselines_finds_nothing_wrong(row):
+def test_stable_baselines_finds_nothing_wrong(row, kwargs_of):
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     checker.check_env(gym.make(row.id, **kwargs_of(row)).unwrapped)
