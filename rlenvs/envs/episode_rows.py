@@ -280,7 +280,9 @@ class SingleAnswerRows(EpisodeRows):
         """Keep the infos of new episodes."""
         problems = self.problems[rows].tolist()
         columns = problem_columns(problems)
-        if columns is None or self.store is None:
+        if columns is not None and self.store is not None and "system" in columns["task"]:
+            self.store.uniform = False  # these conversations open with more than the prompt: one by one
+        if columns is None or self.store is None or not self.store.uniform:
             super()._keep(rows)
             return
         columns["messages"] = [[{"role": "user", "content": prompt}] for prompt in map(PROMPT, problems)]

@@ -485,6 +485,12 @@ def test_a_system_message_comes_first(name):
     assert [message["role"] for message in messages] == ["system", "user"]
     assert messages[0]["content"] == "Be brief."
     assert messages[1]["content"].startswith(only.prompt)
+    envs = TextVectorEnv(OneProblem(spoken), 2, protocol=protocol)
+    assert envs.reset(seed=0)[1]["messages"].tolist() == [messages] * 2
+    single = env_of(protocol, spoken)
+    single.reset(seed=0)
+    infos = envs.step(["#### 1"] * 2)[4]
+    assert infos.get("final_info", infos)["messages"].tolist() == [single.step("#### 1")[4]["messages"]] * 2
 
 
 # --- all of them
