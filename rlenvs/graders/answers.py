@@ -17,7 +17,7 @@ from rlenvs.graders.deadline import Exceeded
 from rlenvs.graders.expressions import LITERAL, ROOTS, WORK
 from rlenvs.graders.extraction import extract_answer
 from rlenvs.graders.formulas import comparable_formulas, same_text
-from rlenvs.graders.numbers import ASSIGNMENT, fraction_parts, parse_number
+from rlenvs.graders.numbers import ASSIGNMENT, fraction_parts, measure_of, parse_number
 from rlenvs.graders.question import SHOWN_CHARS, Grade, Pending, Policy, Question, invalid, right, shown, wrong
 from rlenvs.graders.reading import read_value
 from rlenvs.graders.values import Value, same
@@ -107,6 +107,9 @@ class MathQuestion(Question):
     approximate: Fraction | None
     """Its value to 70 digits, if there is a tolerance."""
     name: str
+    """The variable that the gold is the value of, "" if it says none."""
+    unit: str
+    """Its unit, "" if it says none or one of unknown size."""
     most_work: int
     """How much work an answer may leave, see `rlenvs.graders.expressions`."""
     strict: bool
@@ -144,7 +147,7 @@ class MathQuestion(Question):
             close = self.tolerance.allows(self.approximate, value)
         else:
             close = value == self.rational
-        if not close or self.other_name(answer):
+        if not close or self.other_name(answer) or self.other_unit(answer):
             return wrong(answer, where)
         if self.most_work < WORK and fraction_level(answer) > self.most_work:
             return invalid(answer, f"not evaluated: {shown(answer)}")
@@ -157,6 +160,10 @@ class MathQuestion(Question):
         assigned = ASSIGNMENT.match(answer.strip().lstrip("$").strip())
         name = re.sub(r"[\s{}=]", "", assigned[0]) if assigned else ""
         return bool(name) and name != self.name
+
+    def other_unit(self, answer: str) -> bool:
+        """True if the answer has a unit of another size than that of the gold: kilometres for metres."""
+        return bool(self.unit) and measure_of(answer) not in ("", self.unit)
 
     def judge_approximation(self, answer: str, where: str) -> Grade:
         """Judge a constant under a tolerance."""
@@ -251,6 +258,7 @@ def compile_math(
         rational=number,
         approximate=approximate,
         name=re.sub(r"[\s{}=]", "", assigned[0]) if assigned else "",
+        unit=measure_of(gold),
         most_work=max(allowed, level),
         strict=bool(require_evaluated),
         ask_cas=(number is None and (value is None or value.kind != "text")) or require_evaluated is False,

@@ -15,7 +15,7 @@ BatchGrader = Callable[[Sequence[Mapping[str, Any]], Sequence[str]], list[Grade]
 """What an environment needs of a grader: `grade_batch` or a function like it."""
 
 Task = Mapping[str, Any] | Question
-REMEMBERED_REPLIES = 10_000
+REMEMBERED_REPLIES = 4096
 PLAIN_KEYS = 4
 """Keys of a record with type, question, gold and extract, and so with no other policy."""
 

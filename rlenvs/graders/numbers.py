@@ -19,6 +19,7 @@ from rlenvs.graders.extraction import MAX_ANSWER_CHARS
 MAX_EXPONENT = 1000
 """Largest power of ten: 10^999999999 would take memory and minutes."""
 
+SUPERSCRIPTS = str.maketrans("²³", "23")
 MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\ufe63\uff0d", "-"))
 HEDGES = "or and not no is was are if to maybe perhaps possibly probably either about around approximately nearly"
 OPERATIONS = "plus minus times over under more less than between wrong percent half halves quarter quarters"
@@ -32,6 +33,36 @@ NOT_FIRST = frozenset({"squared", "cubed", "factorial"})
 """Words that change the number when they follow it directly: "5 squared" is 25, "5 meters squared" is not."""
 ONE_LETTER_UNITS = frozenset("mghslLVWNJAKCF")
 """Metre, gram, hour and so on; any other single letter is a variable or a factor, as in 5x or 5k."""
+
+MEASURES = {
+    "millimeter": "mm millimeter millimetre",
+    "centimeter": "cm centimeter centimetre",
+    "meter": "m meter metre",
+    "kilometer": "km kilometer kilometre",
+    "inch": "in inch inches",
+    "foot": "ft foot feet",
+    "yard": "yd yard",
+    "mile": "mi mile",
+    "milligram": "mg milligram",
+    "gram": "g gram",
+    "kilogram": "kg kilogram kilo",
+    "pound": "lb pound",
+    "ounce": "oz ounce",
+    "second": "s sec second",
+    "minute": "min minute",
+    "hour": "h hr hour",
+    "day": "day",
+    "week": "week",
+    "month": "month",
+    "year": "yr year",
+    "milliliter": "ml milliliter millilitre",
+    "liter": "l liter litre",
+    "cent": "\u00a2 cent",
+    "dollar": "$ dollar",
+    "euro": "\u20ac euro",
+}
+"""Units that differ in size: a number of one is none of another."""
+MEASURE_OF = {name: unit for unit, names in MEASURES.items() for word in names.split() for name in (word, f"{word}s")}
 
 LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
 INTEGER_GROUP = r"(?:\{\s*([+-]?\d{1,4000})\s*\}|(\d))"
@@ -125,6 +156,22 @@ def fraction_parts(text: str) -> tuple[int, int] | None:
     if match is None or not match["denominator"] or match["decimals"] or not match["whole"] or match["exponent"]:
         return None
     return int(match["whole"].replace(match["separator"] or ",", "")), int(match["denominator"])
+
+
+def measure_of(text: str) -> str:
+    """The unit of a number with its power, if it is one whose size is known; else "".
+
+    Example:
+        >>> measure_of("5 km"), measure_of("12 inches"), measure_of("18 eggs"), measure_of("$5")
+        ('kilometer', 'inch', '', 'dollar')
+    """
+    text = improper(plain(text))
+    match = NUMBER.match(text)
+    if match is None:
+        return ""
+    unit = text[match.end() :].strip().removesuffix(".").lower() or (match["currency"] or "")
+    base, power = (unit[:-1].removesuffix("^"), unit[-1]) if unit[-1:] in ("2", "3", "²", "³") else (unit, "")
+    return MEASURE_OF[base] + power.translate(SUPERSCRIPTS) if base in MEASURE_OF else ""
 
 
 def is_unit(rest: str) -> bool:

@@ -14,7 +14,8 @@ SHOWN_CHARS = 80
 """Characters of a text quoted in a message."""
 
 
-class Grade(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grade:
     """The verdict on one response."""
 
     score: float

@@ -1,13 +1,12 @@
 """Answers written to be paid without being right, and honest ones beside them, by class."""
 
-import importlib.util
 import time
 
 import pytest
 
+from rlenvs.errors import MissingExtraError
 from rlenvs.graders import grade
 
-needs_cas = importlib.util.find_spec("math_verify") is None
 BOX = {"type": "math", "question": "6*7?", "gold": "42", "extract": "last_boxed"}
 HASH = {"type": "gsm8k", "question": "?", "gold": "18", "extract": "last_hash"}
 TAG = {"type": "qa_exact", "question": "?", "gold": "Paris", "extract": "last_answer_tag"}
@@ -217,6 +216,10 @@ UNPAID = {
         (gold("204_5"), box("204_6")),
         (gold("204_5"), box("54")),
         (gold("x=5"), box("y=5")),
+        (gold("5\\text{ m}"), box("5\\text{ km}")),
+        (gold("5 m"), box("5 \\text{ m}^2")),
+        (gold("\\$5"), box("5¢")),
+        (gold("5 hours"), box("5 minutes")),
         (gold("1{,}234"), box("(1,234)")),
     ],
     "parser_fallback": [
@@ -360,6 +363,11 @@ PAID = [
     (gold("90^\\circ"), box("90")),
     (gold("90"), box("90^{\\circ}")),
     (gold("\\$5"), box("5.00")),
+    (gold("5\\text{ m}"), box("5\\text{ meters}")),
+    (gold("15\\mbox{ cm}^2"), box("15 \\text{ cm}^{2}")),
+    (gold("15\\mbox{ cm}^2"), box("15")),
+    (gold("5 hours"), box("5h")),
+    (gold("18 eggs"), box("18 marbles")),
     (gold("x=1, x=2"), box("2, 1")),
     (gold("p=5, q=2"), box("5, 2")),
     (gold("p=5, q=2"), box("q=2, p=5")),
@@ -400,10 +408,11 @@ PAID = [
     [pytest.param(*case, id=f"{name}-{i}") for name, cases in UNPAID.items() for i, case in enumerate(cases)],
 )
 def test_an_exploit_is_not_paid(task, response):
-    if needs_cas and (task["gold"] if "gold" in task else "") not in ("42",) and task["type"] == "math":
-        pytest.skip("needs math-verify")
     started = time.monotonic()
-    verdict = grade(task, response)
+    try:
+        verdict = grade(task, response)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
     assert (verdict.score, verdict.correct) == (0.0, False)
     assert verdict.status in ("ok", "invalid", "timeout")
     assert time.monotonic() - started < 30

@@ -14,8 +14,8 @@ from rlenvs.errors import GraderError, MissingExtraError
 from rlenvs.graders import grade
 from rlenvs.graders.deadline import DeadlinePool, Exceeded
 from rlenvs.graders.deadline.checks import CHECKS, Check
+from rlenvs.graders.deadline.frames import FRAME
 from rlenvs.graders.deadline.pool import DeadlineMissedError, Worker, WorkerDiedError
-from rlenvs.graders.deadline.worker import FRAME
 
 pytest.importorskip("jsonschema")
 
@@ -167,8 +167,8 @@ def test_whatever_a_worker_sends_is_read_as_data(reply, error):
             worker.ask(FAST, 0.1)
 
 
-def script(body, **kwargs):
-    """Run a script that may use a `pool`, with warnings as errors."""
+def script(body):
+    """Run a script that may use a `pool`, with warnings as errors, in its processes too."""
     head = """
     import os, signal, sys, threading, time
     from rlenvs.graders.deadline import DeadlinePool, Exceeded, shared_pool
@@ -182,7 +182,7 @@ def script(body, **kwargs):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **kwargs,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
     )
 
 

@@ -13,8 +13,8 @@ Reply = dict[str, Any]
 class Check:
     """One kind of check.
 
-    Its module defines `check(request) -> reply`, which blames the judged text for nothing that raises (whatever raises
-    is a fault of the check), and `warm_up()`, called once before workers are forked.
+    Its module defines `prepare()`, which imports what the check needs, warms it up, and returns `check(request) ->
+    reply`. Whatever `check` raises is a fault of the check, never of the judged text.
     """
 
     module: str
@@ -50,8 +50,6 @@ CHECKS = {
 
 
 def load(kind: str) -> Callable[[Request], Reply]:
-    """Import a check and warm it up."""
-    module = importlib.import_module(CHECKS[kind].module)
-    module.warm_up()
-    check: Callable[[Request], Reply] = module.check
+    """Import a check and get it ready."""
+    check: Callable[[Request], Reply] = importlib.import_module(CHECKS[kind].module).prepare()
     return check

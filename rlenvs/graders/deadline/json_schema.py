@@ -1,18 +1,19 @@
 """Whether a JSON document fits a schema. Runs in a worker: patterns and `uniqueItems` can take any time."""
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import jsonschema
-from jsonschema.protocols import Validator
+from rlenvs.extras import require
 
 MESSAGE_CHARS = 200
 
 
 @lru_cache(maxsize=64)
-def validator_of(schema: str) -> Validator | str:
-    """The validator of a schema, or what is wrong with the schema."""
+def validator_of(schema: str) -> Any:
+    """The validator of a schema, or a text that says what is wrong with the schema."""
+    jsonschema: Any = require("jsonschema", "text", "a json task with a schema")
     parsed = json.loads(schema)
     kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
     try:
@@ -42,6 +43,7 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "not_valid", "reason": f"at /{place}: {error.message}"[:MESSAGE_CHARS]}
 
 
-def warm_up() -> None:
-    """Load the metaschema."""
+def prepare() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Load jsonschema and its metaschema."""
     check({"schema": {"type": "object", "properties": {"a": {"type": "integer"}}}, "document": "{}"})
+    return check

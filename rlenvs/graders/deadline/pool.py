@@ -17,7 +17,7 @@ from typing import Any
 
 from rlenvs.errors import GraderError, MissingExtraError
 from rlenvs.graders.deadline.checks import CHECKS, Reply, Request
-from rlenvs.graders.deadline.worker import FRAME, MESSAGE_BYTES
+from rlenvs.graders.deadline.frames import FRAME, MESSAGE_BYTES
 
 START_SECONDS = 120.0
 CONTROL_SECONDS = 30.0

@@ -14,15 +14,13 @@ import resource
 import select
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from rlenvs.graders.deadline.checks import Reply, Request, load
+from rlenvs.graders.deadline.frames import FRAME, MESSAGE_BYTES
 
-FRAME = struct.Struct(">I")
-MESSAGE_BYTES = 4096
 MEMORY_BYTES = 1 << 30
 """Address space that a worker may use on top of what it starts with."""
 LOOK_AROUND_MS = 500
