@@ -1,7 +1,9 @@
 import json
+import os
 import pickle
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -29,6 +31,9 @@ from rlenvs.envs.protocols.tools import calculator, calls_in
 from rlenvs.errors import DataError, ParameterError, UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import ArithmeticSource, Problem, ProblemSource
+from rlenvs.problems.registry import make_source
+
+DATA = Path(os.environ.get("RLENVS_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
 STEPS = [
     {"expression": "3*4", "value": "12"},
@@ -252,6 +257,45 @@ def test_step_rewards_add_up_to_what_was_asked_for():
 def test_a_task_without_usable_steps_is_an_error_at_reset(steps, message):
     with pytest.raises(DataError, match=message):
         env_of(Steps(), problem(steps=steps)).reset(seed=0)
+
+
+def test_a_task_without_steps_can_be_played_for_its_answer():
+    without = problem()
+    del without.task["steps"]
+    steps = play(env_of(Steps(require_steps=False, step_reward=1.0), without), ["3*4 = 12", "#### 7"])
+    assert steps[0][0] == "3*4 = 12 is true, but no step of the solution. Steps done: 0 of 0."
+    assert [(step[1], step[4]["progress"]) for step in steps] == [(0.0, 0.0), (1.0, 1.0)]
+
+
+def test_a_step_that_computes_nothing_is_given_and_no_sub_goal():
+    # As in published solutions: <<55=55>> reads a number out of the words of the question.
+    steps = [
+        {"expression": "55", "value": "55"},
+        {"expression": "110-55", "value": "55"},
+        {"expression": "55*2", "value": "110"},
+    ]
+    env = env_of(Steps(), problem(steps=steps))
+    env.reset(seed=0)
+    assert env.step("55 = 55")[4]["progress"] == 0.0
+    assert env.step("55*2 = 110")[4]["progress"] == 0.5
+    assert env.step("110-55 = 55")[4]["progress"] == 1.0
+
+
+def test_published_solutions_can_be_played_step_by_step():
+    path = DATA / "gsm8k_train_1000.jsonl"
+    if not path.exists():
+        pytest.skip("the data set is not here")
+    source = make_source("jsonl", path=str(path), held_out_fraction=0.0)
+    env = TextEnv(source, protocol=Steps(max_turns=100, require_steps=False))
+    played = 0
+    for one in source.problems("train"):
+        _, info = env.reset(options={"problem": one})
+        for step in one.task.get("steps", ()):
+            info = env.step(f"{step['expression']} = {step['value']}")[4]
+        assert info["steps_done"] == info["steps_total"], one.task["steps"]
+        played += info["steps_total"] > 0
+        assert env.step(f"#### {one.task['gold']}")[1:3] == (1.0, True)
+    assert played > 800
 
 
 @settings(max_examples=60, deadline=None)

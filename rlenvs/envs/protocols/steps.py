@@ -14,7 +14,7 @@ from rlenvs.envs.protocols.texts import check_text, checked_texts, extraction_of
 from rlenvs.errors import DataError, ParameterError
 from rlenvs.graders import Grade, extract_answer
 from rlenvs.problems import Problem
-from rlenvs.problems.checks import check_int
+from rlenvs.problems.checks import check_bool, check_int
 
 MAX_LINE_CHARS = 1000
 """A longer line is no step."""
@@ -48,6 +48,7 @@ def goals_of(steps: tuple[tuple[str, str], ...], question: str) -> tuple[Goal, .
     """The steps of a solution, parsed, and which of them need which.
 
     A step needs an earlier one if it uses a number that is the earlier one's result and is not written in the question.
+    A step that computes nothing (`12 = 12`) is no goal: it reads a number out of the words of the question.
 
     Raises:
         DataError: a step is no expression, or its value is wrong.
@@ -61,21 +62,27 @@ def goals_of(steps: tuple[tuple[str, str], ...], question: str) -> tuple[Goal, .
             raise DataError(f"task steps[{place}]: {expression!r} = {value!r} cannot be read: {error}") from None
         if exact.value != result:
             raise DataError(f"task steps[{place}]: {expression!r} is not {value!r}")
+        if exact.operators == 0:
+            given.add(exact.value)
+            continue
         makers = {goal.exact.value: index for index, goal in enumerate(goals)}
         needs = {makers[number] for number in exact.numbers if number in makers and number not in given}
         goals.append(Goal(exact, frozenset(needs)))
     return tuple(goals)
 
 
-def task_goals(problem: Problem) -> tuple[Goal, ...]:
+def task_goals(problem: Problem, required: bool = False) -> tuple[Goal, ...]:
     """The goals of a problem.
 
     Raises:
-        DataError: the task has no usable "steps".
+        DataError: the task's "steps" are no steps, or it has none and they are required.
     """
-    steps = problem.task.get("steps")
-    if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
-        raise DataError(f"problem {problem.id!r}: the steps protocol needs a task with 'steps', a non-empty list")
+    steps = problem.task.get("steps") or ()
+    if not isinstance(steps, Sequence) or isinstance(steps, str) or (required and not steps):
+        raise DataError(
+            f"problem {problem.id!r}: the steps protocol needs a task with 'steps', a list; "
+            "require_steps=False plays such a problem for its final answer alone"
+        )
     pairs = []
     for place, step in enumerate(steps):
         if not isinstance(step, Mapping) or not {"expression", "value"} <= step.keys():
@@ -127,6 +134,7 @@ class Steps(Protocol):
     Args:
         max_turns: most messages, 1..10000.
         step_reward: reward of a sub-goal, shared by all of them: all together give this much; at least 0.
+        require_steps: whether a task without steps is an error; if not, its final answer is all there is to do.
         instructions: said after the prompt; "" for nothing.
         feedback: replaces texts: "reached", "wrong", "known", "early", "other" (right, and no sub-goal) and
             "unreadable"; fields {step}, {left}, {right}, {done}, {total}, of which "unreadable" has the last two.
@@ -165,6 +173,7 @@ class Steps(Protocol):
         self,
         max_turns: int = 32,
         step_reward: float = 0.0,
+        require_steps: bool = True,
         instructions: str = INSTRUCTIONS,
         feedback: Mapping[str, str] | None = None,
     ) -> None:
@@ -173,6 +182,7 @@ class Steps(Protocol):
         if not number or not 0 <= step_reward < float("inf"):
             raise ParameterError("step_reward", f"must be a finite number >= 0, got {step_reward!r}")
         self.step_reward = float(step_reward)
+        self.require_steps = check_bool("require_steps", require_steps)
         self.instructions = check_text("instructions", instructions)
         self.feedback = checked_texts("feedback", feedback, self.TEXTS, self.FIELDS)
 
@@ -182,7 +192,7 @@ class Steps(Protocol):
 
     def begin(self, problem: Problem) -> dict[str, Any]:
         """No sub-goal is reached yet."""
-        task_goals(problem)
+        task_goals(problem, self.require_steps)
         return {"done": []}
 
     def answer(self, episode: Episode, response: str) -> str | None:
@@ -194,7 +204,7 @@ class Steps(Protocol):
         goals = task_goals(episode.problem)
         done = episode.memory["done"]
         if grade.status != "ok" or is_final(episode.problem.task, response):
-            return Turn("", True, progress=1.0 if grade.correct else len(done) / len(goals))
+            return Turn("", True, progress=1.0 if grade.correct else share(done, goals))
         key, place, fields = self._judged(goals, done, response)
         reward = 0.0
         if place is not None:
@@ -202,11 +212,11 @@ class Steps(Protocol):
             reward = self.step_reward / len(goals)
         text = self.feedback[key].format(done=len(done), total=len(goals), **fields)
         over = episode.turns >= self.max_turns
-        return Turn(text, False, truncated=over, reward=reward, progress=len(done) / len(goals))
+        return Turn(text, False, truncated=over, reward=reward, progress=share(done, goals))
 
     def info(self, episode: Episode) -> dict[str, Any]:
         """`steps_done` and `steps_total`."""
-        return {"steps_done": len(episode.memory["done"]), "steps_total": len(episode.problem.task["steps"])}
+        return {"steps_done": len(episode.memory["done"]), "steps_total": len(task_goals(episode.problem))}
 
     def _judged(
         self, goals: Sequence[Goal], done: Sequence[int], response: str
@@ -225,10 +235,15 @@ class Steps(Protocol):
             return "wrong", None, fields
         same = [place for place, goal in enumerate(goals) if goal.exact.form == exact.form]
         new = [place for place in same if place not in done]
-        if not new or exact.operators == 0:
+        if not new:
             return ("known" if same else "other"), None, fields
         ready = [place for place in new if goals[place].needs <= set(done)]
         return ("reached", ready[0], fields) if ready else ("early", None, fields)
+
+
+def share(done: Sequence[int], goals: Sequence[Goal]) -> float:
+    """The share of the goals that is reached; 0.0 where there are none."""
+    return len(done) / len(goals) if goals else 0.0
 
 
 def is_final(task: Mapping[str, Any], response: str) -> bool:
