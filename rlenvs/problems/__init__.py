@@ -8,10 +8,19 @@ then `arithmetic`, the simplest procedural source. `make_source` makes any sourc
 
 from rlenvs.problems.algebra import AlgebraSource
 from rlenvs.problems.arithmetic import ArithmeticParameters, ArithmeticSource
+from rlenvs.problems.choice import MultipleChoiceSource
+from rlenvs.problems.conversations import ConversationSource
 from rlenvs.problems.countdown import CountdownSource
+from rlenvs.problems.curriculum import CurriculumSource
 from rlenvs.problems.grading import grade_tasks
+from rlenvs.problems.hub import DatasetsSource
+from rlenvs.problems.instructions import InstructionSource
+from rlenvs.problems.jsonl import JsonlSource
+from rlenvs.problems.mixture import MixtureSource
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
+from rlenvs.problems.reasoning import ReasoningGymSource
 from rlenvs.problems.registry import PROBLEM_SOURCES, make_source, source_parameters
+from rlenvs.problems.text_prompts import TextPromptSource
 from rlenvs.problems.words import WordProblemSource
 
 __all__ = [
@@ -19,10 +28,19 @@ __all__ = [
     "AlgebraSource",
     "ArithmeticParameters",
     "ArithmeticSource",
+    "ConversationSource",
     "CountdownSource",
+    "CurriculumSource",
+    "DatasetsSource",
+    "InstructionSource",
+    "JsonlSource",
+    "MixtureSource",
+    "MultipleChoiceSource",
     "Problem",
     "ProblemSource",
+    "ReasoningGymSource",
     "Split",
+    "TextPromptSource",
     "WordProblemSource",
     "grade_tasks",
     "make_source",

@@ -16,6 +16,7 @@ HINTS = {
     "last_marker": "End with a line '{marker} ' followed by {what}.",
 }
 """What a prompt says for each extraction policy."""
+FINAL = "the final answer"
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,15 @@ class AnswerFormat:
         object.__setattr__(self, "markers", check_texts("markers", self.markers))
         check_bool("format_hint", self.hint)
 
-    def ask(self, question: str, what: str = "the final answer") -> str:
+    def ask(self, question: str, what: str = FINAL) -> str:
         """A question with the hint, if there is to be one."""
         if not self.hint:
             return question
         return f"{question}\n{HINTS[self.extract].format(what=what, marker=self.markers[0])}"
+
+    def without_hint(self, prompt: str) -> str:
+        """A question that was asked in this format, with the hint taken off, if it has one."""
+        return prompt.removesuffix("\n" + HINTS[self.extract].format(what=FINAL, marker=self.markers[0]))
 
     def respond(self, lines: Sequence[str], answer: str) -> str:
         """A demonstration: the working, then the answer; "whole" leaves no room for working."""

@@ -66,7 +66,7 @@ class ScorerNursery(pool.Nursery):
 class ScorerPool(pool.DeadlinePool):
     """The pool of these workers."""
 
-    def take(self) -> pool.Worker:
+    def take(self, *, fresh: bool = False) -> pool.Worker:
         """An idle worker, or a new one from a nursery of ours."""
         with self.lock:
             if self.nursery is not None and self.nursery.is_gone:
@@ -78,7 +78,7 @@ class ScorerPool(pool.DeadlinePool):
             if self.nursery is None:
                 self.require()
                 self.nursery = ScorerNursery()
-        return super().take()
+        return super().take(fresh=fresh)
 
 
 def scorer_pool() -> pool.DeadlinePool:

@@ -17,6 +17,12 @@ PROBLEM_SOURCES: dict[str, str] = {
     "reasoning_gym": "rlenvs.problems.reasoning:ReasoningGymSource",
     "jsonl": "rlenvs.problems.jsonl:JsonlSource",
     "datasets": "rlenvs.problems.hub:DatasetsSource",
+    "multiple_choice": "rlenvs.problems.choice:MultipleChoiceSource",
+    "instructions": "rlenvs.problems.instructions:InstructionSource",
+    "text_prompts": "rlenvs.problems.text_prompts:TextPromptSource",
+    "conversation": "rlenvs.problems.conversations:ConversationSource",
+    "mixture": "rlenvs.problems.mixture:MixtureSource",
+    "curriculum": "rlenvs.problems.curriculum:CurriculumSource",
 }
 """Where the class of each name is; imported when it is asked for."""
 

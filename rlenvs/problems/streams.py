@@ -2,11 +2,11 @@
 
 Environment i of a vector form has a generator of its own, so that its episodes do not depend on the others. One call of
 `numpy.random.Generator.integers` per row costs more than everything else about a small problem. `RowStreams.integers`
-takes the raw words of every row and does the rest for all rows together; what comes out, and the state that the
-generators are left in, are those of the calls row by row.
+steps the generators of all rows together; what comes out, and the state that they are left in, are those of the calls
+row by row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,15 @@ from gymnasium.utils import seeding
 
 from rlenvs.errors import UserError
 
-LOW_HALF = 0xFFFFFFFF
-HALF_BITS = 32
+HALF_BITS, WORD_BITS = 32, 64
+LOW_HALF, WORD = (1 << HALF_BITS) - 1, (1 << WORD_BITS) - 1
+MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
+"""Of the 128-bit step of PCG64 (O'Neill, https://www.pcg-random.org)."""
+HIGH_FACTOR, LOW_FACTOR = MULTIPLIER >> WORD_BITS, MULTIPLIER & WORD
 SCALAR_ROWS = 12
 """Below this many rows plain Python is faster than array operations."""
+
+Words = npt.NDArray[np.uint64]
 
 
 class RowStreams:
@@ -43,10 +48,9 @@ class RowStreams:
 
     def __init__(self, num_rows: int) -> None:
         self.generators: list[np.random.Generator | None] = [None] * num_rows
-        self.words: list[Callable[[], int]] = [unseeded] * num_rows
-        self.halves = np.zeros(num_rows, dtype=np.uint64)
+        self.high, self.low, self.high_step, self.low_step, self.halves = np.zeros((5, num_rows), dtype=np.uint64)
         self.waiting = np.zeros(num_rows, dtype=np.bool_)
-        # Rows whose generator somebody else may have drawn from: only it knows whether half a word is waiting.
+        # Rows whose state is in their generator, for somebody to draw from it; that of the others is in the arrays.
         self.lent: set[int] = set()
 
     def seed(self, row: int, seed: int | None) -> None:
@@ -56,7 +60,6 @@ class RowStreams:
     def put(self, row: int, generator: np.random.Generator) -> None:
         """Let a row go on with a generator."""
         self.generators[row] = generator
-        self.words[row] = generator.bit_generator.random_raw
         self.lent.add(row)
 
     def seeded(self, row: int) -> bool:
@@ -68,10 +71,13 @@ class RowStreams:
         generator = self.generators[row]
         assert generator is not None, "a row is seeded before it is drawn from"
         if row not in self.lent:
-            if self.waiting[row]:
-                state: dict[str, Any] = dict(generator.bit_generator.state)
-                state["has_uint32"], state["uinteger"] = 1, int(self.halves[row])
-                generator.bit_generator.state = state
+            step = int(self.high_step[row]) << WORD_BITS | int(self.low_step[row])
+            generator.bit_generator.state = {
+                "bit_generator": "PCG64",
+                "state": {"state": self._state(row), "inc": step},
+                "has_uint32": int(self.waiting[row]),
+                "uinteger": int(self.halves[row]) if self.waiting[row] else 0,
+            }
             self.lent.add(row)
         return generator
 
@@ -100,28 +106,51 @@ class RowStreams:
         return drawn
 
     def _take_back(self, rows: Sequence[int]) -> None:
-        """Look whether half a word is waiting in the generators that were lent."""
-        if not self.lent:
-            return
-        for row in self.lent.intersection(rows):
+        """Read the states of generators that were lent."""
+        for row in self.lent.intersection(rows) if self.lent else ():
             generator = self.generators[row]
             assert generator is not None, "a row is seeded before it is drawn from"
             if not isinstance(generator.bit_generator, np.random.PCG64):
                 raise UserError(f"row {row} needs a PCG64 generator, got {type(generator.bit_generator).__name__}")
-            state: dict[str, Any] = dict(generator.bit_generator.state)
+            state: Any = generator.bit_generator.state
+            number, step = state["state"]["state"], state["state"]["inc"]
+            self.high[row], self.low[row] = number >> WORD_BITS, number & WORD
+            self.high_step[row], self.low_step[row] = step >> WORD_BITS, step & WORD
             self.waiting[row], self.halves[row] = bool(state["has_uint32"]), state["uinteger"]
-            if state["has_uint32"]:
-                generator.bit_generator.state = state | {"has_uint32": 0, "uinteger": 0}
             self.lent.remove(row)
+
+    def _state(self, row: int) -> int:
+        return int(self.high[row]) << WORD_BITS | int(self.low[row])
 
     def _half(self, row: int) -> int:
         """The next half word of a row."""
         if self.waiting[row]:
             self.waiting[row] = False
             return int(self.halves[row])
-        word = self.words[row]()
+        step = int(self.high_step[row]) << WORD_BITS | int(self.low_step[row])
+        state = self._state(row) * MULTIPLIER + step
+        high, low = state >> WORD_BITS & WORD, state & WORD
+        self.high[row], self.low[row] = high, low
+        mixed, turn = high ^ low, high >> 58
+        word = (mixed >> turn | mixed << (WORD_BITS - turn)) & WORD
         self.halves[row], self.waiting[row] = word >> HALF_BITS, True
         return word & LOW_HALF
+
+    def _words(self, rows: npt.NDArray[np.intp]) -> Words:
+        """[k] the next word of some rows: their 128-bit states stepped as pairs of words."""
+        high, low = self.high[rows], self.low[rows]
+        left, right = low >> HALF_BITS, low & LOW_HALF
+        crossed, other = right * (LOW_FACTOR >> HALF_BITS), left * (LOW_FACTOR & LOW_HALF)
+        carried = (right * (LOW_FACTOR & LOW_HALF) >> HALF_BITS) + (crossed & LOW_HALF) + (other & LOW_HALF)
+        upper = left * (LOW_FACTOR >> HALF_BITS) + (crossed >> HALF_BITS) + (other >> HALF_BITS)
+        product = low * LOW_FACTOR
+        stepped = product + self.low_step[rows]
+        high = upper + (carried >> HALF_BITS) + high * LOW_FACTOR + low * HIGH_FACTOR + self.high_step[rows]
+        high += stepped < product
+        self.high[rows], self.low[rows] = high, stepped
+        mixed, turn = high ^ stepped, high >> 58
+        words: Words = mixed >> turn | mixed << (-turn & (WORD_BITS - 1))
+        return words
 
     def _draw(self, row: int, bounds: Sequence[int]) -> list[int]:
         """Draw in one row."""
@@ -136,8 +165,9 @@ class RowStreams:
     def _draw_many(self, rows: npt.NDArray[np.intp], bounds: Sequence[int], *, waiting: bool) -> npt.NDArray[np.int64]:
         """Draw in rows that all have, or all lack, a waiting half."""
         count = (len(bounds) - waiting + 1) // 2
-        takers = [self.words[row] for row in rows.tolist()]
-        words = np.array([[take() for take in takers] for _ in range(count)], dtype=np.uint64).reshape(count, len(rows))
+        words = np.empty((count, len(rows)), dtype=np.uint64)
+        for place in range(count):
+            words[place] = self._words(rows)
         halves = np.empty((waiting + 2 * count, len(rows)), dtype=np.uint64)
         if waiting:
             halves[0] = self.halves[rows]
@@ -167,8 +197,3 @@ class RowStreams:
                     break
             drawn.append(product >> HALF_BITS)
         return drawn
-
-
-def unseeded() -> int:
-    """The words of a row that has no generator yet."""
-    raise AssertionError("a row is seeded before it is drawn from")

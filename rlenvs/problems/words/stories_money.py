@@ -16,6 +16,33 @@ PART_NAMES = {
     Fraction(3, 5): "three fifths",
     Fraction(1, 6): "a sixth",
 }
+GROUPS = (
+    ("pupils at a school", "come by bike", "do not come by bike"),
+    ("visitors at a fair", "are children", "are not children"),
+    ("trees in a park", "are oaks", "are not oaks"),
+    ("books in a library", "are novels", "are not novels"),
+    ("cars in a street", "are red", "are not red"),
+    ("passengers on a ship", "speak French", "do not speak French"),
+    ("houses in a village", "have a garden", "have no garden"),
+    ("workers in a factory", "work at night", "do not work at night"),
+)
+"""A group, what is true of some of it, and the opposite."""
+GROWING = (
+    ("A village", "inhabitants"),
+    ("A club", "members"),
+    ("A library", "books"),
+    ("A newspaper", "readers"),
+    ("A choir", "singers"),
+    ("A farm", "sheep"),
+    ("A museum", "paintings"),
+    ("A company", "workers"),
+)
+TRIES = (
+    ("questions of a quiz", "answers", " correctly"),
+    ("shots at the goal", "scores with", ""),
+    ("words in a test", "knows", ""),
+    ("puzzles in a book", "solves", ""),
+)
 PERCENTAGES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 80)
 
 
@@ -225,18 +252,11 @@ def percent_of(t: Teller) -> Story:
     work = Working()
     rate = t.dice.choice(PERCENTAGES)
     total = 20 * t.number(1, max(1, t.limit // 10))
-    group, does = t.dice.choice(
-        [
-            ("pupils at a school", "come by bike"),
-            ("visitors at a fair", "are children"),
-            ("trees in a park", "are oaks"),
-        ]
-    )
-    facts = [f"There are {total} {group}.", f"{rate}% of them {does}."]
+    (group, does, negated) = t.dice.choice(GROUPS)
+    facts = [t.pick(f"There are {total} {group}.", f"Somebody counts {total} {group}."), f"{rate}% of them {does}."]
     number = work.whole("That is", total, "*", Fraction(rate, 100))
     if t.steps == 1:
         return Story(facts, f"How many of them {does}?", work, number)
-    negated = does.replace("are ", "are not ") if does.startswith("are ") else f"do not {does}"
     return Story(facts, f"How many of them {negated}?", work, work.whole("The others", total, "-", number))
 
 
@@ -246,10 +266,15 @@ def growth(t: Teller) -> Story:
     work = Working()
     rate = t.dice.choice(PERCENTAGES)
     total = 20 * t.number(1, max(1, t.limit // 10))
-    what, unit = t.dice.choice(
-        [("A village", "inhabitants"), ("A club", "members"), ("A library", "books"), ("A newspaper", "readers")]
-    )
-    facts = [f"{what} has {total} {unit}.", f"Over the years, the number of {unit} grows by {rate}%."]
+    what, unit = t.dice.choice(GROWING)
+    facts = [
+        f"{what} has {total} {unit}.",
+        t.pick(
+            f"Over the years, the number of {unit} grows by {rate}%.",
+            f"Ten years on, there are {rate}% more {unit}.",
+            f"In the years after that, {rate}% more {unit} are added.",
+        ),
+    ]
     more = work.whole("New", total, "*", Fraction(rate, 100))
     return Story(facts, f"How many {unit} are there after that?", work, work.whole("After that", total, "+", more))
 
@@ -261,8 +286,8 @@ def what_percent(t: Teller) -> Story:
     rate = t.dice.choice(PERCENTAGES)
     total = 20 * t.number(1, max(1, t.limit // 20))
     hits = total * rate // 100
-    what, verb = t.dice.choice([("questions of a quiz", "answers"), ("shots at the goal", "scores with")])
-    facts = [f"Of {total} {what}, {who.name} {verb} {hits}{' correctly' if verb == 'answers' else ''}."]
+    what, verb, how = t.dice.choice(TRIES)
+    facts = [f"Of {total} {what}, {who.name} {verb} {hits}{how}."]
     share = work.do("Share", hits, "/", total)
     percent = work.whole("In percent", share, "*", 100)
     return Story(facts, "What percentage is that?", work, percent)
@@ -321,14 +346,14 @@ def wages(t: Teller) -> Story:
 @template(2, kind="money")
 def split_bill(t: Teller) -> Story:
     """A bill that friends share."""
-    work = Working(money=True)
+    who, work = t.person(), Working(money=True)
     people, each = t.number(2, 8), cents(t, 3, 30)
     total = people * each
     tip = Fraction(t.dice.randint(1, min(9, int(total) - 1)))
     place = t.pick("restaurant", "bar", "bowling alley", "pizzeria")
     facts = [
-        f"The bill of {people} friends at a {place} is {dollars(total - tip)}.",
+        f"{who.name} is one of {people} friends at a {place}. The bill is {dollars(total - tip)}.",
         f"They add a tip of {dollars(tip)} and share everything equally.",
     ]
     whole = work.do("With the tip", total - tip, "+", tip)
-    return Story(facts, "How many dollars does each of them pay?", work, work.do("Each", whole, "/", people))
+    return Story(facts, f"How many dollars does {who.name} pay?", work, work.do("Each", whole, "/", people))

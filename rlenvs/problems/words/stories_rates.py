@@ -207,12 +207,12 @@ def mean_score(t: Teller) -> Story:
 @template(2, 3)
 def tank(t: Teller) -> Story:
     """Water runs in and out."""
-    work = Working()
+    who, work = t.person(), Working()
     minutes, rate = t.number(3, 30), t.number(5, 40)
     leak = t.number(1, rate - 2)
     vessel = t.pick("tank", "pool", "barrel", "pond")
     facts = [
-        f"{count(rate, LITRE).capitalize()} of water run into a {vessel} every minute.",
+        f"{count(rate, LITRE).capitalize()} of water run into the {vessel} of {who.name} every minute.",
         f"At the same time {count(leak, LITRE)} {'leaks' if leak == 1 else 'leak'} out of it every minute.",
     ]
     gain = work.whole("Gained in a minute", rate, "-", leak)
@@ -221,7 +221,7 @@ def tank(t: Teller) -> Story:
         facts.append(f"The {vessel} is empty at first.")
         return Story(facts, f"How many litres are in the {vessel} after {minutes} minutes?", work, total)
     start = t.number(5, 2 * t.limit)
-    facts.insert(0, f"A {vessel} holds {start} litres of water.")
+    facts.insert(0, f"The {vessel} of {who.name} holds {start} litres of water.")
     facts[1] = f"Every minute {rate} litres run into it."
     total = work.whole("In the end", start, "+", total)
     return Story(facts, f"How many litres are in it after {minutes} minutes?", work, total)
@@ -230,12 +230,12 @@ def tank(t: Teller) -> Story:
 @template(2, 3)
 def theatre(t: Teller) -> Story:
     """Seats in rows, some of them taken."""
-    work = Working()
+    who, work = t.person(), Working()
     rows, seats = t.number(4, 25), t.number(5, 30)
     total = work.whole("Seats", rows, "*", seats)
     sold = t.number(2, total - 2)
     place = t.pick("theatre", "cinema", "concert hall", "lecture hall")
-    facts = [f"A {place} has {rows} rows with {seats} seats each.", f"{sold} seats are taken."]
+    facts = [f"The {place} where {who.name} works has {rows} rows with {seats} seats each.", f"{sold} seats are taken."]
     left = work.whole("Free", total, "-", sold)
     if t.steps == 2:
         return Story(facts, "How many seats are free?", work, left)
@@ -287,12 +287,13 @@ def basketball(t: Teller) -> Story:
 @template(2, 3)
 def teams(t: Teller) -> Story:
     """A class is divided into teams."""
-    work = Working()
+    who, work = t.person(), Working()
     teams_, size = t.number(2, 8), t.number(2, 9)
     total = teams_ * size
     girls = t.number(1, total - 1)
     boys = total - girls
-    facts = [f"{count(girls, GIRL)} and {count(boys, BOY)} take part in a game."]
+    event = t.pick("birthday party", "sports day", "summer camp")
+    facts = [f"{count(girls, GIRL)} and {count(boys, BOY)} come to the {event} of {who.name}."]
     players = work.whole("Children", girls, "+", boys)
     if t.steps == 2:
         facts.append(f"They form {teams_} teams of equal size.")
