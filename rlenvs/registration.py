@@ -46,6 +46,8 @@ COMBINATIONS = (
     Combination("MathSteps", "word_problems", "gsm8k", "steps", "Word problems, one checked step per message."),
     Combination("MathRetry", "word_problems", "gsm8k", "retry", "Word problems, several attempts with feedback."),
     Combination("ToolMath", "word_problems", "gsm8k", "tools", "Word problems with a calculator to call."),
+    Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
+    Combination("MultipleChoice", "multiple_choice", "mcq", "single", "Word problems with options to choose from."),
     Combination(
         "Reasoning",
         "reasoning_gym",
@@ -55,7 +57,11 @@ COMBINATIONS = (
         {"dataset": "family_relationships"},
     ),
     Combination("Dataset", "jsonl", "by task", "single", "Problems of your own, from a JSONL file (`path=`)."),
-    Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
+    Combination(
+        "Instruction", "instructions", "none", "completion", "Texts with instructions; `InstructionReward` checks them."
+    ),
+    Combination("TextGeneration", "text_prompts", "none", "completion", "Free texts; the reward layer decides."),
+    Combination("Conversation", "conversation", "none", "conversation", "Talks with a scripted or modelled user."),
 )
 
 SUITE = "rlenvs.envs.suite"

@@ -20,7 +20,10 @@ PAGES = [
     for page in (ROOT / "README.md", ROOT / "docs" / "environments.md")
     if "<!-- environments -->" in page.read_text()
 ]
-PARAMETERS = {"rlenvs/MathStepsTokens-v0": {"max_turns": 2, "max_response_tokens": 20}}
+PARAMETERS = {
+    "rlenvs/MathStepsTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
+    "rlenvs/ConversationTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
+}
 """What an id cannot be made without, and what makes the episodes of random tokens short."""
 
 
