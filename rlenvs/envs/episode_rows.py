@@ -7,18 +7,18 @@ one to the other. `episode_rows` picks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rlenvs.envs.collation import Columns, ColumnTable, InfoStore, Rows, RowTable, Table
+from rlenvs.envs.collation import Columns, ColumnTable, InfoStore, Rows, RowTable, Table, uniform_columns
 from rlenvs.envs.episode import Episode, TextTask, copy_record
 from rlenvs.envs.protocols.base import SingleAnswer
 from rlenvs.envs.state import generator_state, restored_generator
 from rlenvs.errors import UserError
-from rlenvs.problems import Problem
+from rlenvs.problems.batch import ProblemBatch
 from rlenvs.problems.checks import check_split
 from rlenvs.problems.streams import RowStreams
 
@@ -35,6 +35,20 @@ class Answers:
     terminated: Bools
     truncated: Bools
     infos: Table
+
+
+@dataclass(slots=True)
+class Opened:
+    """What k new episodes begin with."""
+
+    observations: Sequence[str]
+    """The first messages to the policy."""
+    demonstrations: Sequence[str]
+    """Right responses."""
+    observation_points: npt.NDArray[np.uint32] | None = None
+    """[k, P] code points of the observations, zeros behind their ends, if they are known and hold no zeros."""
+    demonstration_points: npt.NDArray[np.uint32] | None = None
+    """[k, D] the same of the demonstrations."""
 
 
 class EpisodeRows:
@@ -56,26 +70,31 @@ class EpisodeRows:
         """[N] rows that have an episode."""
         self.store = InfoStore(num_rows) if keep else None
 
-    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> list[str]:
+    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> Opened:
         """Open episodes.
 
         Args:
             rows: which rows, ascending.
             problems: one `Problem` per row; None draws.
 
-        Returns:
-            The first observations.
-
         Raises:
             UserError: what is given is no problem, or a prompt is longer than the observation space allows.
         """
-        observations = []
-        for row, problem in zip(rows.tolist(), self._drawn(rows, problems), strict=True):
-            episode = self.episodes[row] = self.task.begin(problem)
-            observations.append(episode.messages[-1]["content"])
+        self._seed(rows)
+        drawn: Sequence[Any]
+        if problems is None:
+            drawn = self.task.source.sample_batch(self.streams, rows.tolist(), self.split)
+        else:
+            drawn = self._given(rows, problems)
+        episodes = [self.task.begin(problem) for problem in drawn]
+        for row, episode in zip(rows.tolist(), episodes, strict=True):
+            self.episodes[row] = episode
         self.begun[rows] = True
         self._keep(rows)
-        return observations
+        return Opened(
+            observations=[episode.messages[-1]["content"] for episode in episodes],
+            demonstrations=[episode.problem.demonstration for episode in episodes],
+        )
 
     def infos(self, rows: Rows) -> Table:
         """What every reset and step reports of some rows."""
@@ -117,10 +136,6 @@ class EpisodeRows:
         """All episodes, None for rows that have none."""
         return list(self.episodes)
 
-    def demonstrations(self, rows: Rows) -> list[str]:
-        """The right responses to the problems of some rows."""
-        return [self.episode(row).problem.demonstration for row in rows.tolist()]
-
     def state_dict(self) -> dict[str, Any]:
         """Generators and episodes as plain data."""
         streams = [
@@ -157,15 +172,15 @@ class EpisodeRows:
         if self.store is not None and len(rows):
             self.store.put(RowTable(rows, [self.task.info(self.episode(row)) for row in rows.tolist()]))
 
-    def _drawn(self, rows: Rows, problems: Sequence[object] | None) -> Sequence[Any]:
-        """The problems of some rows; those that are not given are drawn in one batch."""
-        listed = rows.tolist()
-        for row in listed if not self.begun.all() else ():
+    def _seed(self, rows: Rows) -> None:
+        """Start the streams of rows that have none."""
+        for row in rows.tolist() if not self.begun.all() else ():
             if not self.streams.seeded(row):
                 self.streams.seed(row, None)
-        if problems is None:
-            return self.task.source.sample_batch(self.streams, listed, self.split)
-        lacking = [row for row, problem in zip(listed, problems, strict=True) if problem is None]
+
+    def _given(self, rows: Rows, problems: Sequence[object]) -> list[Any]:
+        """The problems of some rows, drawn where None is given."""
+        lacking = [row for row, problem in zip(rows.tolist(), problems, strict=True) if problem is None]
         drawn = iter(self.task.source.sample_batch(self.streams, lacking, self.split) if lacking else ())
         return [next(drawn) if problem is None else problem for problem in problems]
 
@@ -175,7 +190,7 @@ class SingleAnswerRows(EpisodeRows):
 
     def __init__(self, task: TextTask, num_rows: int, *, keep: bool = False) -> None:
         super().__init__(task, num_rows, keep=True)
-        self.problems = np.full(num_rows, None, dtype=object)
+        self.problems = ProblemBatch.blank(num_rows)
         self.answered: Bools = np.zeros(num_rows, dtype=np.bool_)
         self.cut: Bools = np.zeros(num_rows, dtype=np.bool_)
         """[N] rows that are over without an answer."""
@@ -183,29 +198,33 @@ class SingleAnswerRows(EpisodeRows):
         self.rewards = np.zeros(num_rows, dtype=np.float64)
         self.correct: Bools = np.zeros(num_rows, dtype=np.bool_)
 
-    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> list[str]:
+    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> Opened:
         """Open episodes; see `EpisodeRows.open`."""
-        opened = self._drawn(rows, problems)
-        if problems is not None:
-            opened = [self.task.begin(problem).problem for problem in opened]
-        prompts = list(map(PROMPT, opened))
+        self._seed(rows)
+        if problems is None:
+            batch = self.task.source.sample_columns(self.streams, rows.tolist(), self.split)
+        else:
+            batch = ProblemBatch.of([self.task.begin(problem).problem for problem in self._given(rows, problems)])
+        prompts = batch.prompts.tolist()
         if max(map(len, prompts), default=0) > self.task.max_prompt_chars:
-            for problem in opened:
-                self.task.begin(problem)
-        self.problems[rows] = np.fromiter(opened, dtype=object, count=len(opened))
+            for place in range(len(batch)):
+                self.task.begin(batch.problem(place))
+        kept = self.problems
+        kept.ids[rows], kept.prompts[rows], kept.tasks[rows] = batch.ids, batch.prompts, batch.tasks
+        kept.demonstrations[rows], kept.splits[rows] = batch.demonstrations, batch.splits
+        kept.difficulties[rows] = batch.difficulties
         self.begun[rows], self.answered[rows], self.cut[rows] = True, False, False
-        self._keep(rows)
-        return prompts
+        self._keep_batch(rows, batch)
+        return Opened(prompts, batch.demonstrations.tolist(), batch.prompt_points, batch.demonstration_points)
 
     def answer(self, rows: Rows, responses: Sequence[str]) -> Answers:
         """Submit one message in each of some rows; see `EpisodeRows.answer`."""
-        problems = self.problems[rows].tolist()
         texts = [str(response) for response in responses if isinstance(response, str)]
         too_long = max(map(len, texts), default=0) > self.task.max_response_chars
         assert self.store is not None, "these rows always keep their infos"
         if not self.store.uniform or too_long or len(texts) < len(responses):
             return self._answer_one_by_one(rows, responses)
-        grades = self.task.verdicts(list(map(TASK, problems)), texts)
+        grades = self.task.verdicts(self.problems.tasks[rows].tolist(), texts)
         scores, verdicts, statuses, extracted, reasons = map(list, zip(*map(VERDICT, grades), strict=True))
         correct = np.array(verdicts, dtype=np.bool_)
         table = self.store.table(rows)
@@ -213,7 +232,7 @@ class SingleAnswerRows(EpisodeRows):
             {
                 "messages": [
                     [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
-                    for prompt, text in zip(map(PROMPT, problems), texts, strict=True)
+                    for prompt, text in zip(self.problems.prompts[rows].tolist(), texts, strict=True)
                 ],
                 "progress": correct.astype(np.float64),
                 "response": texts,
@@ -250,13 +269,9 @@ class SingleAnswerRows(EpisodeRows):
         """Note that an episode is over, whatever its protocol says."""
         self.cut[row] = not self.answered[row]
 
-    def demonstrations(self, rows: Rows) -> list[str]:
-        """The right responses to the problems of some rows."""
-        return list(map(DEMONSTRATION, self.problems[rows].tolist()))
-
     def episode(self, row: int) -> Episode:
         """The episode of a row, made when it is asked for."""
-        episode = self.task.begin(self.problems[row])
+        episode = self.task.begin(self.problems.problem(row))
         if self.answered[row]:
             episode.messages.append({"role": "assistant", "content": self.responses[row]})
             episode.turns, episode.progress = 1, float(self.correct[row])
@@ -269,7 +284,10 @@ class SingleAnswerRows(EpisodeRows):
         return [self.episode(row) if begun else None for row, begun in enumerate(self.begun.tolist())]
 
     def _put(self, row: int, episode: Episode) -> None:
-        self.problems[row] = episode.problem
+        kept, problem = self.problems, episode.problem
+        kept.ids[row], kept.prompts[row], kept.tasks[row] = problem.id, problem.prompt, problem.task
+        kept.demonstrations[row], kept.splits[row] = problem.demonstration, problem.split
+        kept.difficulties[row] = problem.difficulty
         self.answered[row] = episode.turns > 0
         self.cut[row] = episode.over and not episode.turns
         if episode.turns:
@@ -277,16 +295,26 @@ class SingleAnswerRows(EpisodeRows):
             self.rewards[row], self.correct[row] = episode.rewards[-1], bool(episode.progress)
 
     def _keep(self, rows: Rows) -> None:
+        if len(rows):
+            self._keep_batch(rows, ProblemBatch.of([self.problems.problem(row) for row in rows.tolist()]))
+
+    def _keep_batch(self, rows: Rows, batch: ProblemBatch) -> None:
         """Keep the infos of new episodes."""
-        problems = self.problems[rows].tolist()
-        columns = problem_columns(problems)
-        if columns is not None and self.store is not None and "system" in columns["task"]:
-            self.store.uniform = False  # these conversations open with more than the prompt: one by one
-        if columns is None or self.store is None or not self.store.uniform:
-            super()._keep(rows)
+        assert self.store is not None, "these rows always keep their infos"
+        fields = uniform_columns(batch.tasks.tolist()) if batch.fields is None else batch.fields
+        if fields is None or "system" in fields or not self.store.uniform:
+            # Conversations that open with more than the prompt, and tasks of several kinds, are described one by one.
+            self.store.uniform = False
             return
-        columns["messages"] = [[{"role": "user", "content": prompt}] for prompt in map(PROMPT, problems)]
-        columns["progress"] = np.zeros(len(problems))
+        splits = batch.splits.tolist()
+        columns: Columns = {
+            "problem_id": batch.ids,
+            "task": fields if batch.fields is not None else copied_columns(fields),
+            "difficulty": batch.difficulties,
+            "split": splits if None not in splits else [split or "" for split in splits],
+            "messages": [[{"role": "user", "content": prompt}] for prompt in batch.prompts.tolist()],
+            "progress": np.zeros(len(batch)),
+        }
         self.store.put(ColumnTable(rows, columns))
 
 
@@ -296,31 +324,12 @@ def episode_rows(task: TextTask, num_rows: int, *, keep: bool = False) -> Episod
     return (SingleAnswerRows if single else EpisodeRows)(task, num_rows, keep=keep)
 
 
-PROMPT, TASK, DEMONSTRATION = attrgetter("prompt"), attrgetter("task"), attrgetter("demonstration")
 VERDICT = attrgetter("score", "correct", "status", "extracted", "reason")
-FIELDS = attrgetter("id", "task", "difficulty", "split")
 
 
-def problem_columns(problems: Sequence[Problem]) -> Columns | None:
-    """What infos say about problems, as columns; None if their tasks do not have the same keys and kinds of values."""
-    if not problems:
-        return None
-    ids, tasks, difficulties, splits = map(list, zip(*map(FIELDS, problems), strict=True))
-    fields: Columns = {}
-    if len(set(map(len, tasks))) > 1:
-        return None
-    for key in tasks[0]:
-        try:
-            values = list(map(itemgetter(key), tasks))
-        except KeyError:
-            return None
-        kinds = set(map(type, values))
-        if len(kinds) > 1 or dict in kinds:
-            return None
-        fields[key] = [copy_record(value) for value in values] if list in kinds else values
+def copied_columns(columns: Columns) -> Columns:
+    """The same columns with copies of the lists in them."""
     return {
-        "problem_id": ids,
-        "task": fields,
-        "difficulty": np.array(difficulties, dtype=np.float64),
-        "split": splits if None not in splits else [split or "" for split in splits],
+        key: copied_columns(values) if isinstance(values, dict) else [copy_record(value) for value in values]
+        for key, values in columns.items()
     }

@@ -229,11 +229,11 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             self.observations[row] = "" if episode is None or episode.over else episode.messages[-1]["content"]
 
     def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
-        self._observe(rows, self.conversations.open(rows, problems))
+        self._observe(rows, self.conversations.open(rows, problems).observations)
         self.turns[rows] = 0
         self.over[rows] = False
 
-    def _observe(self, rows: Rows, observations: list[str]) -> None:
+    def _observe(self, rows: Rows, observations: Sequence[str]) -> None:
         if len(rows) == self.num_envs:
             self.observations = list(observations)
             return

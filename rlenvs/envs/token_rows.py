@@ -44,15 +44,25 @@ class TokenTable:
         self.ids = np.full(int(self.points.max(initial=0)) + 2, SILENT, dtype=np.int32)
         self.ids[self.points[known]] = known
 
-    def windows(self, texts: Sequence[str], length: int, pad: int) -> npt.NDArray[np.int32]:
-        """[k, length] the last ids of each text, padding in front."""
-        tails = [text[-length:] for text in texts]
+    def windows(
+        self, texts: Sequence[str], length: int, pad: int, points: npt.NDArray[np.uint32] | None = None
+    ) -> npt.NDArray[np.int32]:
+        """[k, length] the last ids of each text, padding in front.
+
+        Args:
+            texts: k texts.
+            length: of a window.
+            pad: the padding id.
+            points: [k, P] code points of the texts, if they are known.
+        """
+        tails = [text[-length:] for text in texts] if points is None else texts
         sizes = np.fromiter(map(len, tails), dtype=np.int64, count=len(tails))
         windows = np.full((len(texts), length), pad, dtype=np.int32)
         width = int(sizes.max(initial=0))
         plain: npt.NDArray[np.bool_] = np.zeros(len(texts), dtype=np.bool_)
         if width and len(self.ids) > 2:
-            ids = self.ids[np.minimum(code_points(tails, width), len(self.ids) - 1)]
+            points = code_points(tails, width) if points is None else points[:, :width]
+            ids = self.ids[np.minimum(points, len(self.ids) - 1)]
             plain = np.all((ids >= 0) | (np.arange(width) >= sizes[:, None]), axis=1)
             places = sizes[:, None] - length + np.arange(length)
             shifted = np.take_along_axis(ids, np.maximum(places, 0), axis=1)
@@ -94,8 +104,19 @@ class MessageRows:
         self.followed: dict[int, tuple[IncrementalText, PrefixProgress]] = {}
         self.alone = np.zeros(num_rows, dtype=np.bool_)
 
-    def begin(self, rows: Rows, demonstrations: Sequence[str] | None = None) -> None:
-        """Begin a message in some rows, towards new demonstrations or towards those of the messages before."""
+    def begin(
+        self,
+        rows: Rows,
+        demonstrations: Sequence[str] | None = None,
+        points: npt.NDArray[np.uint32] | None = None,
+    ) -> None:
+        """Begin a message in some rows.
+
+        Args:
+            rows: which rows.
+            demonstrations: what they are to read; None for what the messages before were to.
+            points: [k, D] code points of the demonstrations, if they are known.
+        """
         self.counts[rows] = 0
         self.text[rows] = 0
         self.lengths[rows] = 0
@@ -115,9 +136,10 @@ class MessageRows:
         self.target_lengths[rows] = sizes
         self.targets[rows] = NOTHING
         if width:
-            points = code_points(demonstrations, width).astype(np.int64)
-            points[np.arange(width) >= sizes[:, None]] = NOTHING
-            self.targets[rows, :width] = points
+            points = code_points(demonstrations, width) if points is None else points[:, :width]
+            targets = points.astype(np.int64)
+            targets[np.arange(width) >= sizes[:, None]] = NOTHING
+            self.targets[rows, :width] = targets
 
     def push(self, rows: Rows, tokens: npt.NDArray[np.int64]) -> None:
         """Append a token to the messages of some rows."""

@@ -252,9 +252,10 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
         """Begin episodes."""
-        prompts = self.conversations.open(rows, problems)
-        self.windows.fill(rows, self.table.windows(prompts, self.context_tokens, self.pad_id))
-        self.messages.begin(rows, self.conversations.demonstrations(rows))
+        opened = self.conversations.open(rows, problems)
+        texts, points = opened.observations, opened.observation_points
+        self.windows.fill(rows, self.table.windows(texts, self.context_tokens, self.pad_id, points))
+        self.messages.begin(rows, opened.demonstrations, opened.demonstration_points)
         self.steps[rows] = 0
         self.over[rows] = False
 
