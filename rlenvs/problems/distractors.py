@@ -35,22 +35,26 @@ def near_numbers(gold: str, value: Fraction, steps: Sequence[str], dice: random.
     Returns:
         `count` texts of different values, none of them right; negative only where the right answer is.
     """
-    unit = Fraction(1, value.denominator) if "." not in gold else Fraction(1, 10 ** len(gold.partition(".")[2]))
+    places = len(gold.partition(".")[2])
+    unit = Fraction(1, 10**places if places else value.denominator)
     candidates = [number for step in steps[:-1] if (number := parse_number(step)) is not None]
-    if value.denominator > 1:
+    if value.denominator > 1 and not places:
         candidates += [Fraction(value.denominator, value.numerator)] if value.numerator else []
         candidates += [value + unit, value - unit, value * 2, value / 2, 1 - value]
     else:
-        candidates += [value + 1, value - 1, value + 10, value - 10, value * 2, -value]
+        candidates += [value + 1, value - 1, value + 10 * unit, value - 10 * unit, value * 2, -value]
         digits = str(abs(int(value)))
-        if len(digits) > 1:
+        if len(digits) > 1 and not places:
             candidates.append(Fraction(int(digits[::-1])) * (-1 if value < 0 else 1))
+        # A number that cannot be written like the right one would say which option is right.
+        candidates = [number for number in candidates if (number / unit).denominator == 1]
     dice.shuffle(candidates)
     found: dict[Fraction, str] = {}
     distance = 2
     while len(found) < count:
         candidate = candidates.pop() if candidates else value + unit * distance * dice.choice((-1, 1))
         distance += not candidates
-        if candidate != value and (candidate >= 0 or value < 0):
+        alike = places or (candidate.denominator == 1) == (value.denominator == 1)
+        if candidate != value and alike and (candidate >= 0 or value < 0):
             found.setdefault(candidate, like(candidate, gold))
     return list(found.values())

@@ -42,8 +42,12 @@ class LineFile:
         if Path(self.path).suffix != ".gz":
             return open(self.path, "rb")
         unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - kept for as long as the lines are
-        with gzip.open(self.path) as packed:
-            shutil.copyfileobj(packed, unpacked)
+        try:
+            with gzip.open(self.path) as packed:
+                shutil.copyfileobj(packed, unpacked)
+        except BaseException:
+            unpacked.close()
+            raise
         unpacked.seek(0)
         return unpacked
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from rlenvs.extras import require
@@ -48,7 +49,8 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "full" if score == 1.0 else "part" if score else "none", "score": score}
 
 
-def warm_up() -> None:
-    """Import what scoring needs."""
+def prepare() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Import reasoning-gym and score once."""
     require("reasoning_gym", "reasoning", "scoring by a data set of reasoning-gym")
     check(PROBE)
+    return check

@@ -185,7 +185,9 @@ def calculations(solution: str) -> list[dict[str, str]]:
             return []
         if not exact:
             return []
-        steps.append({"expression": expression, "value": value})
+        # A number that is only read off the question, `<<20=20>>`, is no step.
+        if parse_number(expression) is None:
+            steps.append({"expression": expression, "value": value})
     return steps
 
 

@@ -118,7 +118,7 @@ class WordProblemSource(ProceduralSource):
         prompt = self.format.ask(" ".join(sentences))
         task = self.format.task("gsm8k", prompt, gold, steps=records(working.steps), template=template)
         lines = [step.line() for step in working.steps]
-        size = magnitude(working.numbers, self.max_number * 100)
+        size = magnitude(working.numbers, self.max_number * 20)
         difficulty = 0.9 * ramp(len(lines), MAX_STEPS, size) + 0.1 * (distractors / 3)
         return Statement(prompt, task, self.format.respond(lines, gold), difficulty)
 
