@@ -14,6 +14,7 @@ from rlenvs.graders.polynomials import BeyondError, Polynomial
 
 MAX_DEPTH = 40
 MAX_TOKENS = 2000
+MAX_POWERS_OF_SUMS = 10
 
 LITERAL, ROOTS, WORK = 0, 1, 2
 """How much is left to do in a formula: nothing, perfect roots and reducing a fraction, arithmetic."""
@@ -77,6 +78,7 @@ class FormulaReader:
         self.tokens = tokens_of(text)
         self.position = 0
         self.depth = 0
+        self.powers_of_sums = 0
         self.is_plain = "\\" not in text
         """True without LaTeX: then `sqrt(2)` is how a root is written; `\\sqrt(2)` is malformed."""
 
@@ -178,6 +180,9 @@ class FormulaReader:
             elif token == "%":
                 base = Term(exact.multiply(base.value, exact.constant(Fraction(1, 100))), base.level)
             else:
+                self.powers_of_sums += len(base.value) > 1
+                if self.powers_of_sums > MAX_POWERS_OF_SUMS:
+                    raise BeyondError
                 exponent = {"²": Fraction(2), "³": Fraction(3)}.get(token)
                 base = raised(base, self.exponent() if exponent is None else exponent)
                 if self.token in ("^", "²", "³"):

@@ -73,7 +73,7 @@ def formula_of(text: str) -> str:
     for written, command in ASCII_RELATIONS:
         text = text.replace(written, command)
     text = RELATION.sub(lambda match: ONE_NAME[match[1]], text)
-    return SPACES.sub(" ", text).strip().removesuffix(".").rstrip()
+    return " ".join(SPACES.sub(" ", text).split()).removesuffix(".").rstrip()
 
 
 def same_text(gold: str, answer: str) -> bool:
@@ -83,7 +83,7 @@ def same_text(gold: str, answer: str) -> bool:
 
 def tight(text: str) -> str:
     """A formula with spaces only where they part two names or numbers."""
-    return LOOSE.sub("", " ".join(unicodedata.normalize("NFC", formula_of(text)).split()))
+    return LOOSE.sub("", unicodedata.normalize("NFC", formula_of(text)))
 
 
 def shape(formula: str) -> tuple[str, int]:

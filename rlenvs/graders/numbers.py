@@ -64,6 +64,8 @@ MEASURES = {
 """Units that differ in size: a number of one is none of another."""
 MEASURE_OF = {name: unit for unit, names in MEASURES.items() for word in names.split() for name in (word, f"{word}s")}
 
+LONG_BLANKS = re.compile(r"\s{9,}")
+"""Cut, or patterns that begin with blanks would try every part of a long run."""
 LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
 INTEGER_GROUP = r"(?:\{\s*([+-]?\d{1,4000})\s*\}|(\d))"
 LATEX_FRACTION = re.compile(rf"\\[dtc]?frac\s?{INTEGER_GROUP}\s?{INTEGER_GROUP}", re.ASCII)
@@ -92,7 +94,7 @@ def plain(text: str) -> str:
         if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
             text = text[len(left) : -len(right)].strip()
             break
-    text = text.translate(MINUS_SIGNS)
+    text = LONG_BLANKS.sub(" " * 8, text.translate(MINUS_SIGNS))
     if "\\" in text or "{" in text or "~" in text:
         text = text.replace("{,}", ",").replace("\\,", "\u2009").replace("\\$", "$").replace("\\%", "%")
         text = text.replace("\\left", "").replace("\\right", "")

@@ -12,8 +12,10 @@ from math import gcd, isqrt
 Symbols = tuple[tuple[str, int], ...]
 Polynomial = dict[tuple[int, Symbols], Fraction]
 
-MAX_TERMS = 200
-MAX_BITS = 8192
+MAX_TERMS = 100
+MAX_PRODUCTS = 1000
+"""Of two terms, in one multiplication."""
+MAX_BITS = 4096
 """Of a numerator or denominator."""
 MAX_POWER = 64
 MAX_FACTORIAL = 100
@@ -84,7 +86,7 @@ def multiply_keys(a: tuple[int, Symbols], b: tuple[int, Symbols]) -> tuple[tuple
 
 def multiply(a: Polynomial, b: Polynomial) -> Polynomial:
     """Return a * b."""
-    if len(a) * len(b) > MAX_TERMS * 20:
+    if len(a) * len(b) > MAX_PRODUCTS:
         raise BeyondError
     product: Polynomial = {}
     for key_a, value_a in a.items():

@@ -67,7 +67,8 @@ def cleaned(text: str) -> str:
             break
     text = STYLES.sub("", text)
     text = THOUSANDS.sub("", text).replace("\\%", "%").replace("\\$", "")
-    return SPACES.sub(" ", text).strip().removesuffix(".").rstrip()
+    # One space at most, or patterns that begin with blanks would try every part of a long run.
+    return " ".join(SPACES.sub(" ", text).split()).removesuffix(".").rstrip()
 
 
 def read_value(text: str) -> Value | None:
