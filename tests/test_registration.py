@@ -1,12 +1,30 @@
 import importlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 import rlenvs  # registers the ids
-from rlenvs.registration import ENVIRONMENTS, environment_table, register_all
+from rlenvs.envs.protocols import PROTOCOLS
+from rlenvs.errors import UserError
+from rlenvs.registration import COMBINATIONS, ENVIRONMENTS, environment_table, markdown_table, register_all
+from rlenvs.testing import check_text_env
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    page
+    for page in (ROOT / "README.md", ROOT / "docs" / "environments.md")
+    if "<!-- environments -->" in page.read_text()
+]
+PARAMETERS = {
+    "rlenvs/MathStepsTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
+    "rlenvs/ConversationTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
+}
+"""What an id cannot be made without, and what makes the episodes of random tokens short."""
 
 
 def load(entry_point):
@@ -14,11 +32,36 @@ def load(entry_point):
     return getattr(importlib.import_module(module), name)
 
 
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A small file of problems."""
+    path = tmp_path_factory.mktemp("data") / "sums.jsonl"
+    rows = [{"question": f"What is {n} plus {n}?", "answer": str(2 * n)} for n in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def kwargs_of(dataset):
+    """From a row to the parameters that its id is tested with."""
+
+    def kwargs(row):
+        if row.source == "reasoning_gym":
+            pytest.importorskip("reasoning_gym")
+        return {**PARAMETERS.get(row.id, {}), **({"path": dataset} if row.source == "jsonl" else {})}
+
+    return kwargs
+
+
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
 def test_every_row_is_registered_and_its_entry_points_exist(row):
     assert rlenvs.__version__
-    assert gym.spec(row.id).entry_point == row.entry_point
-    assert gym.spec(row.id).vector_entry_point == row.vector_entry_point
+    spec = gym.spec(row.id)
+    assert (spec.entry_point, spec.vector_entry_point, spec.kwargs) == (
+        row.entry_point,
+        row.vector_entry_point,
+        row.kwargs,
+    )
     assert issubclass(load(row.entry_point), gym.Env)
     if row.vector_entry_point is not None:
         assert issubclass(load(row.vector_entry_point), gym.vector.VectorEnv)
@@ -26,14 +69,40 @@ def test_every_row_is_registered_and_its_entry_points_exist(row):
 
 def test_the_table_is_plain_data_with_unique_ids():
     table = environment_table()
-    assert [row["id"] for row in table] == ["rlenvs/Arithmetic-v0", "rlenvs/ArithmeticTokens-v0"]
+    ids = [row["id"] for row in table]
+    assert len(set(ids)) == len(ids) == 2 * len(COMBINATIONS)
+    assert ids[:2] == ["rlenvs/Arithmetic-v0", "rlenvs/ArithmeticTokens-v0"]
     assert all(row["description"] and row["level"] in ("turn", "token") for row in table)
+    assert {row["protocol"] for row in table} <= PROTOCOLS.keys()
+    assert json.loads(json.dumps(table)) == table
+    for turn, token in zip(table[::2], table[1::2], strict=True):
+        assert token["id"] == turn["id"].replace("-v0", "Tokens-v0")
+        assert (turn["level"], token["level"]) == ("turn", "token")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_show_the_table_as_it_is(page):
+    text = page.read_text(encoding="utf-8")
+    shown = text.split("<!-- environments -->\n")[1].split("\n<!-- /environments -->")[0]
+    assert shown == markdown_table(), f"{page.name}: replace what is between the marks by rlenvs envs --markdown"
 
 
 def test_registering_twice_changes_nothing():
     before = dict(gym.registry)
     register_all()
     assert dict(gym.registry) == before
+
+
+def test_a_data_set_needs_a_file():
+    with pytest.raises(UserError, match="path is required by source 'jsonl'"):
+        gym.make("rlenvs/Dataset-v0")
+
+
+def test_parameters_of_make_come_on_top_of_those_of_the_id():
+    env = gym.make("rlenvs/MathWord-v0", protocol="retry", attempts=5, max_steps=1)
+    assert env.unwrapped.task.protocol.attempts == 5
+    with pytest.raises(UserError, match="unknown parameter 'attemps'; did you mean 'attempts'"):
+        gym.make("rlenvs/MathRetry-v0", attemps=5)
 
 
 def test_an_unknown_id_gets_the_nearest_one():
@@ -47,18 +116,41 @@ def test_make_imports_the_package_in_a_fresh_process():
     assert done.stdout == "85+63=\n"
 
 
-def test_make_vec_takes_the_own_vector_form():
-    envs = gym.make_vec("rlenvs/Arithmetic-v0", num_envs=3, digits=1)
-    assert type(envs.unwrapped).__name__ == "ArithmeticVectorEnv"
-    assert envs.spec.kwargs["vectorization_mode"] == "vector_entry_point"
+@pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
+def test_make_vec_takes_the_own_vector_form(row, kwargs_of):
+    envs = gym.make_vec(row.id, num_envs=3, **kwargs_of(row))
+    mode = "sync" if row.vector_entry_point is None else "vector_entry_point"
+    assert envs.spec.kwargs["vectorization_mode"] == mode
     assert len(envs.reset(seed=0)[0]) == 3
+    envs.close()
+
+
+def test_arithmetic_specs_keep_their_parameters():
+    for name in ("rlenvs/Arithmetic-v0", "rlenvs/ArithmeticTokens-v0"):
+        env = gym.make(name, digits=1, operators="+-", markers=["A:"], extract="last_marker")
+        again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+        assert again.spec.kwargs == env.spec.kwargs
+        first, second = env.reset(seed=5), again.reset(seed=5)
+        assert list(first[0]) == list(second[0])
+        assert first[1] == second[1]
 
 
 @pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
-def test_specs_round_trip_through_json(row):
-    env = gym.make(row.id, digits=1, operators="+-", markers=["A:"], extract="last_marker")
-    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
-    assert again.spec.kwargs == env.spec.kwargs
-    first, second = env.reset(seed=5), again.reset(seed=5)
-    assert list(first[0]) == list(second[0])
-    assert first[1] == second[1]
+def test_every_id_passes_the_conformance_suite(row, kwargs_of):
+    report = check_text_env(row.id, kwargs=kwargs_of(row), max_steps=100)
+    idle = {name for name, result in report.items() if result != "passed"}
+    allowed = {"hostile_actions_score"} if row.level == "token" else set()
+    if row.vector_entry_point is None:
+        allowed.add("vector_rows_are_single_environments")
+    assert idle <= allowed, report
+
+
+@pytest.mark.parametrize("row", ENVIRONMENTS, ids=lambda row: row.id)
+def test_gymnasium_finds_nothing_wrong(row, kwargs_of):
+    check_env(gym.make(row.id, **kwargs_of(row)).unwrapped)
+
+
+@pytest.mark.parametrize("row", [row for row in ENVIRONMENTS if row.level == "token"], ids=lambda row: row.id)
+def test_stable_baselines_finds_nothing_wrong(row, kwargs_of):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(gym.make(row.id, **kwargs_of(row)).unwrapped)

@@ -1,34 +1,64 @@
 """The environments: what a step is.
 
-* `rlenvs.envs.protocol`: how an episode goes on after an answer; `episode` applies it, for every environment
-  here.
+* `rlenvs.envs.protocols`: how an episode goes on after a message: one answer, attempts, steps, tool calls, talks.
+* `rlenvs.envs.episode`: the one implementation of an episode, for every environment here.
 * `rlenvs.envs.text_env`: turn level, one episode at a time: action and observation are whole messages.
 * `rlenvs.envs.text_vector_env`: turn level, many episodes per call, graded in one batch.
-* `rlenvs.envs.token_env`: token level: a turn-level environment seen through a tokenizer.
-* `rlenvs.envs.arithmetic`: the three of them over procedural arithmetic; these have ids.
+* `rlenvs.envs.token_env`, `token_vector_env`: token level: a turn-level environment seen through a tokenizer.
+* `rlenvs.envs.suite`: any source with any protocol, by name; most ids are made of it.
+* `rlenvs.envs.arithmetic`: the first environment, with classes of its own.
 """
 
-from rlenvs.envs.arithmetic import ArithmeticEnv, ArithmeticTokenEnv, ArithmeticVectorEnv
+from rlenvs.envs.arithmetic import ArithmeticEnv, ArithmeticTokenEnv, ArithmeticTokenVectorEnv, ArithmeticVectorEnv
+from rlenvs.envs.byte_tokenizer import ByteTokenizer
 from rlenvs.envs.char_tokenizer import CharTokenizer
 from rlenvs.envs.episode import Episode, TextTask
-from rlenvs.envs.protocol import Message, Protocol, SingleAnswer, Turn
+from rlenvs.envs.messages import Message
+from rlenvs.envs.protocols import (
+    Completion,
+    Conversation,
+    Protocol,
+    Retry,
+    SingleAnswer,
+    Steps,
+    ToolCalls,
+    Turn,
+    make_protocol,
+)
+from rlenvs.envs.suite import SuiteEnv, SuiteTokenEnv, SuiteTokenVectorEnv, SuiteVectorEnv
 from rlenvs.envs.text_env import TextEnv
 from rlenvs.envs.text_vector_env import TextVectorEnv
 from rlenvs.envs.token_env import TokenEnv, Tokenizer
+from rlenvs.envs.token_vector_env import TokenVectorEnv
+from rlenvs.envs.tokenizers import make_tokenizer
 
 __all__ = [
     "ArithmeticEnv",
     "ArithmeticTokenEnv",
+    "ArithmeticTokenVectorEnv",
     "ArithmeticVectorEnv",
+    "ByteTokenizer",
     "CharTokenizer",
+    "Completion",
+    "Conversation",
     "Episode",
     "Message",
     "Protocol",
+    "Retry",
     "SingleAnswer",
+    "Steps",
+    "SuiteEnv",
+    "SuiteTokenEnv",
+    "SuiteTokenVectorEnv",
+    "SuiteVectorEnv",
     "TextEnv",
     "TextTask",
     "TextVectorEnv",
     "TokenEnv",
+    "TokenVectorEnv",
     "Tokenizer",
+    "ToolCalls",
     "Turn",
+    "make_protocol",
+    "make_tokenizer",
 ]

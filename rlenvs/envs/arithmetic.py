@@ -9,6 +9,7 @@ from rlenvs.envs.episode import DEFAULT_MAX_CHARS
 from rlenvs.envs.text_env import TextEnv
 from rlenvs.envs.text_vector_env import TextVectorEnv
 from rlenvs.envs.token_env import TokenEnv
+from rlenvs.envs.token_vector_env import TokenVectorEnv
 from rlenvs.errors import UserError
 from rlenvs.problems import ArithmeticParameters, ArithmeticSource
 from rlenvs.suggestions import did_you_mean
@@ -100,6 +101,17 @@ class ArithmeticVectorEnv(TextVectorEnv):
         )
 
 
+def token_limits(
+    source: ArithmeticSource, context_tokens: int | None, max_response_tokens: int | None
+) -> tuple[int, int]:
+    """The lengths of the window and of a message; None is what the source's texts need at one token per character."""
+    if max_response_tokens is None:
+        max_response_tokens = source.max_demonstration_chars + 1
+    if context_tokens is None:
+        context_tokens = source.max_prompt_chars + max_response_tokens
+    return context_tokens, max_response_tokens
+
+
 class ArithmeticTokenEnv(TokenEnv):
     """`TokenEnv` over `ArithmeticEnv`, id "rlenvs/ArithmeticTokens-v0".
 
@@ -123,14 +135,51 @@ class ArithmeticTokenEnv(TokenEnv):
         **parameters: Unpack[ArithmeticParameters],
     ) -> None:
         source = arithmetic_source(parameters)
-        if max_response_tokens is None:
-            max_response_tokens = source.max_demonstration_chars + 1
-        if context_tokens is None:
-            context_tokens = source.max_prompt_chars + max_response_tokens
+        context_tokens, max_response_tokens = token_limits(source, context_tokens, max_response_tokens)
         env: Any = ArithmeticEnv(split=split, render_mode=render_mode, **parameters)
         super().__init__(
             env,
             CharTokenizer(source.alphabet),
             context_tokens=context_tokens,
             max_response_tokens=max_response_tokens,
+        )
+
+
+class ArithmeticTokenVectorEnv(TokenVectorEnv):
+    """`TokenVectorEnv` over `ArithmeticSource`: what `gym.make_vec("rlenvs/ArithmeticTokens-v0", num_envs=N)` makes.
+
+    Args:
+        num_envs: episodes side by side.
+        max_episode_steps: tokens after which an unfinished episode is truncated; None for no limit.
+        autoreset_mode: "SameStep", "NextStep" or "Disabled".
+        context_tokens: as in `ArithmeticTokenEnv`.
+        max_response_tokens: as in `ArithmeticTokenEnv`.
+        split: "train" or "held_out".
+        render_mode: None, "ansi" or "human".
+        **parameters: those of `rlenvs.problems.ArithmeticSource`.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        autoreset_mode: str | AutoresetMode = "SameStep",
+        context_tokens: int | None = None,
+        max_response_tokens: int | None = None,
+        split: str = "train",
+        render_mode: str | None = None,
+        **parameters: Unpack[ArithmeticParameters],
+    ) -> None:
+        source = arithmetic_source(parameters)
+        context_tokens, max_response_tokens = token_limits(source, context_tokens, max_response_tokens)
+        super().__init__(
+            source,
+            CharTokenizer(source.alphabet),
+            num_envs,
+            max_episode_steps,
+            autoreset_mode,
+            context_tokens=context_tokens,
+            max_response_tokens=max_response_tokens,
+            split=split,
+            render_mode=render_mode,
         )

@@ -52,6 +52,11 @@ class CharTokenizer:
     def __len__(self) -> int:
         return len(self.pieces)
 
+    @property
+    def characters(self) -> list[str | None]:
+        """What each id reads as, wherever it stands; what lets a vector environment work on all rows at once."""
+        return list(self.pieces)
+
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
         """Ids of a text, one per character; with special tokens, the beginning id first."""
         ids = [self.ids.get(character, BOS) for character in text]

@@ -7,44 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from rlenvs.envs.protocol import Message, Protocol, SingleAnswer
+from rlenvs.envs.messages import copy_messages
+from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, copy_record
+from rlenvs.envs.rendering import transcript
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import BatchGrader, Grade, grade_batch
 from rlenvs.problems import Problem, ProblemSource
 from rlenvs.problems.checks import check_int, check_split
 from rlenvs.spaces import UnicodeText
 
+__all__ = ["DEFAULT_MAX_CHARS", "Episode", "StepResult", "TextTask", "copy_messages", "copy_record", "transcript"]
+
 DEFAULT_MAX_CHARS = 8192
-
-
-@dataclass(slots=True)
-class Episode:
-    """The state of one conversation."""
-
-    problem: Problem
-    messages: list[Message]
-    turns: int = 0
-    """Answers so far."""
-    over: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """A deep copy as plain JSON types."""
-        return {
-            "problem": self.problem.to_dict(),
-            "messages": copy_messages(self.messages),
-            "turns": self.turns,
-            "over": self.over,
-        }
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> "Episode":
-        """Inverse of `to_dict`."""
-        return cls(
-            problem=Problem.from_dict(record["problem"]),
-            messages=copy_messages(record["messages"]),
-            turns=record["turns"],
-            over=record["over"],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +28,8 @@ class StepResult:
     observation: str
     reward: float
     terminated: bool
+    truncated: bool
     info: dict[str, Any]
-
-
-def copy_record(value: Any) -> Any:
-    """A deep copy of plain JSON data, several times faster than `copy.deepcopy`."""
-    if isinstance(value, dict):
-        return {key: copy_record(item) for key, item in value.items()}
-    return [copy_record(item) for item in value] if isinstance(value, list) else value
-
-
-def copy_messages(messages: Sequence[Message]) -> list[Message]:
-    """New dicts in a new list, so that no caller can write into an episode."""
-    return [{"role": message["role"], "content": message["content"]} for message in messages]
 
 
 @dataclass(frozen=True)
@@ -102,45 +65,59 @@ class TextTask:
         """
         if problem is None:
             problem = self.source.sample(rng, check_split(self.split))
+        return self.begin(problem)
+
+    def begin(self, problem: object) -> Episode:
+        """Open an episode on a problem; see `start`."""
         if not isinstance(problem, Problem):
             raise UserError(f"options: a problem must be a rlenvs.problems.Problem, got {type(problem).__name__}")
         messages = self.protocol.open(problem)
-        length = len(messages[-1]["content"])
-        if length > self.max_prompt_chars:
-            raise UserError(
-                f"problem {problem.id!r}: its prompt has {length} characters, "
-                f"max_prompt_chars is {self.max_prompt_chars}; raise it"
-            )
-        return Episode(problem, messages)
+        self._check_length(messages[-1]["content"], problem)
+        return Episode(problem, messages, memory=self.protocol.begin(problem))
 
     def grade(self, episodes: Sequence[Episode], responses: Sequence[str]) -> list[Grade]:
         """Grade one response per episode, all in one call of the grader.
 
-        A response beyond `max_response_chars` is no valid action, so it is an invalid answer; the grader
-        never sees it.
+        A response beyond `max_response_chars` is no valid action, so it is an invalid answer; the grader never sees it.
+        Nor does it see a message that the protocol says is no answer.
         """
-        for response in responses:
+        answers: list[str | None] = []
+        verdicts: list[Grade] = []
+        for episode, response in zip(episodes, responses, strict=True):
             if not isinstance(response, str):
                 raise UserError(f"an action must be a str (a whole message), got {type(response).__name__}")
-        fits = [len(response) <= self.max_response_chars for response in responses]
-        tasks = [episode.problem.task for episode, fit in zip(episodes, fits, strict=True) if fit]
-        texts = [response for response, fit in zip(responses, fits, strict=True) if fit]
-        verdicts = self.grader(tasks, texts) if tasks else []
-        if len(verdicts) != len(tasks) or not all(math.isfinite(verdict.score) for verdict in verdicts):
-            raise GraderError(f"the grader must return one finite score per response, got {verdicts!r:.120}")
-        grades = iter(verdicts)
-        reason = f"the response is longer than {self.max_response_chars} characters"
-        too_long = Grade(0.0, False, "invalid", None, reason)
-        return [next(grades) if fit else too_long for fit in fits]
+            fits = len(response) <= self.max_response_chars
+            answers.append(self.protocol.answer(episode, response) if fits else None)
+            verdicts.append(UNGRADED if fits else self._too_long())
+        asked = [place for place, answer in enumerate(answers) if answer is not None]
+        if asked:
+            tasks = [episodes[place].problem.task for place in asked]
+            grades = self.verdicts(tasks, [answer for answer in answers if answer is not None])
+            for place, grade in zip(asked, grades, strict=True):
+                verdicts[place] = grade
+        self.protocol.prepare(episodes, responses)
+        return verdicts
+
+    def verdicts(self, tasks: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Grade]:
+        """Ask the grader, and refuse what is no verdict."""
+        grades = self.grader(tasks, texts)
+        if len(grades) != len(tasks) or not all(map(math.isfinite, [grade.score for grade in grades])):
+            raise GraderError(f"the grader must return one finite score per response, got {grades!r:.120}")
+        return grades
 
     def submit(self, episode: Episode, response: str, grade: Grade) -> StepResult:
         """Apply one graded response to its episode."""
         response = str(response)
         episode.turns += 1
         episode.messages.append({"role": "assistant", "content": response})
-        turn = self.protocol.respond(episode.problem, episode.turns, grade)
-        episode.over = turn.terminated
+        turn = self.protocol.reply(episode, response, grade)
+        assert not (turn.terminated and turn.truncated), "a protocol ends an episode in one way"
+        reward = float(grade.score if turn.reward is None else turn.reward)
+        episode.over = turn.terminated or turn.truncated
+        episode.progress = float(grade.correct) if turn.progress is None else turn.progress
+        episode.rewards.append(reward)
         if not turn.terminated:
+            self._check_length(turn.observation, episode.problem)
             episode.messages.append({"role": "user", "content": turn.observation})
         info = self.info(episode)
         info["response"] = response
@@ -149,26 +126,29 @@ class TextTask:
         info["grade_status"] = grade.status
         info["extracted"] = grade.extracted or ""
         info["reason"] = grade.reason
-        info["progress"] = 1.0 if grade.correct else 0.0
-        return StepResult(turn.observation, float(grade.score), turn.terminated, info)
+        return StepResult(turn.observation, reward, turn.terminated, turn.truncated, info)
 
     def info(self, episode: Episode) -> dict[str, Any]:
-        """What every reset and step reports; all of it new objects."""
+        """What every reset and step reports; all of it the caller's own."""
         problem = episode.problem
-        return {
+        info = {
             "problem_id": problem.id,
             "task": copy_record(problem.task),
             "difficulty": float(problem.difficulty),
             "split": problem.split or "",
-            "messages": copy_messages(episode.messages),
-            "progress": 0.0,
+            "messages": episode.log.shown(episode.messages),
+            "progress": episode.progress,
         }
+        info.update(self.protocol.info(episode))
+        return info
 
+    def _check_length(self, text: str, problem: Problem) -> None:
+        if len(text) > self.max_prompt_chars:
+            raise UserError(
+                f"problem {problem.id!r}: its prompt has {len(text)} characters, "
+                f"max_prompt_chars is {self.max_prompt_chars}; raise it"
+            )
 
-def transcript(messages: Sequence[Message]) -> str:
-    """A conversation as readable text, one block per message."""
-    blocks = []
-    for message in messages:
-        content = message["content"].replace("\n", "\n    ")
-        blocks.append(f"{message['role']}:\n    {content}")
-    return "\n".join(blocks)
+    def _too_long(self) -> Grade:
+        reason = f"the response is longer than {self.max_response_chars} characters"
+        return Grade(0.0, False, "invalid", None, reason)

@@ -1,14 +1,14 @@
 """The turn level: one episode of text in, text out."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
-from rlenvs.envs.protocol import Protocol, SingleAnswer
+from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask
+from rlenvs.envs.protocols.base import Protocol, SingleAnswer
+from rlenvs.envs.rendering import print_transcript, transcript
 from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
 from rlenvs.errors import RenderModeError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
@@ -36,15 +36,16 @@ class TextEnv(gym.Env[str, str]):
     r"""A problem source, a grader and a protocol as a Gymnasium environment.
 
     An observation is the newest message to the policy, an action is a whole message of it. The reward is the
-    score of the answer, 0.0 to 1.0. With the `SingleAnswer` protocol one answer ends the episode
-    (`terminated`); after that the observation is "". A response longer than `max_response_chars` is an
-    invalid answer (score 0.0), not an error.
+    score of the answer, 0.0 to 1.0, unless the protocol says otherwise. With the `SingleAnswer` protocol one
+    answer ends the episode (`terminated`); after that the observation is "". A protocol that limits the number
+    of turns ends it with `truncated`. A response longer than `max_response_chars` is an invalid answer (score
+    0.0), not an error.
 
     `reset(options={"problem": problem})` starts that very problem instead of drawing one.
 
     `info` has `problem_id`, `task`, `difficulty`, `split`, `messages` and `progress`, and after a step also
-    `response`, `correct`, `score`, `grade_status`, `extracted` and `reason`. All are copies, none depends on
-    the time.
+    `response`, `correct`, `score`, `grade_status`, `extracted` and `reason`; some protocols add keys of their own.
+    Nothing that a caller writes into an info reaches the environment, and none of it depends on the time.
 
     Args:
         source: where problems come from.
@@ -54,7 +55,7 @@ class TextEnv(gym.Env[str, str]):
         max_prompt_chars: length limit of observations.
         max_response_chars: length limit of actions.
         render_mode: None, "ansi" (`render()` returns the conversation) or "human" (every reset and step
-        prints it).
+        prints what is new in it).
 
     Raises:
         UserError: a parameter out of range, or an empty split.
@@ -89,6 +90,7 @@ class TextEnv(gym.Env[str, str]):
         self.observation_space = self.task.observation_space()
         self.action_space = self.task.action_space()
         self.episode: Episode | None = None
+        self.printed = 0
 
     @property
     def source(self) -> ProblemSource:
@@ -105,6 +107,7 @@ class TextEnv(gym.Env[str, str]):
         super().reset(seed=seed)
         problem = check_options(options, ("problem",)).get("problem")
         self.episode = self.task.start(self.np_random, problem)
+        self.printed = 0
         self._show()
         return self.episode.messages[-1]["content"], self.task.info(self.episode)
 
@@ -122,7 +125,7 @@ class TextEnv(gym.Env[str, str]):
         (grade,) = self.task.grade([episode], [action])
         result = self.task.submit(episode, action, grade)
         self._show()
-        return result.observation, result.reward, result.terminated, False, result.info
+        return result.observation, result.reward, result.terminated, result.truncated, result.info
 
     def render(self) -> str | None:
         """The conversation: returned in mode "ansi", printed in mode "human".
@@ -135,10 +138,9 @@ class TextEnv(gym.Env[str, str]):
             return None
         if self.episode is None:
             raise ResetNeeded("nothing to render: call reset() first")
-        text = transcript(self.episode.messages)
         if self.render_mode == "ansi":
-            return text
-        sys.stdout.write(text + "\n\n")
+            return transcript(self.episode.messages, self.episode.rewards)
+        print_transcript(self.episode.messages, self.episode.rewards)
         return None
 
     def state_dict(self) -> dict[str, Any]:
@@ -161,5 +163,6 @@ class TextEnv(gym.Env[str, str]):
         self.episode = None if state["episode"] is None else Episode.from_dict(state["episode"])
 
     def _show(self) -> None:
-        if self.render_mode == "human":
-            self.render()
+        if self.render_mode == "human" and self.episode is not None:
+            print_transcript(self.episode.messages, self.episode.rewards, first=self.printed)
+            self.printed = len(self.episode.messages)

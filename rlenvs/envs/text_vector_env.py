@@ -8,19 +8,20 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from rlenvs.envs.collation import collate_infos
+from rlenvs.envs.collation import Rows, Table, collate, collate_finals
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
+from rlenvs.envs.episode_rows import episode_rows
 from rlenvs.envs.protocol import Protocol, SingleAnswer
-from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
+from rlenvs.envs.state import STATE_VERSION, check_state
 from rlenvs.envs.text_env import RENDER_MODES, check_options, check_render_mode
 from rlenvs.errors import UserError
 from rlenvs.graders import BatchGrader, grade_batch
 from rlenvs.problems import ProblemSource
 from rlenvs.problems.checks import check_int
+from rlenvs.problems.streams import RowStreams
 
 Texts = tuple[str, ...]
 Array = npt.NDArray[Any]
@@ -103,8 +104,20 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         self.single_action_space = self.task.action_space()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.generators: list[np.random.Generator | None] = [None] * self.num_envs
-        self.episodes: list[Episode | None] = [None] * self.num_envs
+        self.conversations = episode_rows(self.task, self.num_envs)
+        self.observations = [""] * self.num_envs
+        self.turns = np.zeros(self.num_envs, dtype=np.int64)
+        self.over = np.zeros(self.num_envs, dtype=np.bool_)
+
+    @property
+    def source(self) -> ProblemSource:
+        """Where the problems come from."""
+        return self.task.source
+
+    @property
+    def episodes(self) -> list[Episode | None]:
+        """The conversations, None in rows that have not started."""
+        return self.conversations.listed()
 
     def reset(
         self,
@@ -123,84 +136,84 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             UserError: options that do not fit.
         """
         known = check_options(options, ("reset_mask", "problems"))
-        rows = self._rows(known.get("reset_mask"))
-        problems = known.get("problems")
-        if problems is not None and (isinstance(problems, str) or len(problems) != self.num_envs):
-            raise UserError(f"options: 'problems' must have one entry per environment ({self.num_envs})")
-        seeds = self._seeds(seed)
-        opened: list[tuple[int, dict[str, Any]]] = []
-        for row in rows:
-            if seeds[row] is not None or self.generators[row] is None:
-                self.generators[row], _ = seeding.np_random(seeds[row])
-            problem = None if problems is None else problems[row]
-            opened.append((row, self._open(row, problem)[1]))
+        rows = masked_rows(known.get("reset_mask"), self.num_envs)
+        problems = given_problems(known.get("problems"), rows, self.num_envs)
+        seed_rows(self.conversations.streams, rows, row_seeds(seed, self.num_envs))
+        self._open(rows, problems)
+        self._observe(np.flatnonzero(self.over), [""] * int(self.over.sum()))
         self._show()
-        observations = tuple([self._observation(episode) for episode in self.episodes])
-        return observations, collate_infos(opened, self.num_envs)
+        return tuple(self.observations), collate([self.conversations.infos(rows)], self.num_envs)
 
     def step(self, actions: Sequence[str]) -> tuple[Texts, Array, Array, Array, dict[str, Any]]:
-        """Submit one message per row.
+        """Submit one whole message per row.
 
         Args:
-            actions: [N] texts.
-
-        Returns:
-            Observations (tuple of N texts), rewards [N] float64, terminated [N] and truncated [N] bool,
-            infos as Gymnasium collates them (`key` and mask `_key`).
+            actions: N texts; those of rows that are over are ignored.
 
         Raises:
-            ResetNeeded: a row was never reset.
-            UserError: not N texts.
+            ResetNeeded: a row has not started.
+            UserError: the number of actions is wrong, or an action of a live row is not a text.
         """
         if isinstance(actions, str) or len(actions) != self.num_envs:
             raise UserError(f"actions must be a sequence of {self.num_envs} texts, got {actions!r:.80}")
-        episodes = [episode for episode in self.episodes if episode is not None]
-        if len(episodes) < self.num_envs:
+        if not self.conversations.begun.all():
             raise ResetNeeded("some episodes have not started: call reset() before step()")
-        live = [row for row, episode in enumerate(episodes) if not episode.over]
-        grades = self.task.grade([episodes[row] for row in live], [actions[row] for row in live])
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated = np.zeros(self.num_envs, dtype=np.bool_)
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
-        verdicts = dict(zip(live, grades, strict=True))
-        observations = [""] * self.num_envs
-        infos: list[tuple[int, dict[str, Any]]] = []
-        finals: list[tuple[int, dict[str, Any]]] = []
-        for row, episode in enumerate(episodes):
-            if row in verdicts:
-                result = self.task.submit(episode, actions[row], verdicts[row])
-                rewards[row], terminated[row] = result.reward, result.terminated
-                # As in Gymnasium's TimeLimit, the last answer allowed is truncated even if it also terminated.
-                truncated[row] = episode.turns == self.max_episode_steps
-                episode.over = bool(terminated[row] or truncated[row])
-                observations[row], info = result.observation, result.info
-                if episode.over and self.autoreset_mode is AutoresetMode.SAME_STEP:
-                    finals.append((row, {"final_obs": result.observation, "final_info": info}))
-                    observations[row], info = self._open(row)
-            elif self.autoreset_mode is AutoresetMode.NEXT_STEP:
-                observations[row], info = self._open(row)
-            else:
-                continue
-            infos.append((row, info))
+        live, idle = np.flatnonzero(~self.over), np.flatnonzero(self.over)
+        infos: list[Table] = []
+        collated: dict[str, Any] = {}
+        if len(idle):
+            self._observe(idle, [""] * len(idle))
+        if len(live):
+            answers = self.conversations.answer(live, [actions[row] for row in live.tolist()])
+            self.turns[live] += 1
+            rewards[live], terminated[live] = answers.rewards, answers.terminated
+            # As in Gymnasium's TimeLimit, the last answer allowed is truncated even if it also terminated; a turn
+            # limit of the protocol truncates only what has not terminated.
+            truncated[live] = answers.truncated | (self.turns[live] == self.max_episode_steps)
+            self._observe(live, answers.observations)
+            collated = self._end(live, terminated | truncated, answers.infos, infos)
+        if len(idle) and self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            self._open(idle)
+            infos.append(self.conversations.infos(idle))
         self._show()
-        collated = {**collate_infos(finals, self.num_envs), **collate_infos(infos, self.num_envs)}
-        return tuple(observations), rewards, terminated, truncated, collated
+        collated.update(collate(infos, self.num_envs))
+        return tuple(self.observations), rewards, terminated, truncated, collated
+
+    def _end(self, live: Rows, ended: Array, answered: Table, infos: list[Table]) -> dict[str, Any]:
+        """End episodes, and begin the next ones where that happens in the same step; returns what is final."""
+        rows = np.flatnonzero(ended)
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            self.over |= ended
+            for row in rows.tolist():
+                self.conversations.end(row)
+            infos.append(answered)
+            return {}
+        if not len(rows):
+            infos.append(answered)
+            return {}
+        last = [self.observations[row] for row in rows.tolist()]
+        finals = collate_finals(rows, last, [answered.picked(ended[live])], self.num_envs)
+        self._open(rows)
+        infos.append(self.conversations.infos(rows))
+        if len(rows) < len(live):
+            infos.append(answered.picked(~ended[live]))
+        return finals
 
     def render(self) -> tuple[str, ...] | None:
         """The conversations: a tuple of texts in mode "ansi", printed in mode "human"."""
-        texts = tuple("" if episode is None else transcript(episode.messages) for episode in self.episodes)
+        texts = tuple(
+            "" if episode is None else transcript(episode.messages, episode.rewards) for episode in self.episodes
+        )
         if self.render_mode == "human":
             sys.stdout.write("\n\n".join(texts) + "\n\n")
         return texts if self.render_mode == "ansi" else None
 
     def state_dict(self) -> dict[str, Any]:
         """Random streams and conversations of all rows as a JSON-serialisable dict."""
-        return {
-            "kind": self.state_kind,
-            "version": STATE_VERSION,
-            "generators": [None if g is None else generator_state(g) for g in self.generators],
-            "episodes": [None if episode is None else episode.to_dict() for episode in self.episodes],
-        }
+        return {"kind": self.state_kind, "version": STATE_VERSION, **self.conversations.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on exactly where `state_dict` was called; the parameters must be those of that environment.
@@ -209,41 +222,76 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             UserError: the state is of another kind of environment, or of another number of rows.
         """
         check_state(state, self.state_kind)
-        if len(state["episodes"]) != self.num_envs:
-            raise UserError(f"state: it has {len(state['episodes'])} rows, this environment {self.num_envs}")
-        self.generators = [None if g is None else restored_generator(g) for g in state["generators"]]
-        self.episodes = [None if e is None else Episode.from_dict(e) for e in state["episodes"]]
+        self.conversations.load_state_dict(state)
+        for row, episode in enumerate(self.episodes):
+            self.over[row] = episode is not None and episode.over
+            self.turns[row] = 0 if episode is None else episode.turns
+            self.observations[row] = "" if episode is None or episode.over else episode.messages[-1]["content"]
 
-    def _open(self, row: int, problem: object = None) -> tuple[str, dict[str, Any]]:
-        generator = self.generators[row]
-        assert generator is not None, "reset() seeds a row before it opens an episode"
-        episode = self.task.start(generator, problem)
-        self.episodes[row] = episode
-        return self._observation(episode), self.task.info(episode)
+    def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
+        self._observe(rows, self.conversations.open(rows, problems).observations)
+        self.turns[rows] = 0
+        self.over[rows] = False
 
-    def _observation(self, episode: Episode | None) -> str:
-        return "" if episode is None or episode.over else episode.messages[-1]["content"]
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int | np.integer):
-            return [int(seed) + row for row in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise UserError(f"seed: a list must have one entry per environment ({self.num_envs}), got {len(seed)}")
-        return seed
-
-    def _rows(self, mask: object) -> Sequence[int]:
-        if mask is None:
-            return range(self.num_envs)
-        array = np.asarray(mask)
-        if array.dtype != np.bool_ or array.shape != (self.num_envs,) or not array.any():
-            raise UserError(
-                f"options: 'reset_mask' must be a bool array of shape ({self.num_envs},) with a True in it, "
-                f"got dtype {array.dtype} and shape {array.shape}"
-            )
-        return [int(row) for row in np.flatnonzero(array)]
+    def _observe(self, rows: Rows, observations: Sequence[str]) -> None:
+        if len(rows) == self.num_envs:
+            self.observations = list(observations)
+            return
+        for row, observation in zip(rows.tolist(), observations, strict=True):
+            self.observations[row] = observation
 
     def _show(self) -> None:
         if self.render_mode == "human":
             self.render()
+
+
+def row_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> Sequence[int | None]:
+    """The seed of each row.
+
+    Raises:
+        UserError: a list of another length.
+    """
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + row for row in range(num_envs)]
+    if len(seed) != num_envs:
+        raise UserError(f"seed: a list must have one entry per environment ({num_envs}), got {len(seed)}")
+    return seed
+
+
+def seed_rows(streams: RowStreams, rows: Rows, seeds: Sequence[int | None]) -> None:
+    """Start the random streams of some rows; None goes on with a stream that there is."""
+    for row in rows.tolist():
+        if seeds[row] is not None or not streams.seeded(row):
+            streams.seed(row, seeds[row])
+
+
+def masked_rows(mask: object, num_envs: int) -> Rows:
+    """The rows to reset: those of a mask, or all.
+
+    Raises:
+        UserError: the mask is no bool array [N], or has no True in it.
+    """
+    if mask is None:
+        return np.arange(num_envs)
+    array = np.asarray(mask)
+    if array.dtype != np.bool_ or array.shape != (num_envs,) or not array.any():
+        raise UserError(
+            f"options: 'reset_mask' must be a bool array of shape ({num_envs},) with a True in it, "
+            f"got dtype {array.dtype} and shape {array.shape}"
+        )
+    return np.flatnonzero(array)
+
+
+def given_problems(problems: Any, rows: Rows, num_envs: int) -> list[Any] | None:
+    """The problems that `reset` starts in some rows; None if it draws them all.
+
+    Raises:
+        UserError: there is not one entry per environment.
+    """
+    if problems is None:
+        return None
+    if isinstance(problems, str) or len(problems) != num_envs:
+        raise UserError(f"options: 'problems' must have one entry per environment ({num_envs})")
+    return [problems[row] for row in rows.tolist()]

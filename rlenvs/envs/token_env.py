@@ -36,6 +36,18 @@ class Tokenizer(Protocol):
         """Text of ids."""
 
 
+def token_ids(tokenizer: Tokenizer) -> tuple[int, int, int]:
+    """Padding id, end id and number of ids of a tokenizer.
+
+    Raises:
+        UserError: it lacks one of the two, or they are one.
+    """
+    pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if pad is None or eos is None or pad == eos:
+        raise UserError(f"the tokenizer needs a padding and an end token that differ, got {pad!r} and {eos!r}")
+    return int(pad), int(eos), len(tokenizer)
+
+
 class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
     """A `TextEnv` whose messages are written one token per step.
 
@@ -83,13 +95,10 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
         base = env.unwrapped
         if not isinstance(base, TextEnv):
             raise UserError(f"TokenEnv needs a turn-level TextEnv, got {type(base).__name__}")
-        pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
-        if pad is None or eos is None or pad == eos:
-            raise UserError(f"the tokenizer needs a padding and an end token that differ, got {pad!r} and {eos!r}")
+        self.pad_id, self.eos_id, self.vocab_size = token_ids(tokenizer)
         self.env, self.base, self.tokenizer = env, base, tokenizer
         self.context_tokens = check_int("context_tokens", context_tokens, 1, 10**6)
         self.max_response_tokens = check_int("max_response_tokens", max_response_tokens, 1, 10**6)
-        self.pad_id, self.eos_id, self.vocab_size = int(pad), int(eos), len(tokenizer)
         self.render_mode = env.render_mode
         self.observation_space = gym.spaces.Box(0, self.vocab_size - 1, (self.context_tokens,), np.int32)
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(self.vocab_size)

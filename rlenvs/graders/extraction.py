@@ -6,13 +6,14 @@ rescued by an earlier one. All policies cut surrounding white space, and take ti
 | `extract` | the answer |
 |---|---|
 | "whole" | the whole response |
-| "last_boxed" | inside the last `\boxed{...}`, braces balanced |
+| "last_boxed" | inside the last `\boxed{...}`, braces balanced; of boxes in a box the outer one counts |
 | "last_hash" | after the last `####`, up to the end of its line |
 | "last_answer_tag" | between the last `<answer>` and the `</answer>` that follows it; may span lines |
 | "last_answer_line" | after `Answer:` or `Final answer:` at the start of the last such line, any case, `**`
 ignored |
 | "last_marker" | after the last of the task's `markers` at the start of a line (blanks may precede it), to
 the line's end |
+| "last_python_block" | the last closed block between a line "```python" (or "```py", "```") and a line "```" |
 
 Text behind the answer on the same line belongs to the answer (`#### 18 eggs`); later lines do not.
 """
@@ -24,8 +25,13 @@ from typing import NamedTuple
 
 MAX_ANSWER_CHARS = 4096
 """A longer answer is none: it bounds every later cost, and stays below Python's limit on digits of an int."""
+MAX_NESTED_BOXES = 8
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+FENCE_LINE = re.compile(r"^[ ]{0,3}```([^`\n]*)$", re.MULTILINE)
+PYTHON_FENCES = frozenset({"", "python", "py", "python3"})
+OPEN_BOX = re.compile(r"\\boxed {0,8}\{")
+BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 BOX, HASH, TAG_OPEN, TAG_CLOSE = "\\boxed", "####", "<answer>", "</answer>"
 ANSWER_LINE = re.compile(r"(?s:.*)^[ \t*]*+(?:final )?answer:", re.MULTILINE | re.IGNORECASE | re.ASCII)
 
@@ -38,12 +44,10 @@ class Extraction(NamedTuple):
 
 
 def found(answer: str, where: str) -> Extraction:
-    """An answer without its surrounding white space, refused when empty or too long."""
+    """An answer without its surrounding white space, refused when empty."""
     answer = answer.strip()
     if not answer:
         return Extraction(None, f"{where} is empty")
-    if len(answer) > MAX_ANSWER_CHARS:
-        return Extraction(None, f"{where} is longer than {MAX_ANSWER_CHARS} characters")
     return Extraction(answer, f"from {where}")
 
 
@@ -52,41 +56,63 @@ def whole(response: str, markers: Sequence[str]) -> Extraction:
     return found(response, "the response")
 
 
-def closing_brace(text: str, opening: int) -> int:
-    r"""Position of the brace that closes the one at `opening`, within the answer limit; -1 if none does.
+def brace_pairs(text: str, start: int, end: int) -> dict[int, int]:
+    r"""Positions of opening braces between `start` and `end`, and of what closes them; escaped ones are text."""
+    unclosed: list[int] = []
+    pairs: dict[int, int] = {}
+    for match in BRACE.finditer(text, start, min(len(text), end)):
+        if match[0] == "{":
+            unclosed.append(match.start())
+        elif match[0] == "}" and unclosed:
+            pairs[unclosed.pop()] = match.start()
+    return pairs
 
-    Escaped braces (`\{`, `\}`) are text.
-    """
-    depth, position = 0, opening
-    end = min(len(text), opening + MAX_ANSWER_CHARS + 2)
-    while position < end:
-        character = text[position]
-        if character == "\\":
-            position += 1
-        elif character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-        position += 1
-    return -1
+
+def brace_of_box(text: str, start: int) -> int:
+    r"""Position of the brace behind the \boxed at `start`, -1 if there is none."""
+    match = OPEN_BOX.match(text, start)
+    return match.end() - 1 if match else -1
+
+
+def around(response: str, box: int, opening: int, closing: int) -> tuple[int, int]:
+    """The braces of the outermost box that closes behind the one at `box`, or its own; only boxes in reach count."""
+    first = response.find(BOX, max(0, box - MAX_ANSWER_CHARS))
+    pairs = brace_pairs(response, first, opening + MAX_ANSWER_CHARS + 2)
+    while first < box:
+        outer = brace_of_box(response, first)
+        if closing < pairs.get(outer, -1) <= outer + MAX_ANSWER_CHARS + 1:
+            return outer, pairs[outer]
+        first = response.find(BOX, first + 1)
+    return opening, closing
+
+
+def unboxed(text: str) -> str:
+    """Take off boxes that hold nothing but a box."""
+    for _ in range(MAX_NESTED_BOXES):
+        text = text.strip()
+        opening = brace_of_box(text, 0) if text.startswith(BOX) else -1
+        if opening < 0 or brace_pairs(text, opening, len(text)).get(opening) != len(text) - 1:
+            break
+        text = text[opening + 1 : -1]
+    return text
 
 
 def last_boxed(response: str, markers: Sequence[str]) -> Extraction:
-    r"""Inside the last \boxed{...}."""
+    r"""Inside the last \boxed{...}; a box in a box is a part of it, unless it is all of it."""
     start = response.rfind(BOX)
     if start < 0:
         return Extraction(None, "no \\boxed{} in the response")
-    opening = start + len(BOX)
-    while response[opening : opening + 1] == " ":
-        opening += 1
-    if response[opening : opening + 1] != "{":
+    opening = brace_of_box(response, start)
+    if opening < 0:
         return Extraction(None, "the last \\boxed has no braces")
-    closing = closing_brace(response, opening)
-    if closing < 0:
+    closing = brace_pairs(response, opening, opening + MAX_ANSWER_CHARS + 2).get(opening)
+    if closing is None:
         return Extraction(None, f"the last \\boxed{{}} is not closed within {MAX_ANSWER_CHARS} characters")
-    return found(response[opening + 1 : closing], "the last \\boxed{}")
+    opening, closing = around(response, start, opening, closing)
+    answer = unboxed(response[opening + 1 : closing])
+    if BOX in answer:
+        return Extraction(None, "the last \\boxed{} is inside another one that holds more than it")
+    return found(answer, "the last \\boxed{}")
 
 
 def to_line_end(response: str, start: int) -> str:
@@ -141,6 +167,23 @@ def last_marker(response: str, markers: Sequence[str]) -> Extraction:
     return found(to_line_end(response, match.end()), "the text after the last marker")
 
 
+def last_python_block(response: str, markers: Sequence[str]) -> Extraction:
+    """The last closed block; fences pair up from the start, so what stands between two blocks is none."""
+    block = ""
+    opened, language, is_closed = -1, "", False
+    for fence in FENCE_LINE.finditer(response):
+        label = fence[1].strip().lower()
+        if opened < 0:
+            opened, language = fence.end(), label
+        elif not label:
+            if language in PYTHON_FENCES:
+                block, is_closed = response[opened : fence.start()], True
+            opened = -1
+    if not is_closed:
+        return Extraction(None, "no closed ```python block in the response")
+    return found(block, "the last ```python block")
+
+
 EXTRACTORS: dict[str, Callable[[str, Sequence[str]], Extraction]] = {
     "whole": whole,
     "last_boxed": last_boxed,
@@ -148,11 +191,17 @@ EXTRACTORS: dict[str, Callable[[str, Sequence[str]], Extraction]] = {
     "last_answer_tag": last_answer_tag,
     "last_answer_line": last_answer_line,
     "last_marker": last_marker,
+    "last_python_block": last_python_block,
 }
 
 
 def extract_answer(
-    response: str, extract: str, markers: Sequence[str] = (), *, after_think: bool = False
+    response: str,
+    extract: str,
+    markers: Sequence[str] = (),
+    *,
+    after_think: bool = False,
+    max_chars: int = MAX_ANSWER_CHARS,
 ) -> Extraction:
     r"""The answer of a response under a policy.
 
@@ -161,6 +210,7 @@ def extract_answer(
         extract: a key of `EXTRACTORS`.
         markers: for "last_marker".
         after_think: only what follows the last `</think>` counts; nothing does while a `<think>` is open.
+        max_chars: a longer answer is none. A box is never longer than `MAX_ANSWER_CHARS`.
 
     Example:
         >>> extract_answer("First \\boxed{41}, no: \\boxed{42}.", "last_boxed").answer
@@ -171,4 +221,7 @@ def extract_answer(
         if response.rfind(THINK_OPEN) > closed:
             return Extraction(None, "the response ends inside <think>")
         response = response[closed + len(THINK_CLOSE) :] if closed >= 0 else response
-    return EXTRACTORS[extract](response, markers)
+    extraction = EXTRACTORS[extract](response, markers)
+    if extraction.answer is not None and len(extraction.answer) > max_chars:
+        return Extraction(None, f"the answer is longer than {max_chars} characters")
+    return extraction

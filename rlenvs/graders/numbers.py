@@ -1,14 +1,14 @@
 r"""Numbers as people and models write them, read into exact fractions.
 
-Accepted: integers, decimals (`0.5`, `.5`, `5.`), fractions of integers (`7/14`, `\frac{7}{14}`, `\frac12`),
-powers of ten (`1e3`), a sign (also the Unicode minus), thousands separated by commas or thin spaces in
-groups of three (also LaTeX `1{,}234` and `1\,234`), a currency sign, `%`, a unit of up to three words (`5
-cm`, `24 square meters`, `\text{ cm}`), math delimiters (`$...$`, `\(...\)`), a full stop at the end, and one
-assignment (`x = 3`).
+Accepted: integers, decimals (`0.5`, `.5`, `5.`), fractions of integers (`7/14`, `\frac{7}{14}`, `\frac12`), mixed
+numbers (`1 1/2`, `1\frac{1}{2}`), powers of ten (`1e3`), a sign (also the Unicode minus), thousands separated by commas
+or thin spaces in groups of three (also LaTeX `1{,}234` and `1\,234`), a currency sign, `%`, a unit of up to three words
+(`5 cm`, `24 square meters`, `\text{ cm}^2`, degrees), math delimiters (`$...$`, `\(...\)`), a full stop at the end, and
+one assignment (`x = 3`).
 
-Not accepted, so that guesses do not pass: expressions (`6*7`), several numbers, words that change or hedge a
-value (`5 million`, `42 or so`), wrong grouping (`1,23`), mixed numbers (`1 1/2` could be two answers),
-digits of other scripts, invisible characters, exponents beyond `MAX_EXPONENT`.
+Not accepted, so that guesses do not pass: expressions (`6*7`), several numbers, words that change or hedge a value
+(`5 million`, `42 or so`), wrong grouping (`1,23`), digits of other scripts, invisible characters, exponents beyond
+`MAX_EXPONENT`.
 """
 
 import re
@@ -19,6 +19,7 @@ from rlenvs.graders.extraction import MAX_ANSWER_CHARS
 MAX_EXPONENT = 1000
 """Largest power of ten: 10^999999999 would take memory and minutes."""
 
+SUPERSCRIPTS = str.maketrans("²³", "23")
 MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\ufe63\uff0d", "-"))
 HEDGES = "or and not no is was are if to maybe perhaps possibly probably either about around approximately nearly"
 OPERATIONS = "plus minus times over under more less than between wrong percent half halves quarter quarters"
@@ -33,8 +34,44 @@ NOT_FIRST = frozenset({"squared", "cubed", "factorial"})
 ONE_LETTER_UNITS = frozenset("mghslLVWNJAKCF")
 """Metre, gram, hour and so on; any other single letter is a variable or a factor, as in 5x or 5k."""
 
+MEASURES = {
+    "millimeter": "mm millimeter millimetre",
+    "centimeter": "cm centimeter centimetre",
+    "meter": "m meter metre",
+    "kilometer": "km kilometer kilometre",
+    "inch": "in inch inches",
+    "foot": "ft foot feet",
+    "yard": "yd yard",
+    "mile": "mi mile",
+    "milligram": "mg milligram",
+    "gram": "g gram",
+    "kilogram": "kg kilogram kilo",
+    "pound": "lb pound",
+    "ounce": "oz ounce",
+    "second": "s sec second",
+    "minute": "min minute",
+    "hour": "h hr hour",
+    "day": "day",
+    "week": "week",
+    "month": "month",
+    "year": "yr year",
+    "milliliter": "ml milliliter millilitre",
+    "liter": "l liter litre",
+    "cent": "\u00a2 cent",
+    "dollar": "$ dollar",
+    "euro": "\u20ac euro",
+}
+"""Units that differ in size: a number of one is none of another."""
+MEASURE_OF = {name: unit for unit, names in MEASURES.items() for word in names.split() for name in (word, f"{word}s")}
+
+LONG_BLANKS = re.compile(r"\s{9,}")
+"""Cut, or patterns that begin with blanks would try every part of a long run."""
 LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
-LATEX_FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{([^{}]*)\}|(\d))\s?(?:\{([^{}]*)\}|(\d))")
+INTEGER_GROUP = r"(?:\{\s*([+-]?\d{1,4000})\s*\}|(\d))"
+LATEX_FRACTION = re.compile(rf"\\[dtc]?frac\s?{INTEGER_GROUP}\s?{INTEGER_GROUP}", re.ASCII)
+UNIT_POWER = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?(?=[\s.]*$)")
+DEGREES = re.compile(r"\s*(?:\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree)(?![A-Za-z])")
+MIXED = re.compile(r"(-?)[ ]?(\d{1,15})[ ]{1,2}(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
 LATEX_SPACE = re.compile(r"\\[;:! ]|\\q?quad\b|~")
 DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 ASSIGNMENT = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9]|_\{[A-Za-z0-9]{1,8}\})?\s{0,4}=\s{0,4}(?=[^=])")
@@ -44,10 +81,10 @@ NUMBER = re.compile(
     (?:(?P<whole>{DIGITS})(?:\.(?P<decimals>[0-9]*))?|\.(?P<bare>[0-9]+))
     (?:[eE](?P<exponent>[+-]?[0-9]{{1,20}}))?
     (?:[ ]?/[ ]?(?P<denominator>[0-9]+))?
-    (?:[ ]?(?P<percent>%|percent\b))?""",
+    (?:[ ]?(?P<percent>%|(?:percent(?:age)?|pct)\b))?""",
     re.VERBOSE | re.ASCII,
 )
-UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[¢€£¥]")
+UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[$¢€£¥]")
 
 
 def plain(text: str) -> str:
@@ -57,21 +94,32 @@ def plain(text: str) -> str:
         if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
             text = text[len(left) : -len(right)].strip()
             break
-    text = text.translate(MINUS_SIGNS)
+    text = LONG_BLANKS.sub(" " * 8, text.translate(MINUS_SIGNS))
     if "\\" in text or "{" in text or "~" in text:
         text = text.replace("{,}", ",").replace("\\,", "\u2009").replace("\\$", "$").replace("\\%", "%")
         text = text.replace("\\left", "").replace("\\right", "")
         text = LATEX_FRACTION.sub(frac_to_slash, text)
-        text = LATEX_TEXT.sub(r" \1 ", text)
+        text = DEGREES.sub("°", text)
+        text = UNIT_POWER.sub(r"^\1", LATEX_TEXT.sub(r" \1 ", text))
         text = LATEX_SPACE.sub(" ", text)
     assigned = ASSIGNMENT.match(text.strip())
     return text.strip()[assigned.end() :].strip() if assigned else text.strip()
 
 
 def frac_to_slash(match: re.Match[str]) -> str:
-    r"""`\frac{a}{b}` as `a/b`; a part that is not a bare integer leaves text that no number matches."""
-    above, below = match[1] or match[2] or "", match[3] or match[4] or ""
-    return f"{above.strip()}/{below.strip()}"
+    r"""`\frac{a}{b}` as `a/b`, apart from what stands beside it."""
+    return f" {match[1] or match[2]}/{match[3] or match[4]} "
+
+
+def improper(text: str) -> str:
+    """A mixed number as one fraction: `1 1/2` as `3/2`. What is none stays."""
+    match = MIXED.match(text)
+    if match is None:
+        return text
+    whole, above, below = int(match[2]), int(match[3]), int(match[4])
+    if not whole or not 0 < above < below:
+        return text
+    return f"{match[1]}{whole * below + above}/{below}{text[match.end() :]}"
 
 
 def parse_number(text: str, *, percent_is_unit: bool = False) -> Fraction | None:
@@ -90,13 +138,42 @@ def parse_number(text: str, *, percent_is_unit: bool = False) -> Fraction | None
     """
     if len(text) > MAX_ANSWER_CHARS:
         return None
-    text = plain(text)
+    text = improper(plain(text))
     match = NUMBER.match(text)
     if match is None or (match["sign"] and match["inner_sign"]):
         return None
     if not is_unit(text[match.end() :]):
         return None
     return value_of(match, percent_is_unit)
+
+
+def fraction_parts(text: str) -> tuple[int, int] | None:
+    r"""Numerator and denominator of a text that is written as a fraction of integers.
+
+    Example:
+        >>> fraction_parts("\\frac{6}{14}"), fraction_parts("0.5")
+        ((6, 14), None)
+    """
+    match = NUMBER.match(plain(text))
+    if match is None or not match["denominator"] or match["decimals"] or not match["whole"] or match["exponent"]:
+        return None
+    return int(match["whole"].replace(match["separator"] or ",", "")), int(match["denominator"])
+
+
+def measure_of(text: str) -> str:
+    """The unit of a number with its power, if it is one whose size is known; else "".
+
+    Example:
+        >>> measure_of("5 km"), measure_of("12 inches"), measure_of("18 eggs"), measure_of("$5")
+        ('kilometer', 'inch', '', 'dollar')
+    """
+    text = improper(plain(text))
+    match = NUMBER.match(text)
+    if match is None:
+        return ""
+    unit = text[match.end() :].strip().removesuffix(".").lower() or (match["currency"] or "")
+    base, power = (unit[:-1].removesuffix("^"), unit[-1]) if unit[-1:] in ("2", "3", "²", "³") else (unit, "")
+    return MEASURE_OF[base] + power.translate(SUPERSCRIPTS) if base in MEASURE_OF else ""
 
 
 def is_unit(rest: str) -> bool:

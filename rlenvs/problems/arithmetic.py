@@ -6,11 +6,15 @@ from functools import cached_property
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from rlenvs.errors import UserError
+from rlenvs.problems.arithmetic_columns import FIRST_NUMBER, FIRST_OPERATOR, LARGEST, ArithmeticColumns
+from rlenvs.problems.batch import ProblemBatch
 from rlenvs.problems.checks import check_int, check_split
 from rlenvs.problems.expressions import OPERATORS, canonical, evaluate, work_bounds, written
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
+from rlenvs.problems.streams import RowStreams
 
 AnswerOrder = Literal["normal", "reversed"]
 
@@ -26,6 +30,9 @@ ANSWER_FORMATS = {
 
 ENUMERATION_LIMIT = 100_000
 """Largest number of problems that is listed in full (under a second); larger spaces are sampled."""
+TABLE_LIMIT = 1 << 20
+"""Largest number of problems whose splits are remembered, a byte each."""
+UNKNOWN = -1
 MAX_DRAWS = 10_000
 """Draws before a split is searched in full or given up: with 1% held out, a miss has probability 1e-44."""
 VARIABLES = string.ascii_lowercase
@@ -181,10 +188,23 @@ class ArithmeticSource(ProblemSource):
             numbers, operators = self._draw(rng)
             if self._split(numbers, operators) == split:
                 return self._problem(numbers, operators, split)
-        if self.size <= ENUMERATION_LIMIT:
-            listed = self._listed(split)
-            return self._problem(*self._decode(listed[int(rng.integers(len(listed)))]), split)
-        raise self._nothing(split)
+        return self._problem(*self._decode(self._searched(rng, split)), split)
+
+    def sample_batch(self, streams: RowStreams, rows: Sequence[int], split: Split) -> list[Problem]:
+        """Draw a problem for each row; see `ProblemSource.sample_batch`."""
+        drawn = self._accepted(streams, rows, check_split(split))
+        return [self._problem(*self._read(picks), split) for picks in drawn.tolist()]
+
+    def sample_columns(self, streams: RowStreams, rows: Sequence[int], split: Split) -> ProblemBatch:
+        """Draw a problem for each row; see `ProblemSource.sample_columns`."""
+        drawn = self._accepted(streams, rows, check_split(split))
+        columns = self._columns
+        if columns is None:
+            return ProblemBatch.of([self._problem(*self._read(picks), split) for picks in drawn.tolist()])
+        numbers, picks = drawn[:, : self.number_count], drawn[:, self.number_count :]
+        if not picks.size:
+            picks = np.zeros((len(drawn), self.operator_count), dtype=np.int64)
+        return columns.batch(numbers, picks, split)
 
     def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
         """List problems of a split; a space above `ENUMERATION_LIMIT` needs a limit."""
@@ -216,6 +236,89 @@ class ArithmeticSource(ProblemSource):
         picks = rng.integers(0, len(self.operators), size=self.operator_count).tolist()
         return numbers, "".join([self.operators[pick] for pick in picks])
 
+    def _searched(self, rng: np.random.Generator, split: Split) -> int:
+        """The number of a problem of a split that draws did not hit, out of all there are."""
+        if self.size <= ENUMERATION_LIMIT:
+            listed = self._listed(split)
+            return listed[int(rng.integers(len(listed)))]
+        raise self._nothing(split)
+
+    def _accepted(self, streams: RowStreams, rows: Sequence[int], split: Split) -> npt.NDArray[np.int64]:
+        """[k, numbers and operators] the first draws of each row that are of the split."""
+        bounds = [10**self.digits] * self.number_count
+        if len(self.operators) > 1:
+            bounds += [len(self.operators)] * self.operator_count
+        asked = np.asarray(rows, dtype=np.intp)
+        accepted = np.zeros((len(asked), len(bounds)), dtype=np.int64)
+        missing = np.arange(len(asked))
+        for _ in range(MAX_DRAWS):
+            drawn = streams.integers(asked[missing].tolist(), bounds)
+            good = self._train(drawn) == (split == "train")
+            accepted[missing[good]] = drawn[good]
+            missing = missing[~good]
+            if not len(missing):
+                return accepted
+        for place in missing.tolist():
+            index = self._searched(streams.generator(int(asked[place])), split)
+            accepted[place] = index // self._places % bounds
+        return accepted
+
+    def _train(self, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """[k] which draws are for training; in a small space, what was found out once is looked up."""
+        if self.size > TABLE_LIMIT:
+            return np.array([self._split(*self._read(picks)) == "train" for picks in drawn.tolist()], dtype=np.bool_)
+        indices = drawn @ self._places
+        table = self._split_table
+        unknown = np.flatnonzero(table[indices] == UNKNOWN)
+        for place in unknown.tolist():
+            table[indices[place]] = self._split(*self._read(drawn[place].tolist())) == "train"
+        train: npt.NDArray[np.bool_] = table[indices] == 1
+        return train
+
+    def _read(self, picks: list[int]) -> tuple[list[int], str]:
+        """Numbers and operators of a draw."""
+        operators = "".join([self.operators[pick] for pick in picks[self.number_count :]])
+        return picks[: self.number_count], operators or self.operators * self.operator_count
+
+    @cached_property
+    def _split_table(self) -> npt.NDArray[np.int8]:
+        return np.full(self.size, UNKNOWN, dtype=np.int8)
+
+    @cached_property
+    def _columns(self) -> ArithmeticColumns | None:
+        """What writes problems by columns; None if their numbers or their texts do not fit into arrays."""
+        around = self._respond("\0").split("\0")
+        fixed = self.prompt_template + "".join(around)
+        too_large = self.bounds[1] * 10**self.digits >= LARGEST
+        if too_large or len(around) != 2 or any(not 0 < ord(character) < FIRST_NUMBER for character in fixed):
+            return None
+        numbers = [chr(FIRST_NUMBER + place) for place in range(self.number_count)]
+        signs = "".join(chr(FIRST_OPERATOR + place) for place in range(self.operator_count))
+        expression = self._expression([*numbers], signs)
+        return ArithmeticColumns(
+            expression=expression,
+            prompt=self.prompt_template.format(expression=expression),
+            answer=(around[0], around[1]),
+            digits=self.digits,
+            operators=self.operators,
+            operands=self.operands,
+            links=self.chain_length,
+            answer_digits=len(str(self.bounds[1])),
+            most_work=self.bounds[0],
+            backwards=self.answer_order == "reversed",
+            zero_pad=self.zero_pad,
+            record=self._record("", ""),
+        )
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int64]:
+        """What each draw counts in the number of its problem; the inverse of `_decode`."""
+        numbers, base = self.number_count, 10**self.digits
+        places = [base ** (numbers - 1 - place) for place in range(numbers)]
+        if len(self.operators) > 1:
+            places += [base**numbers * len(self.operators) ** place for place in range(self.operator_count)]
+        return np.array(places, dtype=np.int64)
+
     def _decode(self, index: int) -> tuple[list[int], str]:
         """The problem at a position of the enumeration: mixed radix, numbers first."""
         numbers, operators = [], []
@@ -227,7 +330,7 @@ class ArithmeticSource(ProblemSource):
             operators.append(self.operators[pick])
         return numbers[::-1], "".join(operators)
 
-    def _statements(self, numbers: list[int], operators: str) -> list[tuple[list[int | str], str]]:
+    def _statements(self, numbers: Sequence[int | str], operators: str) -> list[tuple[list[int | str], str]]:
         """Cut a problem into statements; a variable name stands for the value of the statement before."""
         step = self.operands - 1
         statements: list[tuple[list[int | str], str]] = []
@@ -240,7 +343,7 @@ class ArithmeticSource(ProblemSource):
     def _prompt(self, numbers: list[int], operators: str) -> str:
         return self.prompt_template.format(expression=self._expression(numbers, operators))
 
-    def _expression(self, numbers: list[int], operators: str) -> str:
+    def _expression(self, numbers: Sequence[int | str], operators: str) -> str:
         width = self.digits if self.zero_pad else 1
         statements = [written(*statement, width) for statement in self._statements(numbers, operators)]
         if self.chain_length == 1:
@@ -265,22 +368,25 @@ class ArithmeticSource(ProblemSource):
         prompt = self.prompt_template.format(expression=expression)
         backwards = self.answer_order == "reversed"
         gold = str(value)[::-1] if backwards else str(value)
-        task: dict[str, Any] = {
-            "type": "qa_exact" if backwards else "math",
+        return Problem(
+            id=f"arithmetic{':reversed' if backwards else ''}:{expression}",
+            prompt=prompt,
+            task=self._record(prompt, gold),
+            demonstration=self._respond(gold),
+            difficulty=work / self.bounds[0],
+            split=split,
+        )
+
+    def _record(self, prompt: str, gold: str) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "type": "qa_exact" if self.answer_order == "reversed" else "math",
             "question": prompt,
             "gold": gold,
             "extract": self.extract,
         }
         if self.extract == "last_marker":
-            task["markers"] = list(self.markers)
-        return Problem(
-            id=f"arithmetic{':reversed' if backwards else ''}:{expression}",
-            prompt=prompt,
-            task=task,
-            demonstration=self._respond(gold),
-            difficulty=work / self.bounds[0],
-            split=split,
-        )
+            record["markers"] = list(self.markers)
+        return record
 
     def _listed(self, split: Split) -> list[int]:
         indices = [index for index in range(self.size) if self._split(*self._decode(index)) == split]

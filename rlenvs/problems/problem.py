@@ -3,13 +3,18 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from rlenvs.errors import DataError
+from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.problems.streams import RowStreams
+
+if TYPE_CHECKING:
+    from rlenvs.problems.batch import ProblemBatch
 
 Split = Literal["train", "held_out"]
 
@@ -77,6 +82,22 @@ def split_of(key: str, held_out_fraction: float) -> Split:
 class ProblemSource(ABC):
     """Where problems come from. A source holds parameters only, never random state."""
 
+    @property
+    def size(self) -> int | None:
+        """How many different problems there are, both splits together; None where there is no end of them."""
+        return None
+
+    @property
+    def grader(self) -> BatchGrader:
+        """What judges answers to these problems: `rlenvs.graders`, unless a source has tasks of its own types."""
+        return grade_batch
+
+    def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
+        """Problems of a split in an order that the seed decides, without end; they may come again."""
+        rng = np.random.default_rng(seed)
+        while True:
+            yield self.sample(rng, split)
+
     @abstractmethod
     def sample(self, rng: np.random.Generator, split: Split) -> Problem:
         """Draw one problem of a split with the caller's generator.
@@ -84,6 +105,30 @@ class ProblemSource(ABC):
         Raises:
             UserError: the split holds no problem.
         """
+
+    def sample_batch(self, streams: RowStreams, rows: Sequence[int], split: Split) -> list[Problem]:
+        """Draw one problem for each of some rows: those that `sample` would draw with the rows' generators.
+
+        A source that draws many problems faster together than one by one overrides this.
+
+        Args:
+            streams: the generators.
+            rows: which of them, each once.
+            split: which split.
+
+        Raises:
+            UserError: the split holds no problem.
+        """
+        return [self.sample(streams.generator(row), split) for row in rows]
+
+    def sample_columns(self, streams: RowStreams, rows: Sequence[int], split: Split) -> "ProblemBatch":
+        """Draw as `sample_batch` does, and return the problems by columns.
+
+        A source that makes columns faster than problems overrides this.
+        """
+        from rlenvs.problems.batch import ProblemBatch  # it is made of problems
+
+        return ProblemBatch.of(self.sample_batch(streams, rows, split))
 
     @abstractmethod
     def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:

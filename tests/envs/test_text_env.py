@@ -179,7 +179,7 @@ def test_rendering_shows_the_conversation(capsys):
         env.render()
     env.reset(options={"problem": PROBLEM})
     env.step("I think\n\\boxed{42}")
-    assert env.render() == "user:\n    6*7?\nassistant:\n    I think\n    \\boxed{42}"
+    assert env.render() == "user:\n    6*7?\nassistant (reward 1):\n    I think\n    \\boxed{42}"
     assert capsys.readouterr().out == ""
     human = ArithmeticEnv(render_mode="human")
     human.reset(options={"problem": PROBLEM})

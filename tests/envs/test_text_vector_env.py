@@ -74,6 +74,28 @@ def test_equals_the_synchronous_vector_environment_of_gymnasium(mode, protocol):
     assert equal(ours.reset(), theirs.reset())
 
 
+class OneAnswer(SingleAnswer):
+    """The same rule under another name: its episodes are played one by one."""
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
+def test_episodes_of_one_answer_are_what_they_are_one_by_one(mode):
+    fast = TextVectorEnv(SOURCE, 5, 1, mode, max_response_chars=3)
+    plain = TextVectorEnv(SOURCE, 5, 1, mode, max_response_chars=3, protocol=OneAnswer())
+    assert type(fast.conversations) is not type(plain.conversations)
+    assert equal(fast.reset(seed=3), plain.reset(seed=3))
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        actions = [["1", "-2", "", "7 ", "1234"][pick] for pick in rng.integers(0, 5, size=5)]
+        assert equal(fast.step(actions), plain.step(actions))
+        assert fast.state_dict() == plain.state_dict()
+        plain.load_state_dict(fast.state_dict())
+        fast.load_state_dict(plain.state_dict())
+        if mode == "Disabled":
+            mask = np.array([True, False, True, True, False])
+            assert equal(fast.reset(options={"reset_mask": mask}), plain.reset(options={"reset_mask": mask}))
+
+
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
 def test_equals_single_environments_with_the_same_seeds(mode):
     envs, singles = TextVectorEnv(SOURCE, 3, autoreset_mode=mode), [TextEnv(SOURCE) for _ in range(3)]

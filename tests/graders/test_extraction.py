@@ -20,6 +20,19 @@ MARKERS = ("A:", "####")
         ("last_boxed", "\\boxed {7}", "7"),
         ("last_boxed", "\\boxed{\\{1\\}}", "\\{1\\}"),
         ("last_boxed", "\\boxed{\\boxed{5}}", "5"),
+        ("last_boxed", "\\boxed{ \\boxed{ \\boxed{5} } }", "5"),
+        ("last_boxed", "\\boxed{41 \\boxed{42}}", None),
+        ("last_boxed", "\\boxed{\\boxed{41} \\boxed{42}}", None),
+        ("last_boxed", "\\boxed{x}{\\boxed{42}}", "42"),
+        ("last_boxed", "\\boxed{41 and then \\boxed{42}", "42"),
+        ("last_boxed", "\\boxed{\\{} \\boxed{42}", "42"),
+        ("last_python_block", "```python\nx = 1\n```\nand\n```py\nx = 2\n```\n", "x = 2"),
+        ("last_python_block", "```\nx = 1\n```", "x = 1"),
+        ("last_python_block", "```python\nx = 1\n```\n```text\nnot this\n```", "x = 1"),
+        ("last_python_block", "```python\nx = 1\n```\nx = 2\n```python\nx = 3", "x = 1"),
+        ("last_python_block", "```python\nx = 1", None),
+        ("last_python_block", "x = 1", None),
+        ("last_python_block", "```python\n```", None),
         ("last_boxed", "\\boxed{42} then \\boxed{}", None),
         ("last_boxed", "\\boxed{42} then \\boxed{4", None),
         ("last_boxed", "\\boxed{42} then \\boxed 4", None),
@@ -83,6 +96,7 @@ def test_an_answer_beyond_the_limit_is_none(extract):
         "last_answer_tag": "<answer>{}</answer>",
         "last_answer_line": "Answer: {}",
         "last_marker": "A: {}",
+        "last_python_block": "```python\n{}\n```",
     }[extract]
     assert extract_answer(frame.format("1" * MAX_ANSWER_CHARS), extract, MARKERS).answer == "1" * MAX_ANSWER_CHARS
     extraction = extract_answer(frame.format("1" * (MAX_ANSWER_CHARS + 1)), extract, MARKERS)
@@ -104,6 +118,9 @@ FLOODS = {
     "stars": "*" * 10_000_000,
     "blanks": " " * 10_000_000,
     "thoughts": "<think>" * 1_400_000,
+    "fences": "```\n" * 2_500_001,
+    "blanks behind a box": "\\boxed" + " " * 10_000_000 + "x",
+    "nested boxes": "\\boxed{" * 700_000 + "1" + "}" * 5_000_000,
 }
 
 
@@ -118,7 +135,7 @@ def test_ten_megabytes_take_a_moment_under_every_policy(flood):
 
 
 @settings(deadline=None)
-@given(st.text(alphabet="A:#\\boxed{}<answer>/ \n1", max_size=80), st.sampled_from(sorted(EXTRACTORS)))
+@given(st.text(alphabet="A:#\\boxed{}<answer>/ `\n1", max_size=80), st.sampled_from(sorted(EXTRACTORS)))
 def test_whatever_comes_an_answer_is_a_stripped_part_of_the_response(response, extract):
     answer = extract_answer(response, extract, MARKERS).answer
     assert answer is None or (answer and answer == answer.strip() and answer in response)

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rlenvs.errors import GraderError, UserError
-from rlenvs.graders import EXTRACTORS, TASK_TYPES, grade, grade_batch
+from rlenvs.errors import GraderError, MissingExtraError, UserError
+from rlenvs.graders import EXTRACTORS, compile_task, grade, grade_batch, parse_number, read_value
 
 DATA = Path(os.environ.get("RLENVS_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 MATH = {"type": "math", "question": "What is 6 times 7?", "gold": "42", "extract": "last_boxed"}
@@ -38,18 +38,16 @@ def test_every_gold_solution_is_its_own_right_answer():
         assert grade(task, row["answer"]).correct
 
 
-def test_no_hack_of_a_numeric_or_text_answer_pays_and_no_honest_one_fails():
-    graded = 0
-    for row in lines("reward_hacks.jsonl"):
-        if row["task"]["type"] not in TASK_TYPES:
-            continue
-        try:
-            verdict = grade(row["task"], row["response"])
-        except GraderError:
-            continue  # symbolic golds, which these graders refuse
-        graded += 1
-        assert verdict.correct == (row["expected_reward"] == "correct"), row["id"]
-    assert graded >= 50
+def test_no_hack_pays_and_no_honest_answer_fails():
+    rows = [row for row in lines("reward_hacks.jsonl") if row["kind"] in ("math", "text")]
+    assert len(rows) == 74
+    try:
+        grades = grade_batch([row["task"] for row in rows], [row["response"] for row in rows])
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    paid = {row["id"]: verdict.score for row, verdict in zip(rows, grades, strict=True)}
+    assert paid == {row["id"]: 1.0 if row["expected_reward"] == "correct" else 0.0 for row in rows}
+    assert not Path("/tmp/sbxmathpwned").exists()
 
 
 def test_a_grade_says_what_it_judged():
@@ -130,11 +128,32 @@ def test_keys_of_the_caller_are_left_alone():
         ({"extract": "last_box"}, "task extract: unknown 'last_box'; did you mean 'last_boxed'"),
         ({"gold": None}, "task gold: must be a text, got None"),
         ({"gold": 42}, "task gold: must be a text, got 42"),
-        ({"gold": "\\pi"}, r"task gold: '\\\\pi' is not a number"),
-        ({"gold": ""}, "task gold: '' is not a number"),
+        ({"gold": " "}, "task gold: it is empty"),
         ({"type": "qa_exact", "gold": " . "}, r"task gold: ' \. ' is not a text"),
         ({"type": "gsm8k", "gold": "no answer"}, "task gold: 'no answer' is not a number"),
         ({"extract": "last_marker"}, "needs at least one"),
+        ({"require_after_think": "yes"}, "task require_after_think: must be true or false, got 'yes'"),
+        ({"require_evaluated": 1}, "task require_evaluated: must be true or false, got 1"),
+        ({"tolerance": 0.1}, "task tolerance: must be {'abs': ..., 'rel': ...} or one of them, got 0.1"),
+        ({"tolerance": {"absolute": 1}}, "task tolerance: must be {'abs'"),
+        ({"tolerance": {"abs": -1}}, "task tolerance: must be >= 0"),
+        ({"tolerance": {"abs": float("nan")}}, "task tolerance: must be a finite number, got nan"),
+        ({"tolerance": {"abs": 1}, "gold": "x"}, "task tolerance: the gold must be a real number for it, got 'x'"),
+        ({"tolerance": {"abs": 1}, "type": "qa_exact"}, "task tolerance: a qa_exact task has none"),
+        ({"time_limit_s": 0}, r"task time_limit_s: must be in \(0, 60\], got 0"),
+        ({"type": "mcq", "gold": "E"}, "task gold: 'E' is not one of the choices A, B, C, D"),
+        ({"type": "mcq", "gold": "A", "choices": ["A"]}, "task choices: must be a list of 2 to 100 labels"),
+        ({"type": "mcq", "gold": "A", "choices": ["A", "a"]}, "task choices: labels must differ in more than case"),
+        ({"type": "mcq", "gold": "A", "choices": ["A", "B b"]}, "task choices: labels must be short words"),
+        ({"type": "mcq", "gold": "A", "options": ["Mars"]}, r"one text per choice \(4\), got 1"),
+        ({"type": "countdown"}, "task numbers: must be a list of 1 to 200 numbers, got None"),
+        ({"type": "countdown", "numbers": [1, True], "target": 1}, "task numbers: must be a finite number, got True"),
+        ({"type": "countdown", "numbers": [1], "target": "1"}, "task target: must be a finite number, got '1'"),
+        ({"type": "countdown", "numbers": [-1], "target": 1}, "task numbers: must not be negative, got -1"),
+        ({"type": "countdown", "numbers": [1], "target": 1, "use": "any"}, "task use: must be one of all, some"),
+        ({"type": "json", "gold": {1, 2}}, "task gold and schema: must be plain JSON values"),
+        ({"type": "json", "gold": float("nan")}, "task gold and schema: must be plain JSON values"),
+        ({"type": "json", "schema": "integer"}, "task schema: must be a JSON Schema"),
         ({"extract": "last_marker", "markers": "A:"}, "task markers: must be a list"),
         ({"extract": "last_marker", "markers": [""]}, "task markers: must be a list"),
         ({"extract": "last_marker", "markers": 3}, "task markers: must be a list"),
@@ -173,6 +192,7 @@ def test_every_policy_accepts_a_right_answer_and_refuses_its_neighbour(number, e
         "last_answer_tag": "<answer>1</answer><answer>{}</answer>",
         "last_answer_line": "Answer: 1\nAnswer: {}",
         "last_marker": "A: 1\nA: {}",
+        "last_python_block": "```\n1\n```\n```python\n{}\n```",
     }[extract]
     task = {**MATH, "gold": str(number), "extract": extract, "markers": ["A:"]}
     assert grade(task, frame.format(number)).correct
@@ -181,10 +201,66 @@ def test_every_policy_accepts_a_right_answer_and_refuses_its_neighbour(number, e
 
 @pytest.mark.parametrize(
     "hostile",
-    ["9" * 4096, "1e999999999", "9" * 2000 + "/" + "7" * 2000, "1," * 2000, "0." + "3" * 4000, "\\frac{" * 600],
+    [
+        "9" * 4096,
+        "1e999999999",
+        "9" * 2000 + "/" + "7" * 2000,
+        "1," * 2000,
+        "0." + "3" * 4000,
+        "\\frac{" * 600,
+        "1" + " " * 4000 + "x",
+        "x" + "\\, " * 1300 + "y",
+        "x" + "~" * 4000 + "y",
+        " and" * 1000,
+        "(1+\\sqrt2+\\sqrt3+\\sqrt5+\\sqrt7+\\sqrt{11})^{9}+" * 60,
+        "(1+\\sqrt2)" * 350,
+        "(x+y)" * 800,
+        "(a+b+c+d+e+f)^{60}",
+        "\\frac{1}{1+\\sqrt2+\\sqrt3+\\sqrt5}+" * 90 + "1",
+        "100!+" * 700 + "1",
+        "\\{" * 400 + "1" + "\\}" * 400,
+        "(" * 1500 + "1,2" + ")" * 1500,
+        "\\cup" * 800,
+        "x=" * 2000,
+        "\\text{" * 600,
+        "3^{4000}" * 400,
+    ],
 )
 def test_costly_answers_are_cheap(hostile):
     started = time.process_time()
-    for _ in range(20):
-        assert not grade({**MATH, "extract": "whole"}, hostile).correct
+    assert not grade({**MATH, "extract": "whole"}, hostile).correct
+    for reader in (read_value, parse_number):
+        reader(hostile)
     assert time.process_time() - started < 1
+
+
+def test_a_json_task_needs_something_to_compare_with():
+    with pytest.raises(GraderError, match="task gold: a json task needs a gold value, a schema, or both"):
+        grade({"type": "json"}, "1")
+
+
+PLAIN = {"type": "math", "question": "?", "extract": "whole"}
+NEARLY_INTEGERS = st.one_of(
+    st.integers(-1100, 1100).map(str),
+    st.integers(0, 10**40).map(str),
+    st.sampled_from(
+        ["-0", "007", " 7", "7\n", "7.0", "+7", "7 eggs", "\u0667", "x=7", "1,000", "", "-", "\u22127", "7\x1f"]
+    ),
+)
+
+
+@settings(deadline=None)
+@given(NEARLY_INTEGERS.filter(str.strip), st.lists(NEARLY_INTEGERS, max_size=5))
+def test_the_short_way_of_plain_integers_gives_the_same_grades(gold, responses):
+    task = {**PLAIN, "gold": gold}
+    assume(gold not in ("-",))
+    question = compile_task(task)
+    expected = [question.respond(response) for response in responses]
+    assert grade_batch([task] * len(responses), responses) == expected
+    assert grade_batch([question] * len(responses), responses) == expected
+
+
+def test_a_problem_may_hold_its_question():
+    question = compile_task(MATH)
+    assert question is compile_task(dict(MATH))
+    assert grade(question, "\\boxed{42}") == grade(MATH, "\\boxed{42}")

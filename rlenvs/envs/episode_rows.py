@@ -1,0 +1,335 @@
+"""N conversations side by side: opened, graded and described many at a time.
+
+`EpisodeRows` applies the one implementation of an episode (`rlenvs.envs.episode.TextTask`) to rows. Where one answer
+ends the episode, `SingleAnswerRows` does the same without an object per episode and a dict per info; the tests hold the
+one to the other. `episode_rows` picks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rlenvs.envs.collation import Columns, ColumnTable, InfoStore, Rows, RowTable, Table, uniform_columns
+from rlenvs.envs.episode import Episode, TextTask, copy_record
+from rlenvs.envs.protocols.base import SingleAnswer
+from rlenvs.envs.state import generator_state, restored_generator
+from rlenvs.errors import UserError
+from rlenvs.problems.batch import ProblemBatch
+from rlenvs.problems.checks import check_split
+from rlenvs.problems.streams import RowStreams
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Answers:
+    """What one message in each of k rows led to."""
+
+    observations: list[str]
+    """The newest messages to the policy; "" where the message terminated the episode."""
+    rewards: npt.NDArray[np.float64]
+    terminated: Bools
+    truncated: Bools
+    infos: Table
+
+
+@dataclass(slots=True)
+class Opened:
+    """What k new episodes begin with."""
+
+    observations: Sequence[str]
+    """The first messages to the policy."""
+    demonstrations: Sequence[str]
+    """Right responses."""
+    observation_points: npt.NDArray[np.uint32] | None = None
+    """[k, P] code points of the observations, zeros behind their ends, if they are known and hold no zeros."""
+    demonstration_points: npt.NDArray[np.uint32] | None = None
+    """[k, D] the same of the demonstrations."""
+
+
+class EpisodeRows:
+    """The episodes of N rows, and the generators that their problems are drawn with.
+
+    Args:
+        task: what the episodes are about.
+        num_rows: N.
+        keep: True where infos are asked for much more often than episodes move: they are then kept as columns.
+    """
+
+    def __init__(self, task: TextTask, num_rows: int, *, keep: bool = False) -> None:
+        self.task = task
+        self.num_rows = num_rows
+        self.split = check_split(task.split)
+        self.streams = RowStreams(num_rows)
+        self.episodes: list[Episode | None] = [None] * num_rows
+        self.begun: Bools = np.zeros(num_rows, dtype=np.bool_)
+        """[N] rows that have an episode."""
+        self.store = InfoStore(num_rows) if keep else None
+
+    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> Opened:
+        """Open episodes.
+
+        Args:
+            rows: which rows, ascending.
+            problems: one `Problem` per row; None draws.
+
+        Raises:
+            UserError: what is given is no problem, or a prompt is longer than the observation space allows.
+        """
+        self._seed(rows)
+        drawn: Sequence[Any]
+        if problems is None:
+            drawn = self.task.source.sample_batch(self.streams, rows.tolist(), self.split)
+        else:
+            drawn = self._given(rows, problems)
+        episodes = [self.task.begin(problem) for problem in drawn]
+        for row, episode in zip(rows.tolist(), episodes, strict=True):
+            self.episodes[row] = episode
+        self.begun[rows] = True
+        self._keep(rows)
+        return Opened(
+            observations=[episode.messages[-1]["content"] for episode in episodes],
+            demonstrations=[episode.problem.demonstration for episode in episodes],
+        )
+
+    def infos(self, rows: Rows) -> Table:
+        """What every reset and step reports of some rows."""
+        if self.store is not None and self.store.uniform:
+            return self.store.table(rows)
+        return RowTable(rows, [self.task.info(self.episode(row)) for row in rows.tolist()])
+
+    def answer(self, rows: Rows, responses: Sequence[str]) -> Answers:
+        """Submit one message in each of some rows; all are graded in one call.
+
+        Raises:
+            UserError: a message is no text.
+        """
+        episodes = [self.episode(row) for row in rows.tolist()]
+        grades = self.task.grade(episodes, responses)
+        results = [self.task.submit(*one) for one in zip(episodes, responses, grades, strict=True)]
+        terminated = np.array([result.terminated for result in results], dtype=np.bool_)
+        truncated = np.array([result.truncated for result in results], dtype=np.bool_)
+        self._keep(rows[~(terminated | truncated)])
+        return Answers(
+            observations=[result.observation for result in results],
+            rewards=np.array([result.reward for result in results], dtype=np.float64),
+            terminated=terminated,
+            truncated=truncated,
+            infos=RowTable(rows, [result.info for result in results]),
+        )
+
+    def end(self, row: int) -> None:
+        """Note that an episode is over, whatever its protocol says."""
+        self.episode(row).over = True
+
+    def episode(self, row: int) -> Episode:
+        """The episode of a row."""
+        episode = self.episodes[row]
+        assert episode is not None, "a row has an episode before it is asked for it"
+        return episode
+
+    def listed(self) -> list[Episode | None]:
+        """All episodes, None for rows that have none."""
+        return list(self.episodes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Generators and episodes as plain data."""
+        streams = [
+            generator_state(self.streams.generator(row)) if self.streams.seeded(row) else None
+            for row in range(self.num_rows)
+        ]
+        episodes = [None if episode is None else episode.to_dict() for episode in self.listed()]
+        return {"generators": streams, "episodes": episodes}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called.
+
+        Raises:
+            UserError: the state is of another number of rows.
+        """
+        if len(state["episodes"]) != self.num_rows:
+            raise UserError(f"state: it has {len(state['episodes'])} rows, this environment {self.num_rows}")
+        self.streams = RowStreams(self.num_rows)
+        for row, generator in enumerate(state["generators"]):
+            if generator is not None:
+                self.streams.put(row, restored_generator(generator))
+        for row, episode in enumerate(state["episodes"]):
+            self.begun[row] = episode is not None
+            if episode is not None:
+                self._put(row, Episode.from_dict(episode))
+        self.store = None if self.store is None else InfoStore(self.num_rows)
+        self._keep(np.flatnonzero(self.begun))
+
+    def _put(self, row: int, episode: Episode) -> None:
+        self.episodes[row] = episode
+
+    def _keep(self, rows: Rows) -> None:
+        """Keep the infos of rows whose episodes have moved."""
+        if self.store is not None and len(rows):
+            self.store.put(RowTable(rows, [self.task.info(self.episode(row)) for row in rows.tolist()]))
+
+    def _seed(self, rows: Rows) -> None:
+        """Start the streams of rows that have none."""
+        for row in rows.tolist() if not self.begun.all() else ():
+            if not self.streams.seeded(row):
+                self.streams.seed(row, None)
+
+    def _given(self, rows: Rows, problems: Sequence[object]) -> list[Any]:
+        """The problems of some rows, drawn where None is given."""
+        lacking = [row for row, problem in zip(rows.tolist(), problems, strict=True) if problem is None]
+        drawn = iter(self.task.source.sample_batch(self.streams, lacking, self.split) if lacking else ())
+        return [next(drawn) if problem is None else problem for problem in problems]
+
+
+class SingleAnswerRows(EpisodeRows):
+    """Rows whose episodes end with one answer: an episode is its problem, and the reply once it came."""
+
+    def __init__(self, task: TextTask, num_rows: int, *, keep: bool = False) -> None:
+        super().__init__(task, num_rows, keep=True)
+        self.problems = ProblemBatch.blank(num_rows)
+        self.answered: Bools = np.zeros(num_rows, dtype=np.bool_)
+        self.cut: Bools = np.zeros(num_rows, dtype=np.bool_)
+        """[N] rows that are over without an answer."""
+        self.responses = np.full(num_rows, "", dtype=object)
+        self.rewards = np.zeros(num_rows, dtype=np.float64)
+        self.correct: Bools = np.zeros(num_rows, dtype=np.bool_)
+
+    def open(self, rows: Rows, problems: Sequence[object] | None = None) -> Opened:
+        """Open episodes; see `EpisodeRows.open`."""
+        self._seed(rows)
+        if problems is None:
+            batch = self.task.source.sample_columns(self.streams, rows.tolist(), self.split)
+        else:
+            batch = ProblemBatch.of([self.task.begin(problem).problem for problem in self._given(rows, problems)])
+        prompts = batch.prompts.tolist()
+        if max(map(len, prompts), default=0) > self.task.max_prompt_chars:
+            for place in range(len(batch)):
+                self.task.begin(batch.problem(place))
+        kept = self.problems
+        kept.ids[rows], kept.prompts[rows], kept.tasks[rows] = batch.ids, batch.prompts, batch.tasks
+        kept.demonstrations[rows], kept.splits[rows] = batch.demonstrations, batch.splits
+        kept.difficulties[rows] = batch.difficulties
+        self.begun[rows], self.answered[rows], self.cut[rows] = True, False, False
+        self._keep_batch(rows, batch)
+        return Opened(prompts, batch.demonstrations.tolist(), batch.prompt_points, batch.demonstration_points)
+
+    def answer(self, rows: Rows, responses: Sequence[str]) -> Answers:
+        """Submit one message in each of some rows; see `EpisodeRows.answer`."""
+        texts = [str(response) for response in responses if isinstance(response, str)]
+        too_long = max(map(len, texts), default=0) > self.task.max_response_chars
+        assert self.store is not None, "these rows always keep their infos"
+        if not self.store.uniform or too_long or len(texts) < len(responses):
+            return self._answer_one_by_one(rows, responses)
+        grades = self.task.verdicts(self.problems.tasks[rows].tolist(), texts)
+        scores, verdicts, statuses, extracted, reasons = map(list, zip(*map(VERDICT, grades), strict=True))
+        correct = np.array(verdicts, dtype=np.bool_)
+        table = self.store.table(rows)
+        table.columns.update(
+            {
+                "messages": [
+                    [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
+                    for prompt, text in zip(self.problems.prompts[rows].tolist(), texts, strict=True)
+                ],
+                "progress": correct.astype(np.float64),
+                "response": texts,
+                "correct": correct,
+                "score": np.array(scores, dtype=np.float64),
+                "grade_status": statuses,
+                "extracted": [text or "" for text in extracted],
+                "reason": reasons,
+            }
+        )
+        self._note(rows, texts, table.columns["score"], correct)
+        return Answers(
+            observations=[""] * len(texts),
+            rewards=table.columns["score"].copy(),
+            terminated=np.ones(len(texts), dtype=np.bool_),
+            truncated=np.zeros(len(texts), dtype=np.bool_),
+            infos=table,
+        )
+
+    def _answer_one_by_one(self, rows: Rows, responses: Sequence[str]) -> Answers:
+        """The long way round, for what is rare: episode by episode."""
+        answers = super().answer(rows, responses)
+        assert isinstance(answers.infos, RowTable), "episodes one by one have infos one by one"
+        texts = [info["response"] for info in answers.infos.infos]
+        self._note(rows, texts, answers.rewards, [info["correct"] for info in answers.infos.infos])
+        return answers
+
+    def _note(self, rows: Rows, texts: list[str], rewards: npt.NDArray[np.float64], correct: Any) -> None:
+        self.answered[rows] = True
+        self.responses[rows] = np.fromiter(texts, dtype=object, count=len(texts))
+        self.rewards[rows], self.correct[rows] = rewards, correct
+
+    def end(self, row: int) -> None:
+        """Note that an episode is over, whatever its protocol says."""
+        self.cut[row] = not self.answered[row]
+
+    def episode(self, row: int) -> Episode:
+        """The episode of a row, made when it is asked for."""
+        episode = self.task.begin(self.problems.problem(row))
+        if self.answered[row]:
+            episode.messages.append({"role": "assistant", "content": self.responses[row]})
+            episode.turns, episode.progress = 1, float(self.correct[row])
+            episode.rewards.append(float(self.rewards[row]))
+        episode.over = bool(self.answered[row] or self.cut[row])
+        return episode
+
+    def listed(self) -> list[Episode | None]:
+        """All episodes, None for rows that have none."""
+        return [self.episode(row) if begun else None for row, begun in enumerate(self.begun.tolist())]
+
+    def _put(self, row: int, episode: Episode) -> None:
+        kept, problem = self.problems, episode.problem
+        kept.ids[row], kept.prompts[row], kept.tasks[row] = problem.id, problem.prompt, problem.task
+        kept.demonstrations[row], kept.splits[row] = problem.demonstration, problem.split
+        kept.difficulties[row] = problem.difficulty
+        self.answered[row] = episode.turns > 0
+        self.cut[row] = episode.over and not episode.turns
+        if episode.turns:
+            self.responses[row] = episode.messages[-1]["content"]
+            self.rewards[row], self.correct[row] = episode.rewards[-1], bool(episode.progress)
+
+    def _keep(self, rows: Rows) -> None:
+        if len(rows):
+            self._keep_batch(rows, ProblemBatch.of([self.problems.problem(row) for row in rows.tolist()]))
+
+    def _keep_batch(self, rows: Rows, batch: ProblemBatch) -> None:
+        """Keep the infos of new episodes."""
+        assert self.store is not None, "these rows always keep their infos"
+        fields = uniform_columns(batch.tasks.tolist()) if batch.fields is None else batch.fields
+        if fields is None or "system" in fields or not self.store.uniform:
+            # Conversations that open with more than the prompt, and tasks of several kinds, are described one by one.
+            self.store.uniform = False
+            return
+        splits = batch.splits.tolist()
+        columns: Columns = {
+            "problem_id": batch.ids,
+            "task": fields if batch.fields is not None else copied_columns(fields),
+            "difficulty": batch.difficulties,
+            "split": splits if None not in splits else [split or "" for split in splits],
+            "messages": [[{"role": "user", "content": prompt}] for prompt in batch.prompts.tolist()],
+            "progress": np.zeros(len(batch)),
+        }
+        self.store.put(ColumnTable(rows, columns))
+
+
+def episode_rows(task: TextTask, num_rows: int, *, keep: bool = False) -> EpisodeRows:
+    """The rows that suit a task."""
+    single = type(task) is TextTask and type(task.protocol) is SingleAnswer
+    return (SingleAnswerRows if single else EpisodeRows)(task, num_rows, keep=keep)
+
+
+VERDICT = attrgetter("score", "correct", "status", "extracted", "reason")
+
+
+def copied_columns(columns: Columns) -> Columns:
+    """The same columns with copies of the lists in them."""
+    return {
+        key: copied_columns(values) if isinstance(values, dict) else [copy_record(value) for value in values]
+        for key, values in columns.items()
+    }

@@ -1,0 +1,249 @@
+import json
+import random
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("reasoning_gym")
+
+from rlenvs.errors import GraderError, MissingExtraError, UserError
+from rlenvs.problems import ReasoningGymSource, grade_tasks
+from rlenvs.problems.reasoning_library import (
+    EVALUATES_ANSWERS,
+    GLOBAL_RANDOM_USERS,
+    GOLD_IN_METADATA,
+    HASH_SEED_DEPENDENT,
+    WITHOUT_GOLD,
+)
+
+QUICK = ("leg_counting", "chain_sum", "pool_matrix", "list_functions", "syllogism", "graph_color", "ab")
+SLOW_TO_MAKE = ("futoshiki", "knight_swap", "sokoban", "zebra_puzzles", "rubiks_cube", "puzzle24")
+
+
+def data_sets() -> list[str]:
+    from reasoning_gym.factory import DATASETS
+
+    return sorted(set(DATASETS) - {"composite"})
+
+
+def graded(source: ReasoningGymSource, count: int) -> None:
+    problems = source.problems("train", limit=count)
+    grades = grade_tasks([p.task for p in problems], [p.demonstration for p in problems])
+    assert [(g.correct, g.score) for g in grades] == [(True, 1.0)] * len(problems), grades
+    for problem in problems:
+        assert json.loads(json.dumps(problem.to_dict())) == problem.to_dict()
+        assert problem.task["gold"] in problem.demonstration
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_reference_answer_is_right_by_every_scoring(name):
+    for scoring in ("exact", "verified", "partial"):
+        graded(ReasoningGymSource(name, size=200, scoring=scoring), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scoring", ["exact", "verified"])
+def test_the_reference_answer_of_every_data_set_is_right(scoring):
+    for name in data_sets():
+        if name in WITHOUT_GOLD or (scoring != "exact" and name in EVALUATES_ANSWERS):
+            continue
+        before = random.getstate(), np.random.get_state()[1].tobytes()
+        graded(ReasoningGymSource(name, size=200, scoring=scoring), 2 if name in SLOW_TO_MAKE else 12)
+        assert (random.getstate(), np.random.get_state()[1].tobytes()) == before, name
+
+
+@pytest.mark.slow
+def test_only_the_listed_data_sets_depend_on_the_hash_seed():
+    names = [name for name in data_sets() if name not in {*SLOW_TO_MAKE, *WITHOUT_GOLD}]
+    code = (
+        "import json, sys; from rlenvs.problems import ReasoningGymSource\n"
+        "print(json.dumps({n: [p.id for p in ReasoningGymSource(n, size=100).problems('train', 6)] for n in json.load(sys.stdin)}))"
+    )
+    one, two = (
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                input=json.dumps(names),
+                text=True,
+                env={"PYTHONHASHSEED": seed},
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+        for seed in ("1", "2")
+    )
+    assert {name for name in names if one[name] != two[name]} <= HASH_SEED_DEPENDENT
+
+
+def test_data_sets_that_come_without_answers_are_verified_by_their_scorer():
+    source = ReasoningGymSource("rush_hour", size=50, scoring="verified")
+    problem = source.problems("train", limit=1)[0]
+    assert problem.demonstration == ""
+    assert problem.task["gold"] is None
+    (verdict,) = grade_tasks([problem.task], ["<answer>A+9 B-9</answer>"])
+    assert (verdict.score, verdict.correct, verdict.status) == (0.0, False, "ok")
+
+
+def test_the_answer_that_is_only_in_the_metadata_is_found():
+    for name in GOLD_IN_METADATA:
+        graded(ReasoningGymSource(name, size=50, scoring="verified"), 2)
+
+
+def test_exact_is_exact_and_partial_gives_no_credit_for_a_text_that_holds_the_answer():
+    for scoring in ("exact", "verified", "partial"):
+        problem = ReasoningGymSource("leg_counting", size=50, scoring=scoring).problems("train", limit=1)[0]
+        gold = problem.task["gold"]
+        answers = [gold, f" {gold}\n", f"{gold} or {gold}1", f"{gold}.", "", "1 2 3 " + gold]
+        grades = grade_tasks([problem.task] * len(answers), [f"<answer>{answer}</answer>" for answer in answers])
+        assert [grade.score for grade in grades] == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+        assert grades[4].status == "invalid"
+
+
+def test_partial_credit_is_the_data_sets_own_and_never_makes_an_answer_right():
+    source = ReasoningGymSource("sudoku", size=20, scoring="partial")
+    problem = source.problems("train", limit=1)[0]
+    wrong = problem.task["gold"][:-1] + ("1" if problem.task["gold"][-1] != "1" else "2")
+    strict = {**problem.task, "scoring": "verified"}
+    near, none = grade_tasks([problem.task, strict], [f"<answer>{wrong}</answer>"] * 2)
+    assert 0.0 < near.score < 1.0
+    assert not near.correct
+    assert none.score == 0.0
+
+
+@pytest.mark.parametrize("name", sorted(EVALUATES_ANSWERS))
+def test_scorers_that_run_the_answer_as_code_are_never_called(name):
+    with pytest.raises(
+        UserError, match=f"scoring must be 'exact' for {name}: its own scorer would run the answer as Python"
+    ):
+        ReasoningGymSource(name, scoring="verified")
+    task = {
+        "type": "reasoning_gym",
+        "dataset": name,
+        "gold": "1",
+        "scoring": "partial",
+        "entry": {},
+        "extract": "whole",
+    }
+    with pytest.raises(GraderError, match="would run the answer as code"):
+        grade_tasks([task], ["__import__('os').getpid()"])
+
+
+def test_the_list_of_scorers_that_run_code_is_complete():
+    import inspect
+    import re
+
+    from reasoning_gym.factory import DATASETS
+
+    # `parse_expr` of propositional_logic is its own parser; number_sorting evaluates its own answer alone.
+    dangerous = re.compile(r"\beval\((?!entry)|\bexec\(|(?:sympy|sp)\.parse_expr\(|[^.]\bparse_expr\(|sympify\(|pickle")
+    found = set()
+    for name, (dataset, _) in DATASETS.items():
+        if "score_answer" in vars(dataset) and dangerous.search(inspect.getsource(vars(dataset)["score_answer"])):
+            found.add(name)
+    assert found - {"propositional_logic"} <= EVALUATES_ANSWERS
+
+
+@pytest.mark.parametrize("name", [*GLOBAL_RANDOM_USERS, "leg_counting"])
+def test_two_users_of_the_global_generators_cannot_disturb_the_stream(name):
+    quiet = ReasoningGymSource(name, size=300).problems("train", 40)
+    stop = threading.Event()
+
+    def disturb() -> None:
+        while not stop.is_set():
+            random.random()
+            np.random.random(3)
+
+    users = [threading.Thread(target=disturb) for _ in range(2)]
+    for user in users:
+        user.start()
+    try:
+        loud = ReasoningGymSource(name, size=300).problems("train", 40)
+    finally:
+        stop.set()
+        for user in users:
+            user.join()
+    assert loud == quiet
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_global_generators_stay_as_they_are(name):
+    random.seed(3)
+    np.random.seed(3)
+    before = random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+    ReasoningGymSource(name, size=100).problems("train", 20)
+    assert (random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]) == before
+
+
+def test_several_data_sets_are_drawn_by_weight():
+    source = ReasoningGymSource(
+        ["leg_counting", "chain_sum"], size=100, weights=[1, 3], config={"chain_sum": {"max_terms": 3}}
+    )
+    rng = np.random.default_rng(0)
+    names = [source.sample(rng, "train").task["dataset"] for _ in range(400)]
+    # Binomial(400, 1/4): standard deviation 8.7.
+    assert abs(names.count("leg_counting") - 100) < 5 * 8.7
+    assert source.size == 200
+
+
+def test_splits_are_by_question_and_share_none():
+    source = ReasoningGymSource("tower_of_hanoi", size=300, held_out_fraction=0.5)
+    train, held_out = ({p.prompt for p in source.problems(split)} for split in ("train", "held_out"))
+    assert train
+    assert held_out
+    assert not train & held_out
+
+
+def test_problems_without_an_answer_are_left_out():
+    source = ReasoningGymSource("ab", size=300, held_out_fraction=0.0)
+    assert all(problem.task["gold"].strip() for problem in source.problems("train"))
+    assert len(source.problems("train")) < 300
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"dataset": "leg_countin"}, r"dataset must be one of the \d+ data sets of reasoning-gym, got 'leg_countin'; did you mean 'leg_counting'\?"),
+        ({"dataset": []}, "dataset must be a name or a non-empty list"),
+        ({"dataset": ["leg_counting", "leg_counting"]}, "dataset must name each data set once"),
+        ({"dataset": "composite"}, "cannot be 'composite': give a list"),
+        ({"dataset": "leg_counting", "config": {"min_animal": 1}}, r"config of leg_counting: unknown 'min_animal'; did you mean 'min_animals'\?"),
+        ({"dataset": "leg_counting", "config": {"min_animals": -1}}, "config of leg_counting with size=10000 is refused by reasoning-gym"),
+        ({"dataset": "leg_counting", "config": {"seed": 3}}, "config of leg_counting: unknown 'seed'"),
+        ({"dataset": "leg_counting", "config": [1]}, "config must be a mapping"),
+        ({"dataset": "word_ladder", "size": 30_000}, "config of word_ladder with size=30000 is refused by reasoning-gym"),
+        ({"dataset": ["leg_counting", "gcd"], "config": {"lcm": {}}}, "config must have a mapping for each of leg_counting, gcd, got 'lcm'"),
+        ({"dataset": ["leg_counting", "gcd"], "weights": [1]}, r"weights must be a list of 2 numbers, got \[1\]"),
+        ({"dataset": ["leg_counting", "gcd"], "weights": [0, 0]}, "weights must have a positive, finite sum"),
+        ({"dataset": "leg_counting", "scoring": "strict"}, "scoring must be one of exact, verified, partial, got 'strict'"),
+        ({"dataset": "leg_counting", "size": 0}, r"size must be an int in 1\.\."),
+        ({"dataset": "boxnet"}, "scoring must be 'verified' or 'partial' for boxnet: reasoning-gym gives no answer"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(parameters, message):
+    with pytest.raises(UserError, match=message):
+        ReasoningGymSource(**parameters)
+
+
+def test_hostile_answers_are_scored_and_never_raise():
+    source = ReasoningGymSource("rubiks_cube", size=20, scoring="partial")
+    problem = source.problems("train", limit=1)[0]
+    hostile = ["", "\x00", "U " * 1500, "(" * 3000, "\ud800", "9" * 4000, "{" * 2000, "null"]
+    grades = grade_tasks([problem.task] * len(hostile), [f"<answer>{text}</answer>" for text in hostile])
+    assert all(0.0 <= grade.score < 1.0 and not grade.correct for grade in grades)
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rlenvs\[reasoning\]'"):
+        ReasoningGymSource("leg_counting")
+
+
+def test_importing_the_source_does_not_import_the_package():
+    code = "import sys, rlenvs.problems; print('reasoning_gym' in sys.modules, 'datasets' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False False\n"
+    )
