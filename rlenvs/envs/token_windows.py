@@ -24,8 +24,8 @@ class TokenWindows:
         >>> windows = TokenWindows(1, length=3, pad=0)
         >>> windows.fill([0], np.array([[0, 0, 7]]))
         >>> windows.push(np.array([8]))
-        ... windows.extend(0, [9, 4])
-        ... windows.values().tolist()
+        >>> windows.extend(0, [9, 4])
+        >>> windows.values().tolist()
         [[8, 9, 4]]
     """
 

@@ -119,11 +119,14 @@ class JsonlSource(RecordSource):
         DataError: on first use: no such file, an empty one, or a line with a mistake, by its number.
 
     Example:
-        >>> path = getfixture("tmp_path") / "facts.jsonl"
-        >>> _ = path.write_text('{"question": "Capital of Peru?", "answer": "Lima"}\n')
-        >>> source = JsonlSource(str(path), held_out_fraction=0.0)
-        >>> source.problems("train")[0].task["gold"], source.size
-        ('Lima', 1)
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        ...     _ = file.write('{"question": "Capital of Peru?", "answer": "Lima"}\n')
+        ...     file.flush()
+        ...     source = JsonlSource(file.name, held_out_fraction=0.0)
+        ...     gold = source.problems("train")[0].task["gold"]
+        >>> gold
+        'Lima'
     """
 
     name = "jsonl"

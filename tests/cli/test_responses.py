@@ -79,7 +79,7 @@ def test_more_than_one_batch_and_empty_lines(tmp_path: Path) -> None:
         ('{"response": "4", "gold": null, "label": true}', r"in\.jsonl:2: field 'gold': expected text, got null"),
         ('{"response": "4", "gold": true, "label": true}', r"in\.jsonl:2: field 'gold': expected text, got true"),
         ('{"response": "4", "gold": "4", "label": "yes"}', r"in\.jsonl:2: field 'label': expected true or false"),
-        ('{"response": "4", "gold": "four", "label": true}', r"in\.jsonl:2: field 'gold': "),
+        ('{"response": "4", "gold": "", "label": true}', r"in\.jsonl:2: field 'gold': "),
     ],
 )
 def test_wrong_lines_are_named_and_leave_no_output(tmp_path: Path, line: str, message: str) -> None:

@@ -1,17 +1,11 @@
-import json
-
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from gymnasium.vector import SyncVectorEnv
 
 from rlenvs.envs import CharTokenizer, Protocol, SingleAnswer, TextEnv, TokenEnv, Turn
 from rlenvs.envs.byte_tokenizer import ByteTokenizer
 from rlenvs.envs.token_vector_env import TokenVectorEnv
-from rlenvs.errors import UserError
 from rlenvs.problems import ArithmeticSource, Problem, ProblemSource
 
 ALPHABET = "0123456789+-*= wrongty\u00e9"

@@ -108,7 +108,7 @@ def test_the_own_vector_form_and_gymnasiums_agree_on_rewards_and_parts(mode):
 def test_infos_are_collated_as_gymnasium_does():
     envs = VectorShapedReward(gym.make_vec("rlenvs/Arithmetic-v0", num_envs=3), PARTS)
     envs.reset(seed=0)
-    _, rewards, _, _, infos = envs.step(["1", "22", "x"])
+    _, rewards, _, _, infos = envs.step(["1", "22", "?"])
     single = row_info(infos, 2)
     assert single["reward_status"] == {"right": "invalid", "long": "ok", "guide": "ok"}
     parts = single["reward_components"]
