@@ -60,7 +60,8 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
 
     `info` has what the turn level has, plus on every token `response_so_far` and `progress`: the share of the
     demonstration's characters that the response has matched from its start (see
-    `rlenvs.envs.incremental_text.PrefixProgress`); when a message ends, `response_tokens` counts its tokens.
+    `rlenvs.envs.incremental_text.PrefixProgress`), unless the protocol has a progress of its own
+    (`Protocol.follows_demonstration`); when a message ends, `response_tokens` counts its tokens.
 
     Args:
         env: the turn level: a `TextEnv`, possibly wrapped.
@@ -216,6 +217,7 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
             self.window[-len(tokens) :] = tokens
 
     def _with_progress(self, info: dict[str, Any]) -> dict[str, Any]:
-        info["progress"] = self.progress.share
+        if self.base.task.protocol.follows_demonstration:
+            info["progress"] = self.progress.share
         info["response_so_far"] = self.text.value
         return info

@@ -261,7 +261,8 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _describe(self, answers: Answers, ended: Rows, texts: Array, shares: Array) -> None:
         """Add to the infos of messages that ended what the token level knows."""
-        answers.infos.add("progress", shares[ended])
+        if self.task.protocol.follows_demonstration:
+            answers.infos.add("progress", shares[ended])
         answers.infos.add("response_so_far", texts[ended])
         answers.infos.add("response_tokens", self.messages.counts[ended])
 
@@ -324,7 +325,8 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
     def _ongoing(self, rows: Rows, texts: Array, shares: Array) -> Table:
         """The infos of rows whose message goes on."""
         table = self.conversations.infos(rows)
-        table.add("progress", shares[rows])
+        if self.task.protocol.follows_demonstration:
+            table.add("progress", shares[rows])
         table.add("response_so_far", texts[rows])
         return table
 

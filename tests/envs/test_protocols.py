@@ -28,6 +28,7 @@ from rlenvs.envs.protocols import (
 )
 from rlenvs.envs.protocols.steps import equation_in
 from rlenvs.envs.protocols.tools import calculator, calls_in
+from rlenvs.envs.suite import SuiteTokenEnv
 from rlenvs.errors import DataError, ParameterError, UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import ArithmeticSource, Problem, ProblemSource
@@ -693,6 +694,18 @@ def test_what_a_caller_writes_into_an_info_stays_there():
     assert [m["role"] for m in after["messages"]] == ["user", "assistant", "user", "assistant", "user"]
     assert json.loads(json.dumps(after["messages"])) == after["messages"]
     assert type(pickle.loads(pickle.dumps(after["messages"]))[0]) is dict  # noqa: S301 - its own
+
+
+def test_the_token_level_keeps_the_progress_of_a_derivation():
+    env = SuiteTokenEnv(OneProblem(problem()), Steps(), tokenizer="bytes", context_tokens=100, max_response_tokens=40)
+    env.reset(seed=0)
+    seen = []
+    for message in ("3*4 = 12", "20/2 = 10", "#### 7"):
+        for token in [*env.tokenizer.encode(message), env.tokenizer.eos_token_id]:
+            info = env.step(token)[4]
+            seen.append(info["progress"])
+    assert sorted(set(seen)) == [0.0, 0.25, 0.5, 1.0]
+    assert seen == sorted(seen)
 
 
 def test_rewards_of_turns_are_shown():

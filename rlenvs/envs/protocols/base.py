@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from rlenvs.envs.messages import Message, MessageLog, copy_messages
 from rlenvs.graders import Grade
@@ -101,6 +101,10 @@ class Protocol:
         ...     def respond(self, problem, turn, grade):
         ...         return Turn("" if grade.correct else f"Wrong. This is attempt {turn + 1}.", grade.correct)
     """
+
+    follows_demonstration: ClassVar[bool] = True
+    """Whether a message is to read like the problem's demonstration: `info["progress"]` at token level is then the
+    share of it that is matched. False keeps the protocol's own progress there too."""
 
     def open(self, problem: Problem) -> list[Message]:
         """The messages that the policy sees first; the last one is the first observation.

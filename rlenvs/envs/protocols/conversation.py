@@ -64,6 +64,8 @@ class Conversation(Protocol):
         'And in winter?'
     """
 
+    follows_demonstration = False
+
     def __init__(
         self,
         graded: bool = False,
@@ -155,6 +157,8 @@ class Completion(Protocol):
         >>> Completion()
         Completion()
     """
+
+    follows_demonstration = False
 
     def answer(self, episode: Episode, response: str) -> str | None:
         """Nothing is graded."""

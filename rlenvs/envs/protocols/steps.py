@@ -155,6 +155,7 @@ class Steps(Protocol):
         '12+5 is not 18. Steps done: 1 of 2.'
     """
 
+    follows_demonstration = False
     TEXTS = {  # noqa: RUF012
         "reached": "Right: {step}. Steps done: {done} of {total}.",
         "wrong": "{left} is not {right}. Steps done: {done} of {total}.",
