@@ -29,8 +29,9 @@ from rlenvs.config_problems import (
     strict_validate,
     unknown_choice,
 )
-from rlenvs.config_source import KeyPath, Problem, SourceMap, plain_scalar, read_text, read_yaml, shown
+from rlenvs.config_source import KeyPath, Problem, SourceMap, plain_scalar, read_text, read_yaml
 from rlenvs.errors import ConfigError
+from rlenvs.shown import shown
 from rlenvs.suggestions import did_you_mean
 
 __all__ = [

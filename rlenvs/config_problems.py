@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rlenvs.config_source import KeyPath, Problem, shown
+from rlenvs.config_source import KeyPath, Problem
+from rlenvs.shown import shown
 from rlenvs.suggestions import did_you_mean, nearest
 
 __all__ = [

@@ -9,7 +9,7 @@ text, `12:30` is text and not 750. A whole number written with an exponent (`1e6
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from rlenvs.errors import ConfigError
+from rlenvs.shown import shown
 
 KeyPath = tuple[str | int, ...]
 """Where a value is: mapping keys and list indices from the top, `("rewards", 1, "weight")`."""
@@ -133,16 +134,6 @@ def dotted(path: KeyPath) -> str:
 
 def _bare(key: str) -> str:
     return key if key.isprintable() and key and len(key) <= 60 and "." not in key else shown(key)
-
-
-def shown(value: object) -> str:
-    """Return a value as one short printable line, null and booleans the way YAML spells them."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Mapping):
-        return "a mapping"
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
 
 
 def read_text(path: str | Path) -> str:

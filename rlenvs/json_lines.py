@@ -5,8 +5,8 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rlenvs.config_source import shown
 from rlenvs.errors import DataError
+from rlenvs.shown import shown
 from rlenvs.suggestions import did_you_mean
 
 __all__ = ["field_of", "read_rows", "text_field"]

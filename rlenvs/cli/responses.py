@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rlenvs.config_source import shown
 from rlenvs.errors import DataError, GraderError
 from rlenvs.files import replacing
 from rlenvs.graders import Grade, grade, grade_batch
 from rlenvs.json_lines import as_text, field_of, read_rows, text_field
+from rlenvs.shown import shown
 
 __all__ = ["Fields", "Record", "grade_file", "grade_records", "read_record", "read_records"]
 

@@ -5,11 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rlenvs.config_source import shown
 from rlenvs.errors import DataError
 from rlenvs.extras import require
 from rlenvs.problems.checks import check_text
 from rlenvs.problems.record_source import RecordSource
+from rlenvs.shown import shown
 from rlenvs.suggestions import did_you_mean
 
 

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from rlenvs.config_source import shown
 from rlenvs.errors import DataError
 from rlenvs.problems.checks import check_text
 from rlenvs.problems.record_source import RecordSource
+from rlenvs.shown import shown
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

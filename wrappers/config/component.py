@@ -20,8 +20,9 @@ from pydantic import (
 
 from rlenvs.config_file import did_you_mean
 from rlenvs.config_problems import ConfigProblemsError, problems_of, unknown_choice
-from rlenvs.config_source import KeyPath, Problem, shown
+from rlenvs.config_source import KeyPath, Problem
 from rlenvs.errors import ConfigError
+from rlenvs.shown import shown
 from rlenvs.suggestions import nearest
 from rlenvs.wrappers import components as _registers_the_components  # noqa: F401
 from rlenvs.wrappers import potentials as _registers_the_potentials  # noqa: F401

@@ -17,7 +17,8 @@ from pydantic import (
 
 from rlenvs.config_file import did_you_mean
 from rlenvs.config_problems import ConfigProblemsError
-from rlenvs.config_source import KeyPath, Problem, shown
+from rlenvs.config_source import KeyPath, Problem
+from rlenvs.shown import shown
 from rlenvs.wrappers.config.construct import construct, construction_problems
 from rlenvs.wrappers.config.schema import of_each_choice
 from rlenvs.wrappers.normalization.strategies import NORMALIZATION_STRATEGIES, Normalization, Strategy, fields_used_by

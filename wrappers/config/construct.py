@@ -9,8 +9,9 @@ from typing import Any
 
 from rlenvs.config_params import params_model, validate_params
 from rlenvs.config_problems import ConfigParamsError, problems_of
-from rlenvs.config_source import KeyPath, Problem, shown
+from rlenvs.config_source import KeyPath, Problem
 from rlenvs.errors import ConfigError, ParameterError, UserError
+from rlenvs.shown import shown
 from rlenvs.suggestions import nearest
 
 __all__ = [

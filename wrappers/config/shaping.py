@@ -17,7 +17,8 @@ from pydantic import (
 
 from rlenvs.config_file import did_you_mean
 from rlenvs.config_problems import ConfigProblemsError, unknown_choice
-from rlenvs.config_source import Problem, shown
+from rlenvs.config_source import Problem
+from rlenvs.shown import shown
 from rlenvs.suggestions import nearest
 from rlenvs.wrappers.config.construct import (
     MISSING,

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlenvs.config_source import shown
 from rlenvs.errors import DataError
 from rlenvs.graders import Grade
 from rlenvs.json_lines import field_of, text_field
+from rlenvs.shown import shown
 from rlenvs.wrappers.transition import Message
 
 LABEL_FIELDS = ("correct", "label")
