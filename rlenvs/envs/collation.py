@@ -4,7 +4,7 @@ A table holds the infos of some rows, as columns where all of them have the same
 arrays of tables. Whoever has columns already is so spared a dict per row.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -208,7 +208,7 @@ def mark(infos: dict[str, Any], key: str, rows: Rows, num_envs: int) -> None:
 def blank(column: npt.NDArray[Any], num_envs: int) -> npt.NDArray[Any]:
     """What rows without a value hold: None, or zero where values are numbers."""
     if column.dtype == object:
-        return np.full(num_envs, None, dtype=object)
+        return np.empty(num_envs, dtype=object)  # NumPy fills it with None
     return np.zeros((num_envs, *column.shape[1:]), dtype=column.dtype)
 
 
@@ -278,8 +278,8 @@ def uniform_columns(infos: Sequence[Mapping[str, Any]]) -> Columns | None:
 class InfoStore:
     """The infos of N rows that stay what they are over many steps, kept as columns.
 
-    A step takes a copy of each column instead of a dict per row. Lists are copied with the columns, so that a caller
-    may append to one; what is inside them is shared by the infos until the row is written anew.
+    A step takes a copy of each column instead of a dict per row. What is in a column, as the list of a row, is the same
+    object in all the infos of the row until it is written anew.
 
     Args:
         num_rows: N.
@@ -295,34 +295,54 @@ class InfoStore:
         """Replace the infos of some rows."""
         if not self.uniform:
             return
-        columns = as_columns(table)
-        self.uniform = columns is not None and put_columns(self.columns, columns.rows, columns.columns, self.num_rows)
-        if not self.uniform:
-            self.columns = {}
+        made = as_columns(table)
+        if made is None or not self.fits(made):
+            self.uniform, self.columns = False, {}
+        else:
+            put_columns(self.columns, made.rows, made.columns, self.num_rows)
 
-    def table(self, rows: Rows) -> ColumnTable:
-        """The infos of some rows."""
+    def fits(self, table: ColumnTable) -> bool:
+        """True if these columns are of the keys and kinds of those that are kept."""
+        return not self.columns or fitting(self.columns, table.columns)
+
+    def table(self, rows: Rows, without: Collection[str] = ()) -> ColumnTable:
+        """The infos of some rows, except for some keys."""
         assert self.uniform, "there are columns only where all rows have the same"
-        return ColumnTable(rows, take_columns(self.columns, rows, len(rows) == self.num_rows))
+        wanted = {key: array for key, array in self.columns.items() if key not in without}
+        return ColumnTable(rows, take_columns(wanted, rows, len(rows) == self.num_rows))
 
 
-def put_columns(kept: Columns, rows: Rows, columns: Columns, num_rows: int) -> bool:
-    """Write columns into kept ones; False if they do not fit."""
-    if kept and kept.keys() != columns.keys():
+def fitting(kept: Columns, columns: Columns) -> bool:
+    """True if columns have the keys and kinds of kept ones."""
+    if kept.keys() != columns.keys():
         return False
     for key, values in columns.items():
-        if isinstance(values, dict):
-            if not isinstance(kept.setdefault(key, {}), dict) or not put_columns(kept[key], rows, values, num_rows):
+        nested = isinstance(values, dict)
+        if nested != isinstance(kept[key], dict):
+            return False
+        if nested:
+            if not fitting(kept[key], values):
                 return False
+        elif dtype_of(values) != kept[key].dtype:
+            return False
+    return True
+
+
+def dtype_of(values: Sequence[Any] | npt.NDArray[Any]) -> np.dtype[Any]:
+    """The type of the array that a column becomes."""
+    return values.dtype if isinstance(values, np.ndarray) else array_of(values[:1]).dtype
+
+
+def put_columns(kept: Columns, rows: Rows, columns: Columns, num_rows: int) -> None:
+    """Write columns into kept ones that they fit."""
+    for key, values in columns.items():
+        if isinstance(values, dict):
+            put_columns(kept.setdefault(key, {}), rows, values, num_rows)
             continue
         column = values if isinstance(values, np.ndarray) else array_of(values)
-        array = kept.get(key)
-        if array is None:
-            array = kept[key] = blank(column, num_rows)
-        if isinstance(array, dict) or array.dtype != column.dtype:
-            return False
-        array[rows] = column
-    return True
+        if key not in kept:
+            kept[key] = blank(column, num_rows)
+        kept[key][rows] = column
 
 
 def take_columns(kept: Columns, rows: Rows, everywhere: bool) -> Columns:
@@ -332,8 +352,5 @@ def take_columns(kept: Columns, rows: Rows, everywhere: bool) -> Columns:
         if isinstance(array, dict):
             taken[key] = take_columns(array, rows, everywhere)
             continue
-        column = array.copy() if everywhere else array[rows]
-        if column.dtype == object and len(column) and isinstance(column[0], list):
-            column = np.fromiter([list(value) for value in column], dtype=object, count=len(column))
-        taken[key] = column
+        taken[key] = array.copy() if everywhere else array[rows]
     return taken

@@ -7,7 +7,6 @@ one to the other. `episode_rows` picks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,10 @@ from rlenvs.envs.collation import Columns, ColumnTable, InfoStore, Rows, RowTabl
 from rlenvs.envs.episode import Episode, TextTask, copy_record
 from rlenvs.envs.protocols.base import SingleAnswer
 from rlenvs.envs.state import generator_state, restored_generator
+from rlenvs.envs.verdicts import judged
 from rlenvs.errors import UserError
-from rlenvs.problems.batch import ProblemBatch
+from rlenvs.problems import Problem
+from rlenvs.problems.batch import ProblemBatch, boxed
 from rlenvs.problems.checks import check_split
 from rlenvs.problems.streams import RowStreams
 
@@ -191,6 +192,8 @@ class SingleAnswerRows(EpisodeRows):
     def __init__(self, task: TextTask, num_rows: int, *, keep: bool = False) -> None:
         super().__init__(task, num_rows, keep=True)
         self.problems = ProblemBatch.blank(num_rows)
+        self.records = np.full(num_rows, None, dtype=object)
+        """Task records; None in rows whose records are kept by columns."""
         self.answered: Bools = np.zeros(num_rows, dtype=np.bool_)
         self.cut: Bools = np.zeros(num_rows, dtype=np.bool_)
         """[N] rows that are over without an answer."""
@@ -210,7 +213,7 @@ class SingleAnswerRows(EpisodeRows):
             for place in range(len(batch)):
                 self.task.begin(batch.problem(place))
         kept = self.problems
-        kept.ids[rows], kept.prompts[rows], kept.tasks[rows] = batch.ids, batch.prompts, batch.tasks
+        kept.ids[rows], kept.prompts[rows], self.records[rows] = batch.ids, batch.prompts, batch.tasks
         kept.demonstrations[rows], kept.splits[rows] = batch.demonstrations, batch.splits
         kept.difficulties[rows] = batch.difficulties
         self.begun[rows], self.answered[rows], self.cut[rows] = True, False, False
@@ -224,29 +227,29 @@ class SingleAnswerRows(EpisodeRows):
         assert self.store is not None, "these rows always keep their infos"
         if not self.store.uniform or too_long or len(texts) < len(responses):
             return self._answer_one_by_one(rows, responses)
-        grades = self.task.verdicts(self.problems.tasks[rows].tolist(), texts)
-        scores, verdicts, statuses, extracted, reasons = map(list, zip(*map(VERDICT, grades), strict=True))
-        correct = np.array(verdicts, dtype=np.bool_)
-        table = self.store.table(rows)
+        table = self.store.table(rows, without=("messages", "progress"))
+        verdicts = judged(
+            self.task, table.columns["task"], lambda places: [self.record(row) for row in rows[places].tolist()], texts
+        )
         table.columns.update(
             {
                 "messages": [
                     [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
                     for prompt, text in zip(self.problems.prompts[rows].tolist(), texts, strict=True)
                 ],
-                "progress": correct.astype(np.float64),
+                "progress": verdicts.correct.astype(np.float64),
                 "response": texts,
-                "correct": correct,
-                "score": np.array(scores, dtype=np.float64),
-                "grade_status": statuses,
-                "extracted": [text or "" for text in extracted],
-                "reason": reasons,
+                "correct": verdicts.correct,
+                "score": verdicts.scores,
+                "grade_status": verdicts.statuses,
+                "extracted": verdicts.extracted,
+                "reason": verdicts.reasons,
             }
         )
-        self._note(rows, texts, table.columns["score"], correct)
+        self._note(rows, texts, verdicts.scores, verdicts.correct)
         return Answers(
             observations=[""] * len(texts),
-            rewards=table.columns["score"].copy(),
+            rewards=verdicts.scores.copy(),
             terminated=np.ones(len(texts), dtype=np.bool_),
             truncated=np.zeros(len(texts), dtype=np.bool_),
             infos=table,
@@ -271,7 +274,7 @@ class SingleAnswerRows(EpisodeRows):
 
     def episode(self, row: int) -> Episode:
         """The episode of a row, made when it is asked for."""
-        episode = self.task.begin(self.problems.problem(row))
+        episode = self.task.begin(self.problem(row))
         if self.answered[row]:
             episode.messages.append({"role": "assistant", "content": self.responses[row]})
             episode.turns, episode.progress = 1, float(self.correct[row])
@@ -279,13 +282,33 @@ class SingleAnswerRows(EpisodeRows):
         episode.over = bool(self.answered[row] or self.cut[row])
         return episode
 
+    def record(self, row: int) -> dict[str, Any]:
+        """The task record of a row."""
+        record: dict[str, Any] | None = self.records[row]
+        if record is None:
+            assert self.store is not None, "columns are kept where there are no records"
+            record = {key: values[row] for key, values in self.store.columns["task"].items()}
+        return record
+
+    def problem(self, row: int) -> Problem:
+        """The problem of a row."""
+        kept = self.problems
+        return Problem(
+            id=kept.ids[row],
+            prompt=kept.prompts[row],
+            task=self.record(row),
+            demonstration=kept.demonstrations[row],
+            difficulty=float(kept.difficulties[row]),
+            split=kept.splits[row],
+        )
+
     def listed(self) -> list[Episode | None]:
         """All episodes, None for rows that have none."""
         return [self.episode(row) if begun else None for row, begun in enumerate(self.begun.tolist())]
 
     def _put(self, row: int, episode: Episode) -> None:
         kept, problem = self.problems, episode.problem
-        kept.ids[row], kept.prompts[row], kept.tasks[row] = problem.id, problem.prompt, problem.task
+        kept.ids[row], kept.prompts[row], self.records[row] = problem.id, problem.prompt, problem.task
         kept.demonstrations[row], kept.splits[row] = problem.demonstration, problem.split
         kept.difficulties[row] = problem.difficulty
         self.answered[row] = episode.turns > 0
@@ -296,15 +319,18 @@ class SingleAnswerRows(EpisodeRows):
 
     def _keep(self, rows: Rows) -> None:
         if len(rows):
-            self._keep_batch(rows, ProblemBatch.of([self.problems.problem(row) for row in rows.tolist()]))
+            self._keep_batch(rows, ProblemBatch.of([self.problem(row) for row in rows.tolist()]))
 
     def _keep_batch(self, rows: Rows, batch: ProblemBatch) -> None:
         """Keep the infos of new episodes."""
         assert self.store is not None, "these rows always keep their infos"
-        fields = uniform_columns(batch.tasks.tolist()) if batch.fields is None else batch.fields
+        fields = batch.fields
+        if fields is None:
+            assert batch.tasks is not None, "there are records or their fields"
+            fields = uniform_columns(batch.tasks.tolist())
         if fields is None or "system" in fields or not self.store.uniform:
             # Conversations that open with more than the prompt, and tasks of several kinds, are described one by one.
-            self.store.uniform = False
+            self._keep_records(rows, batch)
             return
         splits = batch.splits.tolist()
         columns: Columns = {
@@ -315,16 +341,26 @@ class SingleAnswerRows(EpisodeRows):
             "messages": [[{"role": "user", "content": prompt}] for prompt in batch.prompts.tolist()],
             "progress": np.zeros(len(batch)),
         }
-        self.store.put(ColumnTable(rows, columns))
+        table = ColumnTable(rows, columns)
+        if self.store.fits(table):
+            self.store.put(table)
+        else:
+            self._keep_records(rows, batch)
+
+    def _keep_records(self, rows: Rows, batch: ProblemBatch) -> None:
+        """Keep records instead of columns."""
+        assert self.store is not None, "these rows always keep their infos"
+        if self.store.uniform and self.store.columns:
+            for row in np.flatnonzero(self.begun).tolist():
+                self.records[row] = self.record(row)
+        self.records[rows] = boxed([batch.task(place) for place in range(len(batch))])
+        self.store.uniform, self.store.columns = False, {}
 
 
 def episode_rows(task: TextTask, num_rows: int, *, keep: bool = False) -> EpisodeRows:
     """The rows that suit a task."""
     single = type(task) is TextTask and type(task.protocol) is SingleAnswer
     return (SingleAnswerRows if single else EpisodeRows)(task, num_rows, keep=keep)
-
-
-VERDICT = attrgetter("score", "correct", "status", "extracted", "reason")
 
 
 def copied_columns(columns: Columns) -> Columns:

@@ -38,8 +38,8 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     `infos` are those of `TokenEnv` on every step, collated as Gymnasium does: `problem_id`, `task`, `difficulty`,
     `split`, `messages`, `progress` and `response_so_far`; where a message ended also `response`, `correct`, `score`,
-    `grade_status`, `extracted`, `reason` and `response_tokens`. Their arrays and lists are the caller's own; the
-    messages inside are shared by the infos of one message.
+    `grade_status`, `extracted`, `reason` and `response_tokens`. Their arrays are new each time; the lists
+    in them (`messages`) are shared by the infos of one message, and with nothing else.
 
     Autoreset is that of `TextVectorEnv`. With "Disabled" the rows that are over idle until
     `reset(options={"reset_mask": mask})`: `step` ignores their action, and gives padding, 0.0, False, False and no
@@ -317,7 +317,9 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             self._open(begun)
             texts[begun] = ""
             shares[begun] = self.messages.shares()[begun]
-            writing = np.union1d(writing, begun) if len(begun) < self.num_envs else self.rows
+            going = np.zeros(self.num_envs, dtype=np.bool_)
+            going[writing] = going[begun] = True
+            writing = np.flatnonzero(going)
         if answers is not None:
             tables.append(answers.infos.picked(~over[ended]) if same_step else answers.infos)
         return {**collated, **collate([self._ongoing(writing, texts, shares), *tables], self.num_envs)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlenvs.problems.batch import ProblemBatch, Texts
+from rlenvs.problems.batch import ProblemBatch, Texts, boxed
 
 Ints = npt.NDArray[np.int64]
 Points = npt.NDArray[np.uint32]
@@ -147,11 +147,13 @@ class ArithmeticColumns:
         zero_pad: bool,
         record: dict[str, Any],
     ) -> None:
-        self.expression, self.prompt, self.answer = expression, prompt, answer
+        self.prompt, self.answer = prompt, answer
         self.digits, self.zero_pad, self.answer_digits = digits, zero_pad, answer_digits
         self.signs = np.array([ord(sign) for sign in operators], dtype=np.uint32)
         self.operands, self.links, self.most_work = operands, links, most_work
         self.backwards, self.record = backwards, record
+        self.head = prompt.index(expression)
+        self.tail = len(prompt) - len(expression) - self.head
         self.prefix = "arithmetic:reversed:" if backwards else "arithmetic:"
 
     def batch(self, numbers: Ints, picks: Ints, split: str) -> ProblemBatch:
@@ -168,7 +170,8 @@ class ArithmeticColumns:
         digits = [digit_points(column, self.digits, padded=self.zero_pad) for column in numbers.T]
         prompt_points = packed(self.laid_out(self.prompt, digits, signs))
         prompts = strings(prompt_points)
-        ids = strings(packed(self.laid_out(self.prefix + self.expression, digits, signs)))
+        # An expression is what the prompt has between its fixed ends.
+        ids = boxed([self.prefix + prompt[self.head : len(prompt) - self.tail] for prompt in prompts.tolist()])
         answers = np.concatenate(
             [
                 np.where(values < 0, np.uint32(ord("-")), np.uint32(0))[:, None],
@@ -183,15 +186,14 @@ class ArithmeticColumns:
             before, after = (constant(text, count) for text in self.answer)
             demonstration_points = packed(np.concatenate([before, gold_points, after], axis=1))
             demonstrations = strings(demonstration_points)
-        tasks, fields = self.records(prompts, golds)
         return ProblemBatch(
             ids=ids,
             prompts=prompts,
-            tasks=tasks,
+            tasks=None,
             demonstrations=demonstrations,
             difficulties=work / self.most_work,
             splits=np.full(count, split, dtype=object),
-            fields=fields,
+            fields=self.fields(prompts, golds),
             prompt_points=prompt_points,
             demonstration_points=demonstration_points,
         )
@@ -224,23 +226,15 @@ class ArithmeticColumns:
                 columns.append(digits[place - FIRST_NUMBER])
         return np.concatenate(columns, axis=1)
 
-    def records(self, prompts: Texts, golds: Texts) -> tuple[Texts, dict[str, Any]]:
-        """The task records, one by one and by columns."""
-        kind, extract = self.record["type"], self.record["extract"]
+    def fields(self, prompts: Texts, golds: Texts) -> dict[str, Any]:
+        """The task records by columns."""
         count = len(prompts)
-        records = [
-            {"type": kind, "question": prompt, "gold": gold, "extract": extract}
-            for prompt, gold in zip(prompts.tolist(), golds.tolist(), strict=True)
-        ]
         fields: dict[str, Any] = {
-            "type": np.full(count, kind, dtype=object),
+            "type": np.full(count, self.record["type"], dtype=object),
             "question": prompts,
             "gold": golds,
-            "extract": np.full(count, extract, dtype=object),
+            "extract": np.full(count, self.record["extract"], dtype=object),
         }
         if "markers" in self.record:
-            fields["markers"] = [list(self.record["markers"]) for _ in records]
-            for record in records:
-                record["markers"] = list(self.record["markers"])
-        tasks: Texts = np.fromiter(records, dtype=object, count=count)
-        return tasks, fields
+            fields["markers"] = [list(self.record["markers"]) for _ in range(count)]
+        return fields

@@ -27,8 +27,8 @@ class ProblemBatch:
 
     ids: Texts
     prompts: Texts
-    tasks: Texts
-    """The records, a dict each."""
+    tasks: Texts | None
+    """The records, a dict each; None if there are `fields` only."""
     demonstrations: Texts
     difficulties: npt.NDArray[np.float64]
     splits: Texts
@@ -56,18 +56,26 @@ class ProblemBatch:
     @classmethod
     def blank(cls, count: int) -> "ProblemBatch":
         """Room for so many problems."""
-        ids, prompts, tasks, demonstrations, splits = (np.full(count, None, dtype=object) for _ in range(5))
-        return cls(ids, prompts, tasks, demonstrations, np.zeros(count), splits)
+        ids, prompts, demonstrations, splits = (np.full(count, None, dtype=object) for _ in range(4))
+        return cls(ids, prompts, None, demonstrations, np.zeros(count), splits)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def task(self, place: int) -> dict[str, Any]:
+        """One of the records."""
+        if self.tasks is not None:
+            record: dict[str, Any] = self.tasks[place]
+            return record
+        assert self.fields is not None, "there are records or their fields"
+        return {key: values[place] for key, values in self.fields.items()}
 
     def problem(self, place: int) -> Problem:
         """One of the problems."""
         return Problem(
             id=self.ids[place],
             prompt=self.prompts[place],
-            task=self.tasks[place],
+            task=self.task(place),
             demonstration=self.demonstrations[place],
             difficulty=float(self.difficulties[place]),
             split=self.splits[place],

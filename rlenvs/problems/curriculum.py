@@ -1,5 +1,6 @@
 """Problems that get harder as the policy gets better."""
 
+import bisect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,19 +18,37 @@ from rlenvs.problems.registry import make_source
 
 STATE_VERSION = 1
 LEVEL_KEY = "curriculum_level"
+PROBED = 1_000
+"""Training problems that show how difficulty is distributed."""
 MAX_TRIES = 2_000
 """Draws from a source for a problem of one level; a level that needs more is as good as empty."""
 MAX_REMEMBERED = 100_000
 """Problems whose level is remembered for reports by id."""
 
 
+def edges_of(source: ProblemSource, levels: int) -> list[float]:
+    """The difficulties at which each level but the first begins.
+
+    Raises:
+        ParameterError: the problems of the source are all equally difficult.
+    """
+    rng = np.random.default_rng(0)
+    difficulties = [source.sample(rng, "train").difficulty for _ in range(PROBED)]
+    edges = sorted(set(np.quantile(difficulties, np.linspace(0, 1, levels + 1)[1:-1]).tolist()))
+    edges = [edge for edge in edges if edge > min(difficulties)]
+    if not edges:
+        raise ParameterError("source", "must have problems of different difficulty; give 'sources' instead")
+    return edges
+
+
 class CurriculumSource(ProblemSource):
     """Training problems of a level that moves with the success rate; held-out problems of all levels, always.
 
-    Levels are either a list of sources, the easiest first, or equal parts of the `difficulty` of one source. `report`
-    tells how a training problem went. Once `window` outcomes at the current level are known, a mean of `raise_at` or
-    more moves one level up, one of `lower_at` or less one down, and counting starts again. A share of the draws goes to
-    lower levels, so that they are not forgotten.
+    Levels are either a list of sources, the easiest first, or one source cut by `difficulty` so that each level has an
+    equal share of its training problems, as far as 1,000 of them show. `report` tells how a training problem went. Once
+    `window` outcomes at the current level are known, a mean of `raise_at` or more moves one level up, one of `lower_at`
+    or less one down, and counting starts again. A share of the draws goes to lower levels, so that they are not
+    forgotten.
 
     What is held out does not depend on the level: it is drawn from all levels alike, and reports about it are refused.
     The state is the level and the outcomes since it last moved; `state_dict` has both. The task record of a problem has
@@ -38,7 +57,7 @@ class CurriculumSource(ProblemSource):
     Args:
         source: name or mapping of one source, divided by difficulty; None with `sources`.
         sources: names or mappings of sources, the easiest first; None with `source`.
-        levels: for `source`: how many parts its difficulties 0..1 are cut into, 2..20.
+        levels: for `source`: how many parts it is cut into, 2..20; fewer where many problems are equally difficult.
         start_level: the first level, from 0.
         window: outcomes after which the level may move, 1..100,000.
         raise_at: mean success from which it goes up, in [0, 1].
@@ -78,7 +97,9 @@ class CurriculumSource(ProblemSource):
             else [weighted_source(entry, place)[1] for place, entry in enumerate(sources or ())]
         )
         check_fractions(self.sources)
-        self.levels = check_int("levels", levels, 2, 20) if source is not None else len(self.sources)
+        check_int("levels", levels, 2, 20)
+        self.edges = edges_of(self.sources[0], levels) if source is not None else []
+        self.levels = len(self.edges) + 1 if source is not None else len(self.sources)
         self.level = check_int("start_level", start_level, 0, self.levels - 1)
         self.window = check_int("window", window, 1, 100_000)
         self.raise_at = check_share("raise_at", raise_at)
@@ -198,24 +219,18 @@ class CurriculumSource(ProblemSource):
         return self._part(check_share("difficulty", float(problem)))
 
     def _part(self, difficulty: float) -> int:
-        return min(self.levels - 1, int(difficulty * self.levels))
+        return bisect.bisect_right(self.edges, difficulty)
 
     def _draw(self, rng: np.random.Generator, split: Split, level: int, *, exact: bool) -> Problem:
         if len(self.sources) > 1:
             return self._labelled(self.sources[level].sample(rng, split), level)
         if not exact:
             return self._labelled(self.sources[0].sample(rng, split), 0)
-        nearest: Problem | None = None
         for _ in range(MAX_TRIES):
             problem = self._labelled(self.sources[0].sample(rng, split), 0)
-            distance = abs(problem.task[LEVEL_KEY] - level)
-            if not distance:
+            if problem.task[LEVEL_KEY] == level:
                 return problem
-            if nearest is None or distance < abs(nearest.task[LEVEL_KEY] - level):
-                nearest = problem
-        assert nearest is not None, "a source yields a problem or raises"
-        # No problem of this level exists, or hardly any: the nearest one, labelled with this level so that it can move.
-        return replace(nearest, task={**nearest.task, LEVEL_KEY: level})
+        raise UserError(f"level {level} of {self} is as good as empty: ask for fewer levels")
 
     def _labelled(self, problem: Problem, place: int) -> Problem:
         several = len(self.sources) > 1

@@ -84,7 +84,7 @@ def test_columns_say_what_the_problems_say(parameters, split, num_rows, repeats)
         assert type(batch.problem(0).difficulty) is float
         if batch.fields is not None:
             rows = [dict(zip(batch.fields, row, strict=True)) for row in zip(*batch.fields.values(), strict=True)]
-            assert rows == batch.tasks.tolist()
+            assert rows == [problem.task for problem in expected]
         if batch.prompt_points is not None and batch.demonstration_points is not None:
             assert strings(batch.prompt_points).tolist() == batch.prompts.tolist()
             assert strings(batch.demonstration_points).tolist() == batch.demonstrations.tolist()

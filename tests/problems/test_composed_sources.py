@@ -231,7 +231,6 @@ def test_reports_come_by_problem_by_record_by_id_and_by_difficulty():
     for report in (problem, problem.task, problem.id, problem.difficulty):
         source.report(report, 0.5)
     assert source.state_dict()["outcomes"] == [0.5] * 4
-    assert int(problem.difficulty * 4) == 0
     source.report(0.9, True)  # of another level
     assert len(source.outcomes) == 4
     for wrong, message in [
@@ -248,9 +247,23 @@ def test_reports_come_by_problem_by_record_by_id_and_by_difficulty():
 
 
 def test_a_curriculum_of_one_source_draws_by_difficulty():
+    plain = [problem.difficulty for problem in sampled(WordProblemSource(), 2000)]
+    bounds = np.quantile(plain, [0, 0.25, 0.5, 0.75, 1])
     for level in range(4):
         source = CurriculumSource(source="word_problems", levels=4, start_level=level, review=0.0)
-        assert {int(p.difficulty * 4) for p in sampled(source, 50)} == {level}
+        problems = sampled(source, 100)
+        assert {problem.task["curriculum_level"] for problem in problems} == {level}
+        middle = np.median([problem.difficulty for problem in problems])
+        assert bounds[level] <= middle <= bounds[level + 1]
+    held_out = Counter(p.task["curriculum_level"] for p in sampled(source, 800, "held_out"))
+    # Binomial(800, 1/4): standard deviation 12.2; the edges come from a sample of 1,000.
+    assert all(abs(held_out[level] - 200) < 100 for level in range(4))
+
+
+def test_equally_difficult_problems_make_no_levels():
+    with pytest.raises(UserError, match="source must have problems of different difficulty"):
+        CurriculumSource(source="text_prompts")
+    assert CurriculumSource(source={"source": "arithmetic", "digits": 1}, levels=20).levels < 5
 
 
 def test_the_state_resumes_exactly():

