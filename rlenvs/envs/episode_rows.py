@@ -222,7 +222,9 @@ class SingleAnswerRows(EpisodeRows):
 
     def answer(self, rows: Rows, responses: Sequence[str]) -> Answers:
         """Submit one message in each of some rows; see `EpisodeRows.answer`."""
-        texts = [str(response) for response in responses if isinstance(response, str)]
+        texts = list(responses)
+        if set(map(type, texts)) != {str}:
+            texts = [str(response) for response in texts if isinstance(response, str)]
         too_long = max(map(len, texts), default=0) > self.task.max_response_chars
         assert self.store is not None, "these rows always keep their infos"
         if not self.store.uniform or too_long or len(texts) < len(responses):

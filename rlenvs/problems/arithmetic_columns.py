@@ -4,6 +4,7 @@ Everything here says what `rlenvs.problems.expressions` says of one problem; the
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,14 @@ def constant(text: str, count: int) -> Points:
     return np.broadcast_to(np.array([ord(c) for c in text], dtype=np.uint32), (count, len(text)))
 
 
+@lru_cache(maxsize=64)
+def repeated(text: str, count: int) -> Texts:
+    """[count] the same text in every row; an array to read from."""
+    texts: Texts = np.full(count, text, dtype=object)
+    texts.flags.writeable = False
+    return texts
+
+
 class ArithmeticColumns:
     """Writes arithmetic problems by columns.
 
@@ -192,7 +201,7 @@ class ArithmeticColumns:
             tasks=None,
             demonstrations=demonstrations,
             difficulties=work / self.most_work,
-            splits=np.full(count, split, dtype=object),
+            splits=repeated(split, count),
             fields=self.fields(prompts, golds),
             prompt_points=prompt_points,
             demonstration_points=demonstration_points,
@@ -230,10 +239,10 @@ class ArithmeticColumns:
         """The task records by columns."""
         count = len(prompts)
         fields: dict[str, Any] = {
-            "type": np.full(count, self.record["type"], dtype=object),
+            "type": repeated(self.record["type"], count),
             "question": prompts,
             "gold": golds,
-            "extract": np.full(count, self.record["extract"], dtype=object),
+            "extract": repeated(self.record["extract"], count),
         }
         if "markers" in self.record:
             fields["markers"] = [list(self.record["markers"]) for _ in range(count)]
