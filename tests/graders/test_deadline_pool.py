@@ -131,6 +131,16 @@ def test_a_missing_package_says_which_extra_brings_it(monkeypatch, kind, package
         DeadlinePool(kind).check(FAST, 5)
 
 
+@pytest.mark.parametrize("kind", sorted(CHECKS))
+def test_every_kind_answers_its_own_probe_as_expected(kind):
+    pytest.importorskip(CHECKS[kind].needs)
+    pool = DeadlinePool(kind, size=1)
+    try:
+        assert pool.check(CHECKS[kind].probe, 60)["verdict"] == CHECKS[kind].expected
+    finally:
+        pool.close()
+
+
 def test_a_text_that_ends_every_worker_is_to_blame_unless_others_end_them_too(monkeypatch, pool):
     ask = Worker.ask
 
