@@ -22,7 +22,7 @@ from rlenvs.errors import ComponentError, ConfigError, ParameterError
 from rlenvs.wrappers import ErrorPolicy, RewardConfig, RewardPipeline, Score, Transition
 from rlenvs.wrappers.components.judge import JudgeReward, UnreadableVerdictError
 from rlenvs.wrappers.judge.cache import ScoreCache
-from rlenvs.wrappers.judge.client import ANSWER_LIMIT, EXCERPT, ChatClient, EndpointError, _seconds
+from rlenvs.chat_client import ANSWER_LIMIT, EXCERPT, ChatClient, EndpointError, _seconds
 from rlenvs.wrappers.judge.prompt import conversation, question, quoted, read_verdict, shortened
 
 KEY = "sk-very-secret-0123456789"
