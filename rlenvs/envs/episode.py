@@ -116,9 +116,10 @@ class TextTask:
         episode.over = turn.terminated or turn.truncated
         episode.progress = float(grade.correct) if turn.progress is None else turn.progress
         episode.rewards.append(reward)
+        # Cut and not refused: how long it is may depend on what the policy wrote, which never makes a step fail.
+        observation = turn.observation[: self.max_prompt_chars]
         if not turn.terminated:
-            self._check_length(turn.observation, episode.problem)
-            episode.messages.append({"role": "user", "content": turn.observation})
+            episode.messages.append({"role": "user", "content": observation})
         info = self.info(episode)
         info["response"] = response
         info["correct"] = bool(grade.correct)
@@ -126,7 +127,7 @@ class TextTask:
         info["grade_status"] = grade.status
         info["extracted"] = grade.extracted or ""
         info["reason"] = grade.reason
-        return StepResult(turn.observation, reward, turn.terminated, turn.truncated, info)
+        return StepResult(observation, reward, turn.terminated, turn.truncated, info)
 
     def info(self, episode: Episode) -> dict[str, Any]:
         """What every reset and step reports; all of it the caller's own."""

@@ -52,7 +52,7 @@ class TextEnv(gym.Env[str, str]):
         grader: judges a batch of answers; `rlenvs.graders.grade_batch` or a function like it.
         protocol: what follows an answer.
         split: the only split that episodes are drawn from, "train" or "held_out".
-        max_prompt_chars: length limit of observations.
+        max_prompt_chars: length limit of observations: a longer prompt is an error, later messages are cut.
         max_response_chars: length limit of actions.
         render_mode: None, "ansi" (`render()` returns the conversation) or "human" (every reset and step
         prints what is new in it).

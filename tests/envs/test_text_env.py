@@ -7,7 +7,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from rlenvs.envs import ArithmeticEnv, Message, Protocol, SingleAnswer, TextEnv, Turn
+from rlenvs.envs import ArithmeticEnv, Message, Protocol, Retry, SingleAnswer, TextEnv, Turn
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import ArithmeticSource, Problem
@@ -104,6 +104,17 @@ def test_a_prompt_beyond_the_limit_is_an_error_of_the_user():
     env = ArithmeticEnv(max_prompt_chars=3, digits=4)
     with pytest.raises(UserError, match=r"its prompt has \d+ characters, max_prompt_chars is 3; raise it"):
         env.reset(seed=0)
+
+
+def test_feedback_beyond_the_limit_is_cut_because_a_policy_decides_how_long_it_is():
+    env = TextEnv(ArithmeticSource(digits=1), protocol=Retry(), max_prompt_chars=20)
+    env.reset(seed=0)
+    observation, _, terminated, truncated, info = env.step("1" * 60)
+    assert observation == "1" * 20 == info["messages"][-1]["content"]
+    assert observation in env.observation_space
+    assert not terminated
+    assert not truncated
+    assert env.step("14")[1:3] == (1.0, True)
 
 
 @pytest.mark.parametrize("action", [None, 5, b"5", ["5"], np.array("5")])

@@ -17,10 +17,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, Turn
-from rlenvs.envs.protocols.conversation import Completion, Conversation, as_the_user_sees
+from rlenvs.envs.protocols.conversation import Completion, Conversation
 from rlenvs.envs.protocols.retry import Retry
 from rlenvs.envs.protocols.steps import Steps
 from rlenvs.envs.protocols.tools import TOOLS, ToolCalls, calculator
+from rlenvs.envs.protocols.user_models import EndpointUser, as_the_user_sees
 from rlenvs.errors import UserError
 from rlenvs.suggestions import did_you_mean
 
@@ -30,6 +31,7 @@ __all__ = [
     "UNGRADED",
     "Completion",
     "Conversation",
+    "EndpointUser",
     "Episode",
     "Protocol",
     "Retry",
