@@ -113,6 +113,8 @@ class JsonlSource(RecordSource):
         markers: for extract="last_marker" only.
         format_hint: whether the prompt says how to write the answer.
         held_out_fraction: share of the problems kept from training, in [0, 1]; 1.0 for a file that is a test set.
+        difficulty_field: name of the field with the difficulty, a number in [0, 1]; None takes `difficulty`, or the
+            level of MATH, where a record has one.
 
     Raises:
         ParameterError: a parameter that cannot be used.
@@ -143,6 +145,7 @@ class JsonlSource(RecordSource):
         markers: Sequence[str] = ("A:",),
         format_hint: bool = True,
         held_out_fraction: float = 0.1,
+        difficulty_field: str | None = None,
     ) -> None:
         super().__init__(
             prompt_field,
@@ -154,6 +157,7 @@ class JsonlSource(RecordSource):
             markers,
             format_hint,
             held_out_fraction,
+            difficulty_field,
         )
         self.path = check_text("path", str(path) if isinstance(path, os.PathLike) else path)
 

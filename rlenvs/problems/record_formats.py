@@ -6,13 +6,15 @@ r"""Records of published data sets as problems: GSM8K, MATH, multiple choice, an
 | `math` | `problem` and a `solution` with `\boxed{}`; an `answer` beside them is the gold | math |
 | `mcq` | `choices` or `options` beside a question | mcq |
 | `plain` | a question and an answer, under usual names or the given ones | math for numbers, else qa_exact |
+
+A record of any format may say how hard it is: `difficulty`, a number in [0, 1]. In MATH "Level 1" to "Level 5" is read.
 """
 
 import json
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlenvs.errors import DataError, GraderError
@@ -20,6 +22,7 @@ from rlenvs.graders import compile_task, extract_answer, parse_number
 from rlenvs.graders.countdown import ExpressionError, evaluate
 from rlenvs.json_lines import as_text, field_of
 from rlenvs.problems.answer_format import AnswerFormat
+from rlenvs.shown import shown
 
 FORMATS = ("gsm8k", "math", "mcq", "plain")
 PROMPT_NAMES = ("question", "problem", "prompt", "input", "instruction", "query")
@@ -27,6 +30,7 @@ ANSWER_NAMES = ("answer", "gold", "target", "output", "label", "response", "comp
 CHOICE_NAMES = ("choices", "options")
 DEFAULT_EXTRACT = {"gsm8k": "last_hash", "math": "last_boxed", "mcq": "last_answer_line", "plain": "last_answer_line"}
 CALCULATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,60})>>")
+MATH_LEVEL = re.compile(r"Level ([1-5])")
 MAX_LABELS = 26
 
 
@@ -43,6 +47,7 @@ class Content:
     """The working, for the demonstration."""
     more: Mapping[str, Any]
     """Further keys of the task record."""
+    difficulty: float = 0.0
 
 
 def first_of(record: Mapping[str, Any], names: Sequence[str]) -> str | None:
@@ -77,6 +82,7 @@ class RecordReader:
         answer_field: name of the answer.
         choices_field: name of the options.
         task_type: the task type of the format "plain"; None for "math" where the answer is a number, else "qa_exact".
+        difficulty_field: name of the difficulty; None takes `difficulty`, or the level of MATH, where it is one.
     """
 
     format: str
@@ -85,6 +91,7 @@ class RecordReader:
     answer_field: str | None = None
     choices_field: str | None = None
     task_type: str | None = None
+    difficulty_field: str | None = None
 
     def read(self, record: Mapping[str, Any], where: str) -> Content:
         """The content of a record, checked so far that answers to it can be graded.
@@ -99,7 +106,25 @@ class RecordReader:
             compile_task(self.task(content))
         except GraderError as error:
             raise DataError(f"{where}: no answer could be graded: {error}") from None
-        return content
+        return replace(content, difficulty=self.difficulty(record, where))
+
+    def difficulty(self, record: Mapping[str, Any], where: str) -> float:
+        """How hard the record says it is; 0.0 if it does not.
+
+        Raises:
+            DataError: the field that was named is missing or no number in [0, 1].
+        """
+        if self.difficulty_field is None:
+            level = MATH_LEVEL.fullmatch(str(record.get("level"))) if self.format == "math" else None
+            value = record.get("difficulty")
+            # Other people's `difficulty` may be a word, or a number of stars.
+            return float(value) if is_share(value) else (int(level[1]) - 1) / 4 if level else 0.0
+        value = field_of(record, self.difficulty_field, where)
+        if not is_share(value):
+            raise DataError(
+                f"{where}: field {self.difficulty_field!r}: expected a number in [0, 1], got {shown(value)}"
+            )
+        return float(value)
 
     def task(self, content: Content) -> dict[str, Any]:
         """The task record."""
@@ -166,6 +191,11 @@ class RecordReader:
             raise DataError(f"{where}: field {name!r} is empty")
         kind = self.task_type or ("math" if parse_number(gold) is not None else "qa_exact")
         return Content(question, question, kind, gold, [], {})
+
+
+def is_share(value: Any) -> bool:
+    """True for a number in [0, 1]."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def calculations(solution: str) -> list[dict[str, str]]:

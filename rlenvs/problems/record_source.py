@@ -32,9 +32,15 @@ class RecordSource(ListedSource):
         markers: Sequence[str],
         format_hint: bool,
         held_out_fraction: float,
+        difficulty_field: str | None = None,
     ) -> None:
         super().__init__(held_out_fraction)
-        self.fields = {"prompt_field": prompt_field, "answer_field": answer_field, "choices_field": choices_field}
+        self.fields = {
+            "prompt_field": prompt_field,
+            "answer_field": answer_field,
+            "choices_field": choices_field,
+            "difficulty_field": difficulty_field,
+        }
         for name, value in self.fields.items():
             if value is not None:
                 check_text(name, value)
@@ -77,5 +83,6 @@ class RecordSource(ListedSource):
             prompt=task["question"],
             task=task,
             demonstration=self.reader.style.respond(content.lines, content.gold),
+            difficulty=content.difficulty,
             split=split,
         )
