@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rlenvs.envs.messages import copy_messages
+from rlenvs.envs.messages import Message, copy_messages
 from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, copy_record
 from rlenvs.envs.rendering import transcript
 from rlenvs.errors import GraderError, UserError
@@ -128,6 +128,22 @@ class TextTask:
         info["extracted"] = grade.extracted or ""
         info["reason"] = grade.reason
         return StepResult(observation, reward, turn.terminated, turn.truncated, info)
+
+    def demonstrate(self, problem: Problem) -> list[Message]:
+        """The conversation of an episode that is done right, played through: what a warm start imitates.
+
+        Raises:
+            UserError: the problem or the protocol does not show how, or what it shows does not end the episode.
+        """
+        episode = self.begin(problem)
+        for message in self.protocol.demonstration(problem):
+            if not episode.over:
+                (grade,) = self.grade([episode], [message])
+                self.submit(episode, message, grade)
+        if not episode.over:
+            name = type(self.protocol).__name__
+            raise UserError(f"problem {problem.id!r}: {name}.demonstration() shows no episode from start to end")
+        return copy_messages(episode.messages)
 
     def info(self, episode: Episode) -> dict[str, Any]:
         """What every reset and step reports; all of it the caller's own."""

@@ -7,12 +7,14 @@ import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask
+from rlenvs.envs.messages import Message
 from rlenvs.envs.protocols.base import Protocol, SingleAnswer
 from rlenvs.envs.rendering import print_transcript, transcript
 from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
 from rlenvs.errors import RenderModeError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
 from rlenvs.problems import ProblemSource
+from rlenvs.problems.checks import check_split
 
 RENDER_MODES = ("ansi", "human")
 
@@ -142,6 +144,27 @@ class TextEnv(gym.Env[str, str]):
             return transcript(self.episode.messages, self.episode.rewards)
         print_transcript(self.episode.messages, self.episode.rewards)
         return None
+
+    def demonstrations(self, limit: int | None = None, seed: int = 0) -> list[list[Message]]:
+        """Conversations of episodes that are done right, one per problem, for supervised warm starts.
+
+        They are played by this environment's rules: a derivation has a step per message, a tool is called and answers.
+
+        Args:
+            limit: most problems; endless sources need one.
+            seed: which of them, and their order.
+
+        Raises:
+            UserError: the problems or the protocol do not show how it is done.
+
+        Example:
+            >>> from rlenvs.problems import ArithmeticSource
+            >>> env = TextEnv(ArithmeticSource(digits=1))
+            >>> [message["content"] for message in env.demonstrations(limit=1)[0]]
+            ['2+8=', '10']
+        """
+        problems = self.source.problems(check_split(self.task.split), limit, seed)
+        return [self.task.demonstrate(problem) for problem in problems]
 
     def state_dict(self) -> dict[str, Any]:
         """Random stream and conversation as a JSON-serialisable dict, also in the middle of an episode."""

@@ -118,6 +118,10 @@ class Conversation(Protocol):
         limit = self.max_replies is not None and episode.turns >= self.max_replies
         return Turn(text, False, truncated=limit, reward=0.0, progress=self._share(episode))
 
+    def demonstration(self, problem: Problem) -> list[str]:
+        """The answer, where it is the only message; nothing shows how to talk."""
+        return super().demonstration(problem) if self.graded and self._is_last(problem, 1) else []
+
     def _share(self, episode: Episode) -> float:
         """The share of the conversation that is over; unknown, so 0.0, where a model plays the user."""
         return 0.0 if self.user is not None else episode.turns / (len(script(episode.problem)) + 1)
