@@ -26,7 +26,7 @@ FACTS = [
 
 
 def pay(env: gym.Env[str, str], messages: list[str]) -> None:
-    """Say some messages and print what each one brought; the discounted sums agree, because a potential only moves pay."""
+    """Say some messages and print what each brought; the discounted sums agree, as a potential only moves pay."""
     paid = unshaped = 0.0
     for turn, message in enumerate(messages):
         observation, reward, terminated, truncated, info = env.step(message)
