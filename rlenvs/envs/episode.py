@@ -11,7 +11,7 @@ from rlenvs.envs.messages import Message, copy_messages
 from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, copy_record
 from rlenvs.envs.rendering import transcript
 from rlenvs.errors import GraderError, UserError
-from rlenvs.graders import BatchGrader, Grade, grade_batch
+from rlenvs.graders import BatchGrader, Grade
 from rlenvs.problems import Problem, ProblemSource
 from rlenvs.problems.checks import check_int, check_split
 from rlenvs.spaces import UnicodeText
@@ -37,7 +37,8 @@ class TextTask:
     """Source x grader x protocol and the limits of both spaces: an environment without its state."""
 
     source: ProblemSource
-    grader: BatchGrader = grade_batch
+    grader: BatchGrader | None = None
+    """None for that of the source."""
     protocol: Protocol = field(default_factory=SingleAnswer)
     split: str = "train"
     max_prompt_chars: int = DEFAULT_MAX_CHARS
@@ -48,6 +49,41 @@ class TextTask:
         check_int("max_response_chars", self.max_response_chars, 1, 10**9)
         # An empty split shows now, not at some later reset.
         self.source.sample(np.random.default_rng(0), check_split(self.split))
+
+    @property
+    def judge(self) -> BatchGrader:
+        """What judges answers."""
+        return self.source.grader if self.grader is None else self.grader
+
+    @property
+    def teaches(self) -> bool:
+        """True if the source wants to know how episodes end; what is held out teaches nothing."""
+        return self.split == "train" and self.source.adapts
+
+    def ended(self, problem: Problem, solved: bool) -> None:
+        """Tell the source how an episode ended."""
+        if self.teaches:
+            self.source.episode_ended(problem, solved)
+
+    def leave(self, episode: Episode | None) -> None:
+        """Close an episode that another one follows: cut off after an answer, it counts as not solved."""
+        if episode is not None and not episode.over:
+            episode.over = True
+            if episode.turns:
+                self.ended(episode.problem, solved=False)
+
+    def source_state(self) -> dict[str, Any]:
+        """The state of a source that learns from these episodes."""
+        return self.source.state_dict() if self.teaches else {}
+
+    def load_source_state(self, state: Mapping[str, Any]) -> None:
+        """Let a source that learns from these episodes go on where `source_state` was called.
+
+        Raises:
+            UserError: the state is not of such a source.
+        """
+        if self.teaches:
+            self.source.load_state_dict(state)
 
     def observation_space(self) -> UnicodeText:
         """A new space of observations."""
@@ -100,7 +136,7 @@ class TextTask:
 
     def verdicts(self, tasks: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Grade]:
         """Ask the grader, and refuse what is no verdict."""
-        grades = self.grader(tasks, texts)
+        grades = self.judge(tasks, texts)
         if len(grades) != len(tasks) or not all(map(math.isfinite, [grade.score for grade in grades])):
             raise GraderError(f"the grader must return one finite score per response, got {grades!r:.120}")
         return grades
@@ -114,6 +150,8 @@ class TextTask:
         assert not (turn.terminated and turn.truncated), "a protocol ends an episode in one way"
         reward = float(grade.score if turn.reward is None else turn.reward)
         episode.over = turn.terminated or turn.truncated
+        if episode.over:
+            self.ended(episode.problem, bool(grade.correct))
         episode.progress = float(grade.correct) if turn.progress is None else turn.progress
         episode.rewards.append(reward)
         # Cut and not refused: how long it is may depend on what the policy wrote, which never makes a step fail.

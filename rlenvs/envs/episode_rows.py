@@ -82,6 +82,8 @@ class EpisodeRows:
             UserError: what is given is no problem, or a prompt is longer than the observation space allows.
         """
         self._seed(rows)
+        for row in rows.tolist() if self.task.teaches else ():
+            self.task.leave(self.episodes[row])
         drawn: Sequence[Any]
         if problems is None:
             drawn = self.task.source.sample_batch(self.streams, rows.tolist(), self.split)
@@ -125,7 +127,7 @@ class EpisodeRows:
 
     def end(self, row: int) -> None:
         """Note that an episode is over, whatever its protocol says."""
-        self.episode(row).over = True
+        self.task.leave(self.episode(row))
 
     def episode(self, row: int) -> Episode:
         """The episode of a row."""
@@ -144,7 +146,7 @@ class EpisodeRows:
             for row in range(self.num_rows)
         ]
         episodes = [None if episode is None else episode.to_dict() for episode in self.listed()]
-        return {"generators": streams, "episodes": episodes}
+        return {"generators": streams, "episodes": episodes, "source": self.task.source_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called.
@@ -154,6 +156,7 @@ class EpisodeRows:
         """
         if len(state["episodes"]) != self.num_rows:
             raise UserError(f"state: it has {len(state['episodes'])} rows, this environment {self.num_rows}")
+        self.task.load_source_state(state.get("source", {}))
         self.streams = RowStreams(self.num_rows)
         for row, generator in enumerate(state["generators"]):
             if generator is not None:
@@ -249,6 +252,8 @@ class SingleAnswerRows(EpisodeRows):
             }
         )
         self._note(rows, texts, verdicts.scores, verdicts.correct)
+        for row, correct in zip(rows.tolist(), verdicts.correct.tolist(), strict=True) if self.task.teaches else ():
+            self.task.ended(self.problem(row), correct)
         return Answers(
             observations=[""] * len(texts),
             rewards=verdicts.scores.copy(),

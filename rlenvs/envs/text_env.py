@@ -12,7 +12,7 @@ from rlenvs.envs.protocols.base import Protocol, SingleAnswer
 from rlenvs.envs.rendering import print_transcript, transcript
 from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
 from rlenvs.errors import RenderModeError, UserError
-from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.graders import BatchGrader
 from rlenvs.problems import ProblemSource
 from rlenvs.problems.checks import check_split
 
@@ -51,7 +51,7 @@ class TextEnv(gym.Env[str, str]):
 
     Args:
         source: where problems come from.
-        grader: judges a batch of answers; `rlenvs.graders.grade_batch` or a function like it.
+        grader: judges a batch of answers, a function like `rlenvs.graders.grade_batch`; None for that of the source.
         protocol: what follows an answer.
         split: the only split that episodes are drawn from, "train" or "held_out".
         max_prompt_chars: length limit of observations: a longer prompt is an error, later messages are cut.
@@ -80,7 +80,7 @@ class TextEnv(gym.Env[str, str]):
         self,
         source: ProblemSource,
         *,
-        grader: BatchGrader = grade_batch,
+        grader: BatchGrader | None = None,
         protocol: Protocol | None = None,
         split: str = "train",
         max_prompt_chars: int = DEFAULT_MAX_CHARS,
@@ -108,6 +108,7 @@ class TextEnv(gym.Env[str, str]):
         """
         super().reset(seed=seed)
         problem = check_options(options, ("problem",)).get("problem")
+        self.task.leave(self.episode)
         self.episode = self.task.start(self.np_random, problem)
         self.printed = 0
         self._show()
@@ -173,6 +174,7 @@ class TextEnv(gym.Env[str, str]):
             "version": STATE_VERSION,
             "generator": generator_state(self.np_random),
             "episode": None if self.episode is None else self.episode.to_dict(),
+            "source": self.task.source_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -182,6 +184,7 @@ class TextEnv(gym.Env[str, str]):
             UserError: the state is not one of this kind of environment.
         """
         check_state(state, self.state_kind)
+        self.task.load_source_state(state.get("source", {}))
         self.np_random = restored_generator(state["generator"])
         self.episode = None if state["episode"] is None else Episode.from_dict(state["episode"])
 

@@ -18,7 +18,7 @@ from rlenvs.envs.protocol import Protocol, SingleAnswer
 from rlenvs.envs.state import STATE_VERSION, check_state
 from rlenvs.envs.text_env import RENDER_MODES, check_options, check_render_mode
 from rlenvs.errors import UserError
-from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.graders import BatchGrader
 from rlenvs.problems import ProblemSource
 from rlenvs.problems.checks import check_int
 from rlenvs.problems.streams import RowStreams
@@ -57,7 +57,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         num_envs: episodes side by side.
         max_episode_steps: answers after which an unfinished episode is truncated; None for no limit.
         autoreset_mode: "SameStep", "NextStep" or "Disabled".
-        grader: judges a batch of answers.
+        grader: judges a batch of answers; None for that of the source.
         protocol: what follows an answer.
         split: the only split that episodes are drawn from.
         max_prompt_chars: length limit of observations.
@@ -85,7 +85,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         max_episode_steps: int | None = None,
         autoreset_mode: str | AutoresetMode = "SameStep",
         *,
-        grader: BatchGrader = grade_batch,
+        grader: BatchGrader | None = None,
         protocol: Protocol | None = None,
         split: str = "train",
         max_prompt_chars: int = DEFAULT_MAX_CHARS,

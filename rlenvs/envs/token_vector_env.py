@@ -22,7 +22,7 @@ from rlenvs.envs.token_env import Tokenizer, token_ids
 from rlenvs.envs.token_rows import MessageRows, TokenTable
 from rlenvs.envs.token_windows import TokenWindows
 from rlenvs.errors import UserError
-from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.graders import BatchGrader
 from rlenvs.problems import ProblemSource
 from rlenvs.problems.checks import check_int
 
@@ -91,7 +91,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         *,
         context_tokens: int,
         max_response_tokens: int,
-        grader: BatchGrader = grade_batch,
+        grader: BatchGrader | None = None,
         protocol: Protocol | None = None,
         split: str = "train",
         max_prompt_chars: int = DEFAULT_MAX_CHARS,

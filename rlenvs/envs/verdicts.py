@@ -69,7 +69,7 @@ def judged(
         records: gives the records of some rows.
         texts: the answers.
     """
-    if task.grader not in (grade_batch, grade_tasks) or not asks_for_integers(fields):
+    if task.judge not in (grade_batch, grade_tasks) or not asks_for_integers(fields):
         return Verdicts.of(task.verdicts(records(np.arange(len(texts))), texts))
     golds = boxed(fields["gold"])
     plain = plain_integers(texts) & plain_integers(golds.tolist())

@@ -45,10 +45,10 @@ class CurriculumSource(ProblemSource):
     """Training problems of a level that moves with the success rate; held-out problems of all levels, always.
 
     Levels are either a list of sources, the easiest first, or one source cut by `difficulty` so that each level has an
-    equal share of its training problems, as far as 1,000 of them show. `report` tells how a training problem went. Once
-    `window` outcomes at the current level are known, a mean of `raise_at` or more moves one level up, one of `lower_at`
-    or less one down, and counting starts again. A share of the draws goes to lower levels, so that they are not
-    forgotten.
+    equal share of its training problems, as far as 1,000 of them show. Environments with split="train" tell how each of
+    their episodes ended, and keep the state in their own; a loop without one calls `report`. Once `window` outcomes at
+    the current level are known, a mean of `raise_at` or more moves one level up, one of `lower_at` or less one down,
+    and counting starts again. A share of the draws goes to lower levels, so that they are not forgotten.
 
     What is held out does not depend on the level: it is drawn from all levels alike, and reports about it are refused.
     The state is the level and the outcomes since it last moved; `state_dict` has both. The task record of a problem has
@@ -97,6 +97,9 @@ class CurriculumSource(ProblemSource):
             else [weighted_source(entry, place)[1] for place, entry in enumerate(sources or ())]
         )
         check_fractions(self.sources)
+        for place, inner in enumerate(self.sources):
+            if inner.adapts:
+                raise ParameterError(f"sources[{place}]" if sources else "source", "must not be a curriculum itself")
         check_int("levels", levels, 2, 20)
         self.edges = edges_of(self.sources[0], levels) if source is not None else []
         self.levels = len(self.edges) + 1 if source is not None else len(self.sources)
@@ -121,6 +124,11 @@ class CurriculumSource(ProblemSource):
     def grader(self) -> BatchGrader:
         """That of `rlenvs.graders` if all sources have that; else one that knows the types of every source."""
         return grade_batch if all(source.grader is grade_batch for source in self.sources) else grade_tasks
+
+    @property
+    def adapts(self) -> bool:
+        """True: environments report how training goes."""
+        return True
 
     @property
     def success_rate(self) -> float | None:
@@ -183,6 +191,11 @@ class CurriculumSource(ProblemSource):
         # At the ends, and in between the two bounds, the window slides on.
         self.outcomes = [] if level != self.level else self.outcomes[1:]
         self.level = level
+
+    def episode_ended(self, problem: Problem, solved: bool) -> None:
+        """Report an episode, if its problem is a training problem of this curriculum."""
+        if problem.split == "train" and LEVEL_KEY in problem.task:
+            self.report(problem, solved)
 
     def state_dict(self) -> dict[str, Any]:
         """Level and outcomes, as plain JSON."""

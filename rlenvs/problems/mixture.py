@@ -80,6 +80,10 @@ class MixtureSource(ProblemSource):
         self.shares = [share for share, _ in used]
         self.sources = [source for _, source in used]
         check_fractions(self.sources)
+        adapting = [place for place, source in enumerate(self.sources) if source.adapts]
+        if len(adapting) > 1:
+            raise ParameterError("sources", "must not have more than one curriculum: a report could be of either")
+        self.adapting = self.sources[adapting[0]] if adapting else None
         self.bounds = np.cumsum(self.shares)
 
     @property
@@ -93,6 +97,25 @@ class MixtureSource(ProblemSource):
     def grader(self) -> BatchGrader:
         """That of `rlenvs.graders` if all sources have that; else one that knows the types of every source."""
         return grade_batch if all(source.grader is grade_batch for source in self.sources) else grade_tasks
+
+    @property
+    def adapts(self) -> bool:
+        """True if one of the sources does."""
+        return self.adapting is not None
+
+    def episode_ended(self, problem: Problem, solved: bool) -> None:
+        """Tell the source that adapts, which knows its own problems."""
+        if self.adapting is not None:
+            self.adapting.episode_ended(problem, solved)
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the source that adapts."""
+        return {} if self.adapting is None else self.adapting.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        if self.adapting is not None:
+            self.adapting.load_state_dict(state)
 
     def sample(self, rng: np.random.Generator, split: Split) -> Problem:
         """Draw a source, then a problem of it."""

@@ -15,7 +15,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from rlenvs.errors import DataError, GraderError
 from rlenvs.graders import compile_task, extract_answer, parse_number
@@ -193,7 +193,7 @@ class RecordReader:
         return Content(question, question, kind, gold, [], {})
 
 
-def is_share(value: Any) -> bool:
+def is_share(value: Any) -> TypeGuard[float]:
     """True for a number in [0, 1]."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
