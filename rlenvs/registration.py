@@ -53,7 +53,7 @@ COMBINATIONS = (
         "reasoning_gym",
         "reasoning_gym",
         "single",
-        "Any data set of reasoning-gym (`dataset=`), graded by its own scorers.",
+        "Any data set of reasoning-gym (`dataset=`): its reference answer, or its own scorer (`scoring=`).",
         {"dataset": "family_relationships"},
     ),
     Combination("Dataset", "jsonl", "by task", "single", "Problems of your own, from a JSONL file (`path=`)."),
