@@ -17,7 +17,7 @@ from rlenvs.graders.deadline import Exceeded
 from rlenvs.graders.expressions import LITERAL, ROOTS, WORK
 from rlenvs.graders.extraction import extract_answer
 from rlenvs.graders.formulas import comparable_formulas, same_text
-from rlenvs.graders.numbers import ASSIGNMENT, fraction_parts, measure_of, parse_number
+from rlenvs.graders.numbers import ASSIGNMENT, fraction_parts, is_approximate, measure_of, parse_number
 from rlenvs.graders.question import SHOWN_CHARS, Grade, Pending, Policy, Question, invalid, right, shown, wrong
 from rlenvs.graders.reading import read_value
 from rlenvs.graders.values import Value, same
@@ -77,6 +77,8 @@ class NumberQuestion(Question):
         value = parse_number(answer, percent_is_unit=True)
         if value is None:
             return invalid(answer, f"not a number: {shown(answer)}")
+        if fraction_level(answer) == WORK:
+            return invalid(answer, f"not evaluated: {shown(answer)}")
         close = self.tolerance is not None and self.tolerance.allows(self.gold, value)
         return right(answer, where) if value == self.gold or close else wrong(answer, where)
 
@@ -121,6 +123,8 @@ class MathQuestion(Question):
 
     def judge(self, answer: str, where: str) -> Grade | Pending:
         """Judge a formula."""
+        if self.tolerance is None and is_approximate(answer):
+            return invalid(answer, f"only about so much: {shown(answer)}")
         if self.rational is not None:
             value = parse_number(answer)
             if value is not None:

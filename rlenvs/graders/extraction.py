@@ -33,7 +33,9 @@ PYTHON_FENCES = frozenset({"", "python", "py", "python3"})
 OPEN_BOX = re.compile(r"\\boxed {0,8}\{")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 BOX, HASH, TAG_OPEN, TAG_CLOSE = "\\boxed", "####", "<answer>", "</answer>"
-ANSWER_LINE = re.compile(r"(?s:.*)^[ \t*]*+(?:final )?answer:", re.MULTILINE | re.IGNORECASE | re.ASCII)
+ANSWER_LINE = re.compile(
+    r"(?s:.*)^[ \t*_#>-]*+(?:final )?answer[*_]{0,3}[ \t]?:", re.MULTILINE | re.IGNORECASE | re.ASCII
+)
 
 
 class Extraction(NamedTuple):
@@ -156,7 +158,7 @@ def last_answer_line(response: str, markers: Sequence[str]) -> Extraction:
     match = ANSWER_LINE.match(response)
     if match is None:
         return Extraction(None, "no line starts with 'Answer:'")
-    return found(to_line_end(response, match.end()).strip(" \t\r*"), "the last answer line")
+    return found(to_line_end(response, match.end()).strip(" \t\r*_"), "the last answer line")
 
 
 def last_marker(response: str, markers: Sequence[str]) -> Extraction:
