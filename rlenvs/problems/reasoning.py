@@ -17,6 +17,7 @@ from rlenvs.problems.reasoning_library import (
     EVALUATES_ANSWERS,
     WITHOUT_GOLD,
     check_dataset,
+    difficulty_of,
     entry_of,
     make_dataset,
 )
@@ -58,6 +59,9 @@ class ReasoningGymSource(ProblemSource):
     possible (`rlenvs.problems.reasoning_library.EVALUATES_ANSWERS`). Two data sets come without any answer and need
     "verified" or "partial"; their demonstrations are empty (`WITHOUT_GOLD`). Problems whose reference answer is the
     empty text are left out.
+
+    The difficulty of a problem is where its numbers lie in the ranges that the data set drew them from, for the half of
+    the data sets that say so, else 0.0.
 
     The split of a problem is the hash of its question, so that the same question at two indices is in one split. The
     global random generators are neither used nor changed, by the data sets that would use them included.
@@ -196,6 +200,7 @@ class ReasoningGymSource(ProblemSource):
             prompt=prompt,
             task=task,
             demonstration="" if gold is None else self.format.respond([], gold),
+            difficulty=difficulty_of(entry["metadata"]),
             split=split,
         )
 

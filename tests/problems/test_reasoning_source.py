@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -10,13 +11,14 @@ import pytest
 pytest.importorskip("reasoning_gym")
 
 from rlenvs.errors import GraderError, MissingExtraError, UserError
-from rlenvs.problems import ReasoningGymSource, grade_tasks
+from rlenvs.problems import CurriculumSource, ReasoningGymSource, grade_tasks
 from rlenvs.problems.reasoning_library import (
     EVALUATES_ANSWERS,
     GLOBAL_RANDOM_USERS,
     GOLD_IN_METADATA,
     HASH_SEED_DEPENDENT,
     WITHOUT_GOLD,
+    difficulty_of,
 )
 
 QUICK = ("leg_counting", "chain_sum", "pool_matrix", "list_functions", "syllogism", "graph_color", "ab")
@@ -207,6 +209,41 @@ def test_splits_are_by_question_and_share_none():
     assert train
     assert held_out
     assert not train & held_out
+
+
+def test_the_difficulty_is_where_the_numbers_lie_in_their_ranges():
+    source = ReasoningGymSource("chain_sum", size=300, config={"max_terms": 4, "max_digits": 3}, held_out_fraction=0.0)
+    for problem in source.problems("train"):
+        terms = re.findall(r"\d+", problem.prompt.split(":")[1].split("=")[0])
+        # 2 to 4 terms of 1 to 3 digits; a term of three digits has a first digit that is not 0.
+        assert problem.difficulty == ((len(terms) - 2) / 2 + (max(map(len, terms)) - 1) / 2) / 2, problem.prompt
+    assert {p.difficulty for p in ReasoningGymSource("syllogism", size=20).problems("train")} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "difficulty"),
+    [
+        ({}, 0.0),
+        ({"difficulty": 1.0}, 0.0),
+        ({"difficulty": None}, 0.0),
+        ({"difficulty": {"n": [2, 2]}, "n": 2}, 0.0),
+        ({"difficulty": {"n": [2, 4, 6]}, "n": 6}, 0.0),
+        ({"difficulty": {"n": [0, 8], "kind": ["a", "b"]}, "n": -6, "kind": "a"}, 0.0),
+        ({"difficulty": {"n": [0, 8]}, "n": 99}, 1.0),
+        ({"difficulty": {"n": [0, 8], "m": [0, 1]}, "n": 2}, 0.25),
+        ({"difficulty": {"n": [0, 8]}, "n": float("nan")}, 0.0),
+        ({"difficulty": {"n": [0, float("inf")]}, "n": 3}, 0.0),
+    ],
+)
+def test_metadata_of_any_form_give_a_difficulty(metadata, difficulty):
+    assert difficulty_of(metadata) == difficulty
+
+
+def test_a_curriculum_runs_over_a_data_set():
+    source = CurriculumSource({"source": "reasoning_gym", "dataset": "chain_sum", "size": 500}, levels=3, review=0.0)
+    rng = np.random.default_rng(0)
+    assert source.levels == 3
+    assert max(source.sample(rng, "train").difficulty for _ in range(30)) < 0.5
 
 
 def test_problems_without_an_answer_are_left_out():
