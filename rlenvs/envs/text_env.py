@@ -28,7 +28,9 @@ def check_render_mode(render_mode: str | None) -> str | None:
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> Mapping[str, Any]:
     """Return reset options whose keys are all known, or raise a UserError."""
-    unknown = sorted(set(options or ()) - set(known))
+    if options is not None and not isinstance(options, Mapping):
+        raise UserError(f"options must be a dict with some of {', '.join(known)}, got {options!r:.80}")
+    unknown = [key for key in options or () if key not in known]
     if unknown:
         raise UserError(f"options: unknown {unknown[0]!r} (known: {', '.join(known)})")
     return options or {}
@@ -187,6 +189,7 @@ class TextEnv(gym.Env[str, str]):
         self.task.load_source_state(state.get("source", {}))
         self.np_random = restored_generator(state["generator"])
         self.episode = None if state["episode"] is None else Episode.from_dict(state["episode"])
+        self.printed = 0
 
     def _show(self) -> None:
         if self.render_mode == "human" and self.episode is not None:

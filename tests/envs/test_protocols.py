@@ -426,6 +426,10 @@ def test_wrong_tools_are_named():
         ToolCalls(tools=["calculater"])
     with pytest.raises(ParameterError, match="tools must be a non-empty list"):
         ToolCalls(tools="calculator")
+    with pytest.raises(ParameterError, match="tools must be a non-empty list"):
+        ToolCalls(tools=5)
+    with pytest.raises(ParameterError, match=r"tools has an unknown \['a'\]"):
+        ToolCalls(tools=[["a"]])
 
 
 # --- conversation, completion

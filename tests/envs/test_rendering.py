@@ -1,5 +1,6 @@
 import io
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,14 @@ def test_no_line_is_wider_than_asked_and_no_word_is_lost(contents, width):
     assert re.sub(r"\s|user:", "", shown) == re.sub(r"\s", "", "".join(contents))
 
 
+def test_wide_characters_take_two_columns():
+    shown = transcript([{"role": "user", "content": "Was ist \u4e2d\u6587" + "\u4e2d\u6587" * 40}], width=40)
+    lines = shown.splitlines()[1:]
+    widths = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line) for line in lines]
+    assert max(widths) <= 40
+    assert "".join(line.strip() for line in lines).count("\u4e2d\u6587") == 41
+
+
 def test_rewards_stand_beside_the_messages_that_earned_them():
     chat = [{"role": role, "content": role[0]} for role in ("system", "user", "assistant", "user", "assistant")]
     shown = transcript(chat, [0.0, 0.123456789])
@@ -117,3 +126,18 @@ def test_human_mode_prints_each_message_once(capsys):
     assert capsys.readouterr().out == "assistant (reward 1):\n    14\n\n"
     env.reset(seed=0)
     assert capsys.readouterr().out == "user:\n    8+6=\n\n"
+
+
+def test_a_restored_conversation_is_printed_from_its_start(capsys):
+    env = ArithmeticEnv(digits=1, render_mode="human")
+    env.reset(seed=0)
+    env.step("14")
+    saved = env.state_dict()
+    env.reset(seed=1)
+    other = ArithmeticEnv(digits=1, render_mode="human")
+    other.reset(seed=3)
+    saved["episode"] |= {"over": False}
+    other.load_state_dict(saved)
+    capsys.readouterr()
+    other.step("15")
+    assert re.findall(r"    (\S+)", capsys.readouterr().out) == ["8+6=", "14", "15"]

@@ -154,7 +154,12 @@ def test_wrong_parameters_show_at_construction(arguments, message):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"problems": []}, "options: unknown 'problems'"), ({"problem": "6*7?"}, "a problem must be a rlenvs.*got str")],
+    [
+        ({"problems": []}, "options: unknown 'problems'"),
+        ({"problem": "6*7?"}, "a problem must be a rlenvs.*got str"),
+        ({5: 1, "a": 2}, "options: unknown 5"),
+        ([5], r"options must be a dict with some of problem, got \[5\]"),
+    ],
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(UserError, match=message):

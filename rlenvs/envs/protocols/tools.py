@@ -109,10 +109,10 @@ class ToolCalls(Protocol):
         instructions: str = INSTRUCTIONS,
         feedback: Mapping[str, str] | None = None,
     ) -> None:
-        if isinstance(tools, str) or not tools:
-            raise ParameterError("tools", f"must be a non-empty list of names, got {tools!r}")
+        if isinstance(tools, str) or not isinstance(tools, Sequence) or not tools:
+            raise ParameterError("tools", f"must be a non-empty list of names, got {tools!r:.80}")
         for name in tools:
-            if name not in TOOLS:
+            if not isinstance(name, str) or name not in TOOLS:
                 hint = did_you_mean(str(name), TOOLS)
                 raise ParameterError("tools", f"has an unknown {name!r}{hint} (known: {', '.join(TOOLS)})")
         self.tools = list(tools)
