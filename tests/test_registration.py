@@ -125,6 +125,26 @@ def test_make_vec_takes_the_own_vector_form(row, kwargs_of):
     envs.close()
 
 
+@pytest.mark.parametrize("name", ["rlenvs/MathSteps-v0", "rlenvs/ToolMath-v0", "rlenvs/Conversation-v0"])
+def test_the_vector_forms_of_gymnasium_play_the_same_episodes(name):
+    seen = []
+    for mode, more in (("sync", {}), ("async", {"vector_kwargs": {"shared_memory": False}})):
+        envs = gym.make_vec(name, num_envs=2, vectorization_mode=mode, **more)
+        try:
+            seen.append((envs.reset(seed=3)[0], *envs.step(("1+1 = 3", "<calculator>2*3</calculator>"))[:4]))
+        finally:
+            envs.close()
+    single = [gym.make(name), gym.make(name)]
+    first = tuple(env.reset(seed=3 + row)[0] for row, env in enumerate(single))
+    steps = [env.step(text) for env, text in zip(single, ("1+1 = 3", "<calculator>2*3</calculator>"), strict=True)]
+    for observations, following, rewards, terminated, truncated in seen:
+        assert observations == first
+        assert following == tuple(step[0] for step in steps)
+        assert (rewards.tolist(), terminated.tolist(), truncated.tolist()) == tuple(
+            [step[place] for step in steps] for place in (1, 2, 3)
+        )
+
+
 def test_arithmetic_specs_keep_their_parameters():
     for name in ("rlenvs/Arithmetic-v0", "rlenvs/ArithmeticTokens-v0"):
         env = gym.make(name, digits=1, operators="+-", markers=["A:"], extract="last_marker")
