@@ -1,5 +1,8 @@
+import ast
 import importlib
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +12,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import rlenvs  # registers the ids
-from rlenvs.envs.protocols import PROTOCOLS
+from rlenvs.envs.protocols import PROTOCOLS, EndpointUser
 from rlenvs.errors import UserError
+from rlenvs.problems.registry import source_class
 from rlenvs.registration import COMBINATIONS, ENVIRONMENTS, environment_table, markdown_table, register_all
 from rlenvs.testing import check_text_env
 
@@ -85,6 +89,49 @@ def test_pages_show_the_table_as_it_is(page):
     text = page.read_text(encoding="utf-8")
     shown = text.split("<!-- environments -->\n")[1].split("\n<!-- /environments -->")[0]
     assert shown == markdown_table(), f"{page.name}: replace what is between the marks by rlenvs envs --markdown"
+
+
+def section(name):
+    """The section of an id in docs/environments.md."""
+    text = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+    return text.split(f"\n## rlenvs/{name}-v0\n")[1].split("\n## ")[0]
+
+
+def documented(name):
+    """The parameters in the table of a section, with their defaults; None for a default that is described in words."""
+    defaults = {}
+    for names, default in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*?) \| ", section(name), flags=re.MULTILINE):
+        parameters = re.findall(r"`(\w+)`", names)
+        try:
+            values = ast.literal_eval(f"[{re.sub(r'(?<=[0-9]),(?=[0-9]{3})', '', default.replace('`', ''))}]")
+        except (ValueError, SyntaxError):
+            values = [...] * len(parameters)
+        values *= len(parameters) if len(values) == 1 else 1
+        assert len(values) == len(parameters), f"{name}: {names} has the defaults {default}"
+        defaults |= dict(zip(parameters, values, strict=True))
+    return defaults
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda combination: combination.name)
+def test_every_section_tells_the_whole_episode_and_every_parameter(combination):
+    text = section(combination.name)
+    assert [word for word in ("**Observation**", "**Action**", "**Reward**", "**End**") if word not in text] == []
+    assert re.search(r"^```python$", text, flags=re.MULTILINE), "a transcript"
+    found = documented(combination.name)
+    if "those of `MathWord`" in text:
+        found |= documented("MathWord")
+    signatures = [source_class(combination.source), PROTOCOLS[combination.protocol], EndpointUser]
+    known = {
+        name: parameter.default
+        for kind in signatures[: 3 if combination.protocol == "conversation" else 2]
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if name not in ("args", "kwargs")
+    }
+    assert found.keys() == known.keys()
+    for name, default in found.items():
+        if default is not ... and name not in combination.parameters:
+            actual = list(known[name]) if isinstance(known[name], tuple) else known[name]
+            assert default == actual, f"{combination.name}: {name}"
 
 
 def test_registering_twice_changes_nothing():
