@@ -131,12 +131,13 @@ def grading(count: int) -> Contestant:
 
 
 def rounds(contestants: dict[str, Contestant], repeats: int) -> dict[str, list[Rates]]:
-    """Measure every contestant once per round, after one round of warming up."""
+    """Measure every contestant once per round, after one round of warming up if there is more than one."""
     results: dict[str, list[Rates]] = {name: [] for name in contestants}
-    for repeat in range(repeats + 1):
+    warming_up = int(repeats > 1)
+    for repeat in range(repeats + warming_up):
         for name, measure in contestants.items():
             rates = measure()
-            if repeat:
+            if repeat >= warming_up:
                 results[name].append(rates)
     return results
 
@@ -155,7 +156,8 @@ def compare(title: str, unit: str, contestants: dict[str, Contestant], repeats: 
 
 def stretches(title: str, measure: Callable[[], list[float]], names: Sequence[str], repeats: int) -> None:
     """Print the median processor time per env-step of stretches of an episode, and their ratios to the first."""
-    measure()
+    if repeats > 1:
+        measure()
     runs = [measure() for _ in range(repeats)]
     print(f"\n{title}")
     for place, name in enumerate(names):
