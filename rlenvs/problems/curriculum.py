@@ -10,7 +10,7 @@ import numpy as np
 
 from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
-from rlenvs.problems.checks import check_int, check_share, check_split
+from rlenvs.problems.checks import check_int, check_share, check_split, seeded
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.mixture import check_fractions, weighted_source
 from rlenvs.problems.problem import Problem, ProblemSource, Split
@@ -160,7 +160,7 @@ class CurriculumSource(ProblemSource):
             reach = self.levels if split == "held_out" else self.level + 1
             found = {problem.id: problem for problem in listed if problem.task[LEVEL_KEY] < reach}
             return list(found.values())
-        rng, found = np.random.default_rng(seed), {}
+        rng, found = seeded(seed), {}
         for _ in range(20 * check_int("limit", limit, 1, 10**9) + 100):
             problem = self.sample(rng, split)
             found.setdefault(problem.id, problem)

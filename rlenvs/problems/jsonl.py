@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rlenvs.errors import DataError
-from rlenvs.problems.checks import check_text
+from rlenvs.problems.checks import check_path
 from rlenvs.problems.record_source import RecordSource
 from rlenvs.shown import shown
 
@@ -56,7 +56,7 @@ class LineFile:
         """Start and line number of each line that is not blank, and at the end the length of the file."""
         starts, numbers, position = array("Q"), array("L"), 0
         for number, line in enumerate(file, start=1):
-            if line.strip():
+            if line.removeprefix(BYTE_ORDER_MARK).strip():
                 starts.append(position)
                 numbers.append(number)
             position += len(line)
@@ -159,7 +159,7 @@ class JsonlSource(RecordSource):
             held_out_fraction,
             difficulty_field,
         )
-        self.path = check_text("path", str(path) if isinstance(path, os.PathLike) else path)
+        self.path = check_path("path", path)
 
     @cached_property
     def lines(self) -> LineFile:

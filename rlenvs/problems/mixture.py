@@ -7,7 +7,7 @@ import numpy as np
 
 from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
-from rlenvs.problems.checks import check_int, check_real, check_split
+from rlenvs.problems.checks import check_int, check_real, check_split, seeded
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.problem import Problem, ProblemSource, Split
 from rlenvs.problems.registry import make_source, read_spec
@@ -131,7 +131,7 @@ class MixtureSource(ProblemSource):
             for source in self.sources:
                 found.update((problem.id, problem) for problem in source.problems(split))
             return list(found.values())
-        rng = np.random.default_rng(seed)
+        rng = seeded(seed)
         for _ in range(MAX_REPEATS * check_int("limit", limit, 1, 10**9) + 100):
             problem = self.sample(rng, split)
             found.setdefault(problem.id, problem)

@@ -124,7 +124,9 @@ class ProblemSource(ABC):
 
     def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
         """Problems of a split in an order that the seed decides, without end; they may come again."""
-        rng = np.random.default_rng(seed)
+        from rlenvs.problems.checks import seeded  # it knows what a split is
+
+        rng = seeded(seed)
         while True:
             yield self.sample(rng, split)
 

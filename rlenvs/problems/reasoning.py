@@ -9,7 +9,7 @@ import numpy as np
 from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import BatchGrader
 from rlenvs.problems.answer_format import AnswerFormat
-from rlenvs.problems.checks import check_choice, check_int, check_real, check_share, check_split
+from rlenvs.problems.checks import check_choice, check_int, check_real, check_share, check_split, seeded
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 from rlenvs.problems.procedural import MAX_DRAWS, content_id
@@ -150,7 +150,7 @@ class ReasoningGymSource(ProblemSource):
         order = np.arange(self.size)
         if limit is not None:
             check_int("limit", limit, 1, 10**9)
-            order = np.random.default_rng(seed).permutation(order)
+            order = seeded(seed).permutation(order)
         found: dict[str, Problem] = {}
         for place in order.tolist():
             index, number = divmod(place, len(self.names))

@@ -11,6 +11,7 @@ A record of any format may say how hard it is: `difficulty`, a number in [0, 1].
 """
 
 import json
+import math
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -185,6 +186,8 @@ class RecordReader:
         question = self.question_of(record, PROMPT_NAMES, where)
         name, value = self.field(record, self.answer_field, ANSWER_NAMES, where)
         if isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise DataError(f"{where}: field {name!r}: expected text or a finite number, got {shown(value)}")
             value = json.dumps(value)
         gold = as_text(value, name, where).strip()
         if not gold:
@@ -223,20 +226,20 @@ def calculations(solution: str) -> list[dict[str, str]]:
 
 def labelled(value: object, where: str) -> tuple[list[str], list[str]]:
     """Labels and texts of options, from a list of texts, a mapping, or {"label": [...], "text": [...]}."""
-    labels: list[Any]
-    options: list[Any]
-    if isinstance(value, Mapping) and set(value) == {"label", "text"}:
-        labels, options = list(value["label"]), list(value["text"])
+    labels: Sequence[Any]
+    options: Sequence[Any]
+    if isinstance(value, Mapping) and set(value) == {"label", "text"} and isinstance(value["text"], list | tuple):
+        labels, options = value["label"], value["text"]
     elif isinstance(value, Mapping):
         labels, options = list(value), list(value.values())
     elif isinstance(value, list | tuple):
         labels, options = list(string.ascii_uppercase[: len(value)]), list(value)
     else:
         raise DataError(f"{where}: expected a list of options, or a mapping from labels to options")
-    fits = len(labels) == len(options) and 2 <= len(options) <= MAX_LABELS
+    fits = isinstance(labels, list | tuple) and len(labels) == len(options) and 2 <= len(options) <= MAX_LABELS
     if not fits or not all(isinstance(text, str) and text.strip() for text in [*labels, *options]):
         raise DataError(f"{where}: expected 2 to {MAX_LABELS} options, each a text, got {value!r:.80}")
-    return labels, options
+    return list(labels), list(options)
 
 
 def label_of(answer: object, labels: Sequence[str], options: Sequence[str], where: str) -> str:

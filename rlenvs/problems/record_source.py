@@ -69,10 +69,11 @@ class RecordSource(ListedSource):
         style = AnswerFormat(self.extract or DEFAULT_EXTRACT[kind], self.style.markers, self.style.hint)
         return RecordReader(kind, style, **self.fields, task_type=self.task_type)
 
-    def keys(self) -> Iterator[str]:
-        """The question of each record, without differences of case and white space."""
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """The question of each record, without differences of case and white space, and its id."""
         for record, where in self.rows():
-            yield folded(self.reader.read(record, where).question)
+            content = self.reader.read(record, where)
+            yield folded(content.question), content_id(self.name, content.prompt, content.gold)
 
     def at(self, index: int, split: Split) -> Problem:
         """The problem of one record."""

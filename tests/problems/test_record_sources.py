@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rlenvs.envs.protocols.steps import task_goals
-from rlenvs.errors import DataError, MissingExtraError, UserError
+from rlenvs.errors import DataError, MissingExtraError, ParameterError, UserError
 from rlenvs.graders import grade
 from rlenvs.problems import ConversationSource, CurriculumSource, DatasetsSource, JsonlSource, TextPromptSource
 from rlenvs.problems.record_formats import calculations, detect_format
@@ -203,6 +203,48 @@ def test_a_stream_passes_through_every_problem_before_any_comes_again(tmp_path):
     assert sorted(first) == sorted(second)
     assert len(set(first)) == 20
     assert first != second
+
+
+def test_a_record_that_comes_again_is_one_problem(tmp_path):
+    rows = [PLAIN, {**PLAIN, "note": 1}, {"prompt": "Capital of Peru?", "answer": "Cuzco"}, NUMBER, PLAIN]
+    source = JsonlSource(written(tmp_path / "a.jsonl", rows), held_out_fraction=0.0)
+    assert [p.task["gold"] for p in source.problems("train")] == ["Lima", "Cuzco", "42"]
+    assert source.size == 3
+    assert len({p.id for p in source.problems("train", 3)}) == 3
+    prompts = TextPromptSource(["Describe a bridge.", "Describe a lake.", "Describe a bridge."], held_out_fraction=0.0)
+    assert (prompts.size, len(prompts.problems("train"))) == (2, 2)
+    talks = ConversationSource([{"opening": "Hi!"}, {"opening": "Hi!", "turns": ["Bye."]}, {"opening": "Hi!"}])
+    assert talks.size == 2
+
+
+@pytest.mark.parametrize("text", ["\ufeff\n%s", "\ufeff%s", "\ufeff \n\n%s\n\n", "%s\r\n\r\n", "\n\n%s"])
+def test_byte_order_marks_and_blank_lines_hold_nothing(tmp_path, text):
+    (tmp_path / "a.jsonl").write_bytes((text % json.dumps(PLAIN)).encode())
+    assert JsonlSource(str(tmp_path / "a.jsonl"), held_out_fraction=0.0).size == 1
+    (tmp_path / "b.jsonl").write_bytes("\ufeff\n".encode())
+    with pytest.raises(DataError, match=r"b\.jsonl: no problems in it"):
+        _ = JsonlSource(str(tmp_path / "b.jsonl")).size
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"question": "a", "answer": NaN}', r":1: field 'answer': expected text or a finite number, got nan"),
+        ('{"question": "a", "answer": -1e999}', r":1: field 'answer': expected text or a finite number, got -inf"),
+        ('{"question": "a", "choices": {"label": 3, "text": ["x", "y"]}, "answer": "A"}', r"field 'choices': expected"),
+        ('{"question": "a", "choices": {"label": "AB", "text": "xy"}, "answer": "A"}', r"'A' is neither a label"),
+    ],
+)
+def test_values_that_are_no_answers_are_refused(tmp_path, line, message):
+    (tmp_path / "a.jsonl").write_text(line)
+    with pytest.raises(DataError, match=message):
+        _ = JsonlSource(str(tmp_path / "a.jsonl")).size
+
+
+def test_a_path_that_no_file_can_have_is_refused():
+    for make in (JsonlSource, TextPromptSource, ConversationSource):
+        with pytest.raises(ParameterError, match=r"must be the name of a file, got 'a\\x00b\.jsonl'"):
+            make("a\0b.jsonl")
 
 
 def test_a_large_file_stays_on_disk(tmp_path):
