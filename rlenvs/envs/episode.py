@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import numpy as np
 
 from rlenvs.envs.messages import Message, copy_messages
-from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, copy_record
+from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, Turn, copy_record
 from rlenvs.envs.rendering import transcript
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import BatchGrader, Grade
@@ -45,6 +45,9 @@ class TextTask:
     max_response_chars: int = DEFAULT_MAX_CHARS
 
     def __post_init__(self) -> None:
+        for name, value, kind in (("source", self.source, ProblemSource), ("protocol", self.protocol, Protocol)):
+            if not isinstance(value, kind):
+                raise UserError(f"{name} must be a {kind.__name__}, got {value!r:.80}; make_{name}() makes one by name")
         check_int("max_prompt_chars", self.max_prompt_chars, 1, 10**9)
         check_int("max_response_chars", self.max_response_chars, 1, 10**9)
         # An empty split shows now, not at some later reset.
@@ -142,22 +145,11 @@ class TextTask:
         return grades
 
     def submit(self, episode: Episode, response: str, grade: Grade) -> StepResult:
-        """Apply one graded response to its episode."""
+        """Apply one graded response to its episode, and tell the source if that is how it ended."""
         response = str(response)
-        episode.turns += 1
-        episode.messages.append({"role": "assistant", "content": response})
-        turn = self.protocol.reply(episode, response, grade)
-        assert not (turn.terminated and turn.truncated), "a protocol ends an episode in one way"
-        reward = float(grade.score if turn.reward is None else turn.reward)
-        episode.over = turn.terminated or turn.truncated
+        turn = self.move(episode, response, grade)
         if episode.over:
             self.ended(episode.problem, bool(grade.correct))
-        episode.progress = float(grade.correct) if turn.progress is None else turn.progress
-        episode.rewards.append(reward)
-        # Cut and not refused: how long it is may depend on what the policy wrote, which never makes a step fail.
-        observation = turn.observation[: self.max_prompt_chars]
-        if not turn.terminated:
-            episode.messages.append({"role": "user", "content": observation})
         info = self.info(episode)
         info["response"] = response
         info["correct"] = bool(grade.correct)
@@ -165,7 +157,46 @@ class TextTask:
         info["grade_status"] = grade.status
         info["extracted"] = grade.extracted or ""
         info["reason"] = grade.reason
-        return StepResult(observation, reward, turn.terminated, turn.truncated, info)
+        return StepResult(turn.observation, episode.rewards[-1], turn.terminated, turn.truncated, info)
+
+    def move(self, episode: Episode, response: str, grade: Grade) -> Turn:
+        """Apply one graded response to its episode, and nothing else.
+
+        Raises:
+            UserError: the protocol does not return a turn, or one that both terminates and truncates.
+        """
+        episode.turns += 1
+        episode.messages.append({"role": "assistant", "content": response})
+        turn = self.protocol.reply(episode, response, grade)
+        name = type(self.protocol).__name__
+        if not isinstance(turn, Turn):
+            raise UserError(f"protocol {name}: it must return a Turn after each message, got {turn!r:.80}")
+        if turn.terminated and turn.truncated:
+            raise UserError(f"protocol {name}: a Turn is terminated or truncated, never both")
+        # Cut and not refused: how long it is may depend on what the policy wrote, which never makes a step fail.
+        turn = replace(turn, observation=turn.observation[: self.max_prompt_chars])
+        episode.over = turn.terminated or turn.truncated
+        episode.progress = float(grade.correct) if turn.progress is None else turn.progress
+        episode.rewards.append(float(grade.score if turn.reward is None else turn.reward))
+        if not turn.terminated:
+            episode.messages.append({"role": "user", "content": turn.observation})
+        return turn
+
+    def restored(self, record: object) -> Episode:
+        """An episode that was saved by `Episode.to_dict`.
+
+        Raises:
+            UserError: the record is none, or of an episode with another protocol.
+        """
+        try:
+            episode = Episode.from_dict(cast(Mapping[str, Any], record))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"state: an episode in it cannot be read ({type(error).__name__}: {error})") from None
+        missing = self.protocol.begin(episode.problem).keys() - episode.memory.keys()
+        if missing:
+            name = type(self.protocol).__name__
+            raise UserError(f"state: an episode in it is not of protocol {name}: its memory lacks {sorted(missing)}")
+        return episode
 
     def demonstrate(self, problem: Problem) -> list[Message]:
         """The conversation of an episode that is done right, played through: what a warm start imitates.
@@ -177,7 +208,7 @@ class TextTask:
         for message in self.protocol.demonstration(problem):
             if not episode.over:
                 (grade,) = self.grade([episode], [message])
-                self.submit(episode, message, grade)
+                self.move(episode, message, grade)
         if not episode.over:
             name = type(self.protocol).__name__
             raise UserError(f"problem {problem.id!r}: {name}.demonstration() shows no episode from start to end")

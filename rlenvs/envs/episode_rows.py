@@ -164,7 +164,7 @@ class EpisodeRows:
         for row, episode in enumerate(state["episodes"]):
             self.begun[row] = episode is not None
             if episode is not None:
-                self._put(row, Episode.from_dict(episode))
+                self._put(row, self.task.restored(episode))
         self.store = None if self.store is None else InfoStore(self.num_rows)
         self._keep(np.flatnonzero(self.begun))
 

@@ -186,9 +186,11 @@ class TextEnv(gym.Env[str, str]):
             UserError: the state is not one of this kind of environment.
         """
         check_state(state, self.state_kind)
+        saved = state.get("episode")
+        episode = None if saved is None else self.task.restored(saved)
+        self.np_random = restored_generator(state.get("generator"))
         self.task.load_source_state(state.get("source", {}))
-        self.np_random = restored_generator(state["generator"])
-        self.episode = None if state["episode"] is None else Episode.from_dict(state["episode"])
+        self.episode = episode
         self.printed = 0
 
     def _show(self) -> None:

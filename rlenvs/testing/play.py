@@ -49,7 +49,7 @@ def take(env: gym.Env[Any, Any], action: Any) -> Step:
         raise ShapeError(
             f"step() must return (observation, reward, terminated, truncated, info), got {described(result)}"
         )
-    return result  # type: ignore[return-value]
+    return result
 
 
 def described(result: object) -> str:

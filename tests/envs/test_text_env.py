@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from rlenvs.envs import ArithmeticEnv, Message, Protocol, Retry, SingleAnswer, TextEnv, Turn
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import Grade
-from rlenvs.problems import ArithmeticSource, Problem
+from rlenvs.problems import ArithmeticSource, Problem, make_source
 
 RESET_KEYS = {"problem_id", "task", "difficulty", "split", "messages", "progress"}
 STEP_KEYS = RESET_KEYS | {"response", "correct", "score", "grade_status", "extracted", "reason"}
@@ -248,6 +248,69 @@ def test_a_foreign_state_is_refused():
         env.load_state_dict({**state, "kind": "TextVectorEnv"})
     with pytest.raises(UserError, match="state: expected a PCG64 generator, got 'MT19937'"):
         env.load_state_dict({**state, "generator": {"bit_generator": "MT19937"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: None, "expected what state_dict.* returned, got None"),
+        (lambda state: {**state, "generator": None}, "expected a PCG64 generator, got None"),
+        (lambda state: {**state, "episode": {}}, r"an episode in it cannot be read \(KeyError: 'problem'\)"),
+        (lambda state: {**state, "episode": 5}, "an episode in it cannot be read"),
+        (
+            lambda state: {**state, "episode": {**state["episode"], "memory": {}}},
+            r"not of protocol Retry: .* \['best'\]",
+        ),
+    ],
+)
+def test_a_broken_state_is_refused_and_changes_nothing(change, message):
+    env = TextEnv(ArithmeticSource(digits=1), protocol=Retry())
+    other = TextEnv(ArithmeticSource(digits=1), protocol=Retry())
+    other.reset(seed=5)
+    env.reset(seed=0)
+    before = env.state_dict()
+    with pytest.raises(UserError, match=f"^state: .*{message}"):
+        env.load_state_dict(change(other.state_dict()))
+    assert env.state_dict() == before
+
+
+class Both(Protocol):
+    def respond(self, problem, turn, grade):
+        return Turn("", True, truncated=True)
+
+
+class Nothing(Protocol):
+    def respond(self, problem, turn, grade):
+        self.seen = turn
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (Both(), "protocol Both: a Turn is terminated or truncated, never both"),
+        (Nothing(), "protocol Nothing: it must return a Turn after each message, got None"),
+    ],
+)
+def test_a_mistake_in_a_protocol_of_the_user_is_named(protocol, message):
+    env = TextEnv(ArithmeticSource(digits=1), protocol=protocol)
+    env.reset(seed=0)
+    with pytest.raises(UserError, match=message):
+        env.step("14")
+
+
+def test_a_name_is_no_source_and_no_protocol():
+    with pytest.raises(UserError, match=r"source must be a ProblemSource, got 'arithmetic'; make_source\(\) makes one"):
+        TextEnv("arithmetic")
+    with pytest.raises(UserError, match=r"protocol must be a Protocol, got 'retry'; make_protocol\(\) makes one"):
+        TextEnv(ArithmeticSource(), protocol="retry")
+
+
+def test_a_demonstration_teaches_a_curriculum_nothing():
+    source = make_source({"source": "curriculum", "sources": [{"source": "arithmetic", "digits": 1}, "arithmetic"]})
+    env = TextEnv(source, protocol=Retry())
+    before = source.state_dict()
+    assert len(env.demonstrations(limit=5)) == 5
+    assert source.state_dict() == before
 
 
 @pytest.mark.parametrize("parameters", [{}, {"operators": "+-*", "chain_length": 2, "answer_order": "reversed"}])
