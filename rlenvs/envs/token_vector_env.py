@@ -1,5 +1,7 @@
 """The token level, many episodes per call: arrays instead of objects wherever a token is all that happens."""
 
+import itertools
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -217,19 +219,43 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             UserError: the state is of another kind of environment, of another number of rows or another window.
         """
         check_state(state, self.state_kind)
-        windows = np.array(state["windows"], dtype=np.int32)
-        if windows.shape[1:] != (self.context_tokens,):
-            raise UserError(f"state: its windows have {windows.shape[-1]} tokens, not {self.context_tokens}")
+        windows, tokens, steps = self._stored(state)
+        conversations = token_rows(self.task, self.num_envs)
+        conversations.load_state_dict(state)
         self._forget()
-        self.conversations.load_state_dict(state)
+        self.conversations = conversations
         self.windows.fill(self.rows, windows)
-        self.steps[:] = state["steps"]
+        self.steps[:] = steps
         episodes = self.episodes
         self.over[:] = [episode is not None and episode.over for episode in episodes]
         self.messages.begin(self.rows, ["" if e is None else e.problem.demonstration for e in episodes])
-        for place in range(max(map(len, state["tokens"]))):
-            rows = np.array([row for row, tokens in enumerate(state["tokens"]) if len(tokens) > place])
-            self.messages.push(rows, np.array([state["tokens"][row][place] for row in rows], dtype=np.int64))
+        for place in range(max(map(len, tokens))):
+            rows = np.array([row for row, written in enumerate(tokens) if len(written) > place])
+            self.messages.push(rows, np.array([tokens[row][place] for row in rows], dtype=np.int64))
+        self.messages.rest(np.flatnonzero(self.over))
+
+    def _stored(self, state: Mapping[str, Any]) -> tuple[Windows, list[list[int]], list[int]]:
+        """Windows, unfinished messages and counts of steps of a state.
+
+        Raises:
+            UserError: they do not fit this environment.
+        """
+        if len(state["episodes"]) != self.num_envs:
+            raise UserError(f"state: it has {len(state['episodes'])} rows, this environment {self.num_envs}")
+        try:
+            windows = np.array(state["windows"], dtype=np.int32)
+            tokens = [[operator.index(token) for token in written] for written in state["tokens"]]
+            steps = [operator.index(count) for count in state["steps"]]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"state: it cannot be read ({type(error).__name__}: {error})") from error
+        if windows.shape[1:] != (self.context_tokens,):
+            raise UserError(f"state: its windows have {windows.shape[-1]} tokens, not {self.context_tokens}")
+        if not len(windows) == len(tokens) == len(steps) == self.num_envs:
+            raise UserError(f"state: its windows, tokens and steps must be of {self.num_envs} rows")
+        ids = [*windows.ravel().tolist(), *itertools.chain.from_iterable(tokens)]
+        if not 0 <= min(ids) <= max(ids) < self.vocab_size:
+            raise UserError(f"state: its token ids must be in 0..{self.vocab_size - 1}, got {min(ids)} to {max(ids)}")
+        return windows, tokens, steps
 
     def _forget(self) -> None:
         """Start without episodes."""
@@ -241,16 +267,19 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _checked(self, actions: Any) -> npt.NDArray[np.int64]:
         """The actions as an array, padding in the rows that are over."""
-        tokens = np.asarray(actions)
+        try:
+            tokens = np.asarray(actions)
+        except (ValueError, TypeError):  # rows of different lengths are no array
+            tokens = np.zeros(0)
         if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
             raise UserError(f"actions must be {self.num_envs} token ids (ints), got {actions!r:.80}")
-        tokens = np.where(self.over, self.pad_id, tokens).astype(np.int64)
-        if tokens.min() < 0 or tokens.max() >= self.vocab_size:
-            row = int(np.flatnonzero((tokens < 0) | (tokens >= self.vocab_size))[0])
+        wrong = ~self.over & ((tokens < 0) | (tokens >= self.vocab_size))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
             raise UserError(
                 f"an action must be a token id in 0..{self.vocab_size - 1}, got {int(tokens[row])} in row {row}"
             )
-        return tokens
+        return np.where(self.over, self.pad_id, tokens.astype(np.int64))
 
     def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
         """Begin episodes."""

@@ -209,3 +209,77 @@ def test_what_is_no_token_id_is_one_clear_error(action):
         single.step(action)
     with pytest.raises(UserError, match="token id"):
         envs.step([action, action])
+
+
+@pytest.mark.parametrize("actions", [None, 5, {0: "1", 1: "2"}, iter("12"), b"12", ["1"], np.array([["1"], ["2"]])])
+def test_what_is_no_row_of_texts_is_one_clear_error(actions):
+    envs = gym.make_vec(TURN_ID, num_envs=2)
+    envs.reset(seed=0)
+    with pytest.raises(UserError, match="actions must be a sequence of 2 texts"):
+        envs.step(actions)
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ([[1], [2, 3]], "actions must be 2 token ids"),
+        (np.array([2**63, 1], np.uint64), "got 9223372036854775808 in row 0"),
+    ],
+)
+def test_actions_that_numpy_cannot_hold_are_named_as_they_are(actions, message):
+    envs = gym.make_vec(TOKEN_ID, num_envs=2)
+    envs.reset(seed=0)
+    with pytest.raises(UserError, match=message):
+        envs.step(actions)
+
+
+@pytest.mark.parametrize("env_id", [TURN_ID, TOKEN_ID])
+def test_seeds_and_problems_of_the_wrong_kind(env_id):
+    envs = gym.make_vec(env_id, num_envs=2)
+    with pytest.raises(UserError, match=r"seed must be an int or a list of one per environment, got 1\.5"):
+        envs.reset(seed=1.5)
+    with pytest.raises(UserError, match="'problems' must have one entry per environment"):
+        envs.reset(options={"problems": 5})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens": [[99], []]}, "token ids must be in"),
+        ({"tokens": [[1]]}, "must be of 2 rows"),
+        ({"tokens": [["1"], []]}, "cannot be read"),
+        ({"tokens": None}, "cannot be read"),
+        ({"steps": [1]}, "must be of 2 rows"),
+        ({"windows": "x"}, "cannot be read"),
+    ],
+)
+def test_a_broken_state_is_refused_and_leaves_the_environment_as_it_was(change, message):
+    envs, twin = (gym.make_vec(TOKEN_ID, num_envs=2).unwrapped for _ in range(2))
+    for each in (envs, twin):
+        each.reset(seed=0)
+        each.step(np.array([5, 6]))
+    with pytest.raises(UserError, match=f"state: .*{message}"):
+        envs.load_state_dict({**envs.state_dict(), **change})
+    assert equal(envs.step(np.array([7, 8])), twin.step(np.array([7, 8])))
+
+
+def test_a_broken_state_of_one_message_is_refused():
+    env = ArithmeticTokenEnv()
+    env.reset(seed=0)
+    for change in ({"tokens": [99]}, {"tokens": None}, {"window": "x"}):
+        with pytest.raises(UserError, match=r"state: it cannot be read|a token id in"):
+            env.load_state_dict({**env.state_dict(), **change})
+
+
+def test_rows_that_idle_hold_no_history():
+    envs = gym.make_vec(TOKEN_ID, num_envs=2, autoreset_mode="Disabled").unwrapped
+    envs.reset(seed=0)
+    envs.step(np.array([1, 5]))
+    envs.load_state_dict(envs.state_dict())
+    for _ in range(200):
+        over = envs.step(np.array([5, 5]))[2]
+        if over[1]:
+            envs.reset(options={"reset_mask": np.array([False, True])})
+    envs.step(np.array([-5, 10**6]) if envs.over.all() else np.array([-5, 5]))  # nobody looks at the first
+    assert envs.over[0]
+    assert len(envs.messages.history) <= 65
