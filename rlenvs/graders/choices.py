@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlenvs.errors import GraderError
-from rlenvs.graders.numbers import NOT_UNITS
+from rlenvs.graders import units
 from rlenvs.graders.question import Grade, Policy, Question, invalid, right, shown, text_of, wrong
 
 MAX_CHOICES = 100
@@ -21,7 +21,7 @@ PAIRS = (
     ("$", "$"), ("\\(", "\\)"), ("*", "*"), ("_", "_"), ("<", ">"), ("(", ")"), ("[", "]"), ("{", "}"), ("`", "`"),
     ('"', '"'), ("'", "'"),
 )  # fmt: skip
-HEDGES = NOT_UNITS | {"both", "neither", "none", "all", "but", "also", "unless", "except", "any"}
+HEDGES = units.HEDGES | {"both", "neither", "none", "all", "but", "also", "unless", "except", "any"}
 MAX_REST_WORDS = 40
 
 

@@ -7,9 +7,10 @@ of digits. A reward is paid for the verdict here, so that what it would forgive 
 import re
 import unicodedata
 
-from rlenvs.graders.numbers import MINUS_SIGNS, is_unit, undelimited
+from rlenvs.graders.numbers import MINUS_SIGNS, undelimited
 from rlenvs.graders.polynomials import BeyondError
 from rlenvs.graders.reading import ASSIGNED, COMMA, CONJUNCTION, SPACES, STYLES, TEXT, THOUSANDS, pieces
+from rlenvs.graders.units import is_unit
 
 FUNCTION_NAMES = (
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan ln lg log exp lim max min gcd lcm mod det pi sqrt "

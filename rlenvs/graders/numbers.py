@@ -15,6 +15,7 @@ import re
 from fractions import Fraction
 
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS
+from rlenvs.graders.units import HEDGES, MEASURE_OF, is_unit
 
 MAX_EXPONENT = 1000
 """Largest power of ten: 10^999999999 would take memory and minutes."""
@@ -43,56 +44,6 @@ VULGAR_FRACTIONS = str.maketrans(
 )
 SUPERSCRIPTS = str.maketrans("²³", "23")
 MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\ufe63\uff0d", "-"))
-HEDGES = (
-    "or and not no is was are if to maybe perhaps possibly probably either about around approximately nearly ish vs "
-    "versus nor neither xor then else otherwise alternatively unless except but"
-)
-OPERATIONS = "plus minus times over under more less than between wrong percent half halves quarter quarters"
-SCALES = (
-    "hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens third "
-    "thirds fourth fourths fifth fifths tenth tenths hundredth hundredths"
-)
-NUMERALS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
-)
-NOT_UNITS = frozenset(f"{HEDGES} {OPERATIONS} {SCALES} {NUMERALS}".split())
-"""Words that change or hedge the number before them, and other numbers."""
-NOT_FIRST = frozenset({"of", "squared", "cubed", "factorial"})
-"""Words that change the number when they follow it directly: "5 squared" is 25, "5 meters squared" is not."""
-ONE_LETTER_UNITS = frozenset("mghslLVWNJAKCF")
-"""Metre, gram, hour and so on; any other single letter is a variable or a factor, as in 5x or 5k."""
-
-MEASURES = {
-    "millimeter": "mm millimeter millimetre",
-    "centimeter": "cm centimeter centimetre",
-    "meter": "m meter metre",
-    "kilometer": "km kilometer kilometre",
-    "inch": "in inch inches",
-    "foot": "ft foot feet",
-    "yard": "yd yard",
-    "mile": "mi mile",
-    "milligram": "mg milligram",
-    "gram": "g gram",
-    "kilogram": "kg kilogram kilo",
-    "pound": "lb pound",
-    "ounce": "oz ounce",
-    "second": "s sec second",
-    "minute": "min minute",
-    "hour": "h hr hour",
-    "day": "day",
-    "week": "week",
-    "month": "month",
-    "year": "yr year",
-    "milliliter": "ml milliliter millilitre",
-    "liter": "l liter litre",
-    "cent": "\u00a2 cent",
-    "dollar": "$ dollar",
-    "euro": "\u20ac euro",
-}
-"""Units that differ in size: a number of one is none of another."""
-MEASURE_OF = {name: unit for unit, names in MEASURES.items() for word in names.split() for name in (word, f"{word}s")}
-
 LONG_BLANKS = re.compile(r"\s{9,}")
 """Cut, or patterns that begin with blanks would try every part of a long run."""
 LATEX_TEXT = re.compile(r"\\(?:text(?:rm|bf|it|normal)?|math(?:rm|bf|it)|mbox|fbox|bold(?:symbol)?)\s?\{([^{}\\]*)\}")
@@ -113,10 +64,9 @@ NUMBER = re.compile(
     (?:(?P<whole>{DIGITS})(?:\.(?P<decimals>[0-9]*))?|\.(?P<bare>[0-9]+))
     (?:[eE](?P<exponent>[+-]?[0-9]{{1,20}}))?
     (?:[ ]?/[ ]?(?P<denominator>[0-9]+))?
-    (?:[ ]{{0,3}}(?P<percent>%|(?:percent(?:age)?|pct)\b))?""",
+    (?:[ ]{{0,3}}(?P<percent>%|(?:percent(?:age)?|per[ ]cent|pct)\b))?""",
     re.VERBOSE | re.ASCII,
 )
-UNIT = re.compile(r"[^\W\d_]{1,32}\.?(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}\.?){0,2}(?:\^?[23²³])?|°[ ]{0,2}[CF]?|[$¢€£¥]")
 
 
 def is_approximate(text: str) -> bool:
@@ -148,7 +98,7 @@ def plain(text: str) -> str:
         text = LATEX_SPACE.sub(" ", text)
     text = text.strip()
     assigned = ASSIGNMENT.match(text)
-    if assigned and assigned[0].rstrip("= ").lower() not in NOT_UNITS:
+    if assigned and assigned[0].rstrip("= ").lower() not in HEDGES:
         text = text[assigned.end() :].strip()
     return text
 
@@ -227,23 +177,6 @@ def measure_of(text: str) -> str:
     unit = text[match.end() :].strip().removesuffix(".").lower() or (match["currency"] or "")
     base, power = (unit[:-1].removesuffix("^"), unit[-1]) if unit[-1:] in ("2", "3", "²", "³") else (unit, "")
     return MEASURE_OF[base] + power.translate(SUPERSCRIPTS) if base in MEASURE_OF else ""
-
-
-def is_unit(rest: str) -> bool:
-    """True if what follows a number leaves its value alone: nothing, a full stop, a unit."""
-    if rest.startswith("K"):
-        return False  # 42K is forty-two thousand; 42 K are kelvins
-    rest = rest.strip().removesuffix(".").rstrip()
-    if not rest:
-        return True
-    if UNIT.fullmatch(rest) is None or (len(rest) == 1 and rest.isalpha() and rest not in ONE_LETTER_UNITS):
-        return False
-    words = re.split(r"[ ./^-]+", rest.lower())
-    if not rest.isascii() and not all(letter.isalpha() for letter in rest.rstrip("23²³") if letter not in " ./^-°¢€£¥"):
-        return False  # \w also holds ½ and ² for letters
-    if rest[0] in "²³":
-        return False
-    return words[0] not in NOT_FIRST and NOT_UNITS.isdisjoint(words)
 
 
 def value_of(match: re.Match[str], percent_is_unit: bool) -> Fraction | None:

@@ -24,8 +24,9 @@ from rlenvs.graders import polynomials as exact
 from rlenvs.graders.expressions import LITERAL, read_formula
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS
 from rlenvs.graders.inequalities import RELATION, read_inequality
-from rlenvs.graders.numbers import MINUS_SIGNS, NOT_UNITS, is_approximate, is_unit, undelimited
+from rlenvs.graders.numbers import MINUS_SIGNS, is_approximate, undelimited
 from rlenvs.graders.polynomials import BeyondError
+from rlenvs.graders.units import HEDGES, is_unit
 from rlenvs.graders.values import Value, entry_of, listed, union, unnamed
 
 MAX_NESTING = 20
@@ -150,7 +151,7 @@ def read_item(text: str, nesting: int) -> Value:
     if assigned:
         name = re.sub(r"\\text|[\s{}]", "", assigned["name"])
         said = assigned["name"].removeprefix("\\text").strip("{} ").lower().split()
-        if assigned["name"].startswith("\\text") and not NOT_UNITS.isdisjoint(said):
+        if assigned["name"].startswith("\\text") and not HEDGES.isdisjoint(said):
             raise BeyondError
         item = read_item(text[assigned.end() :], nesting + 1)
         if nesting > MAX_NESTING or item.name:

@@ -143,11 +143,25 @@ def same(gold: Value, answer: Value) -> bool:
         whole, listing = (gold, answer) if gold.kind == "set" else (answer, gold)
         named = len({base_name(item.name) for item in listing.items}) > 1
         return set(entries(whole, True)) == set(entries(listing, named))
+    if kinds in ({"list", "tuple"}, {"list", "interval"}):
+        return same_by_name(*((gold, answer) if gold.kind == "list" else (answer, gold)))
     if "set" in kinds:
         whole, single = (gold, answer) if gold.kind == "set" else (answer, gold)
         assert isinstance(whole.body, frozenset)
         return whole.body == {("", single.kind, single.body)}
     return False
+
+
+def same_by_name(listing: Value, row: Value) -> bool:
+    """Compare `x = 1, y = 2` with `(1, 2)`, whose places are those of the names in the alphabet."""
+    names = [item.name for item in listing.items]
+    written = f"({','.join(sorted(names))})"
+    if "" in names or len(set(names)) != len(names) or row.name not in ("", written):
+        return False
+    if not isinstance(row.body, tuple) or (row.kind == "interval" and not is_open_pair(unnamed(row))):
+        return False
+    ordered = sorted(listing.items, key=lambda item: item.name)
+    return [("", item.kind, item.body) for item in ordered] == list(row.body[: 2 if row.kind == "interval" else None])
 
 
 def is_open_pair(value: Value) -> bool:
