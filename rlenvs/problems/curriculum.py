@@ -179,7 +179,7 @@ class CurriculumSource(ProblemSource):
         Raises:
             UserError: the problem is held out, or its level is not known.
         """
-        value = check_share("success", float(success))
+        value = check_share("success", float(success) if isinstance(success, bool | np.bool_ | np.number) else success)
         if self._level_of(problem) != self.level:
             return  # review, or a problem that was drawn before the level moved
         self.outcomes.append(value)

@@ -121,8 +121,19 @@ class ReasoningGymSource(ProblemSource):
                 raise ParameterError(
                     "scoring", f"must be 'exact' for {name}: its own scorer would run the answer as Python code"
                 )
-        self.datasets = [make_dataset(name, self.configs[name], self.seed, self.length) for name in self.names]
+        self.datasets = self._datasets()
         self.splits: dict[tuple[int, int], Split | None] = {}
+
+    def _datasets(self) -> list[Any]:
+        return [make_dataset(name, self.configs[name], self.seed, self.length) for name in self.names]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Some data sets hold functions that cannot be pickled; all of them can be made again.
+        return {key: value for key, value in vars(self).items() if key != "datasets"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.datasets = self._datasets()
 
     @property
     def size(self) -> int:
@@ -221,7 +232,9 @@ def check_weights(weights: object, count: int) -> np.ndarray[Any, np.dtype[np.fl
         weights = [1.0] * count
     if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != count:
         raise ParameterError("weights", f"must be a list of {count} numbers, got {weights!r:.80}")
-    numbers = [check_real("weights", weight, 0.0, float("inf")) for weight in weights]
-    if not 0 < sum(numbers) < float("inf"):
+    bounds = np.cumsum([check_real("weights", weight, 0.0, float("inf")) for weight in weights])
+    if not 0 < bounds[-1] < float("inf"):
         raise ParameterError("weights", f"must have a positive, finite sum, got {list(weights)!r:.80}")
-    return np.cumsum(numbers) / sum(numbers)
+    # Divided by their own last entry they end with exactly 1.0, above every number that is drawn.
+    shares: np.ndarray[Any, np.dtype[np.float64]] = bounds / bounds[-1]
+    return shares

@@ -242,8 +242,12 @@ def test_reports_come_by_problem_by_record_by_id_and_by_difficulty():
             source.report(wrong, True)
     with pytest.raises(UserError, match="a difficulty tells no level where the levels are sources"):
         levels().report(0.5, True)
-    with pytest.raises(UserError, match=r"success must be a number in \[0, 1\], got 2"):
-        source.report(problem, 2)
+    for wrong in (2, "yes", None, float("nan"), np.float32(2)):
+        with pytest.raises(UserError, match=r"success must be a number in \[0, 1\], got"):
+            source.report(problem, wrong)
+    for right in (np.float32(0.5), np.True_, 1):
+        source.report(problem, right)
+    assert source.state_dict()["outcomes"][4:] == [0.5, 1.0, 1.0]
 
 
 def test_a_curriculum_of_one_source_draws_by_difficulty():

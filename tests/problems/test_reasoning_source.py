@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 import random
 import re
 import subprocess
@@ -12,6 +14,7 @@ pytest.importorskip("reasoning_gym")
 
 from rlenvs.errors import GraderError, MissingExtraError, UserError
 from rlenvs.problems import CurriculumSource, ReasoningGymSource, grade_tasks
+from rlenvs.problems.reasoning import check_weights
 from rlenvs.problems.reasoning_library import (
     EVALUATES_ANSWERS,
     GLOBAL_RANDOM_USERS,
@@ -280,6 +283,19 @@ def test_several_data_sets_are_drawn_by_weight():
     # Binomial(400, 1/4): standard deviation 8.7.
     assert abs(names.count("leg_counting") - 100) < 5 * 8.7
     assert source.size == 200
+
+
+@pytest.mark.parametrize("name", ["arc_1d", "leg_counting", "game_of_life"])
+def test_a_copy_of_a_source_draws_the_same_problems(name):
+    source = ReasoningGymSource([name, "chain_sum"], size=50, scoring="verified")
+    drawn = source.sample(np.random.default_rng(0), "train")
+    for copied in (pickle.loads(pickle.dumps(source)), copy.deepcopy(source)):  # noqa: S301 - its own
+        assert copied.sample(np.random.default_rng(0), "train") == drawn
+
+
+@pytest.mark.parametrize("weights", [[0.1] * 10, [1e-300, 1], [3, 0, 0], [1e308 / 4] * 3])
+def test_the_shares_of_weights_end_at_one(weights):
+    assert check_weights(weights, len(weights))[-1] == 1.0
 
 
 def test_splits_are_by_question_and_share_none():
