@@ -157,9 +157,8 @@ class NumberRows(SingleAnswerRows):
             hidden = (points != 0).sum(axis=1) != sizes  # zeros inside a text look like its end
             doubtful = others[hidden | ~(surely_wrong(points, golds[others]) | plain_points(points, sizes))]
             if len(doubtful):
-                asked = rows[doubtful]
-                fields = self.columns.batch(self.numbers[asked], self.picks[asked], self.split).fields
-                records = picked_records(fields or {}, np.arange(len(asked)))
+                written = strings_of(self.golds[rows[doubtful]]).tolist()
+                records = [{**self.columns.record, "gold": gold} for gold in written]
                 grades = self.task.verdicts(records, [responses[place] for place in doubtful.tolist()])
                 correct[doubtful] = [grade.correct for grade in grades]
         return correct

@@ -248,7 +248,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
 def one_per_row(values: object, num_envs: int) -> bool:
     """True for a sequence or an array with a value per row."""
     if isinstance(values, np.ndarray):
-        return values.shape == (num_envs,)
+        return bool(values.shape == (num_envs,))
     return isinstance(values, Sequence) and not isinstance(values, str | bytes) and len(values) == num_envs
 
 
@@ -262,7 +262,7 @@ def row_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> Sequenc
         return [None] * num_envs
     if isinstance(seed, int | np.integer):
         return [int(seed) + row for row in range(num_envs)]
-    if isinstance(seed, str) or not hasattr(seed, "__len__"):
+    if not hasattr(seed, "__len__"):
         raise UserError(f"seed must be an int or a list of one per environment, got {seed!r:.80}")
     if len(seed) != num_envs:
         raise UserError(f"seed: a list must have one entry per environment ({num_envs}), got {len(seed)}")

@@ -336,7 +336,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             finals.append(self._ongoing(writing[over[writing]], texts, shares))
             if answers is not None:
                 finals.append(answers.infos.picked(over[ended]))
-            last = self.windows.values()[rows]
+            last = self.windows.of(rows)
         elif over.any():
             self.over |= over
             self.messages.rest(rows)
