@@ -107,7 +107,7 @@ class ProblemSource(ABC):
             solved: whether its last answer was right.
         """
         if self.adapts:
-            raise NotImplementedError(f"{type(self).__name__} adapts: it must define episode_ended")
+            raise TypeError(f"{type(self).__name__} adapts: it must define episode_ended")
 
     def state_dict(self) -> dict[str, Any]:
         """What was learned from the reports, as plain JSON; nothing where a source does not adapt."""

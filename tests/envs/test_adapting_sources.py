@@ -206,3 +206,15 @@ def test_the_source_brings_its_grader():
     envs = TextVectorEnv(TextPromptSource(["Describe a bridge."], held_out_fraction=0.0), 2)
     envs.reset(seed=0)
     assert envs.step(["It is long.", ""])[-1]["final_info"]["grade_status"].tolist() == ["ok", "invalid"]
+
+
+def test_a_source_that_adapts_must_listen():
+    class Deaf(TextPromptSource):
+        adapts = True
+
+    env = TextEnv(Deaf(["Describe a bridge."], held_out_fraction=0.0))
+    env.reset(seed=0)
+    with pytest.raises(TypeError, match="Deaf adapts: it must define episode_ended"):
+        env.step("It is long.")
+    with pytest.raises(UserError, match="TextPromptSource has no state, got"):
+        TextPromptSource(["Describe a bridge."]).load_state_dict({"level": 1})
