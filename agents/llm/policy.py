@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rlenvs.agents.llm.logprobs import chosen_logprobs
+from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
 from rlenvs.errors import DeviceError, ModelLoadError
 from rlenvs.extras import require
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 from reward_strategies import potentials, rewards
 
-from rlenvs.agents.llm.advantages import generalized_advantages
+from rlenvs.agents.llm.algorithm.advantages import generalized_advantages
 from rlenvs.wrappers import EnvReward, InfoPotential, RewardPipeline, RewardState, Transition
 from rlenvs.wrappers.potentials.base import Potential, PotentialTerm
 

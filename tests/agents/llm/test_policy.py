@@ -16,10 +16,10 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
+from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
 from rlenvs.agents.llm.batch import Episode, collate
 from rlenvs.agents.llm.embedded import character_tokenizer
 from rlenvs.agents.llm.engine import SamplingParams, generate
-from rlenvs.agents.llm.logprobs import chosen_logprobs
 from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
 from rlenvs.errors import DeviceError, ModelLoadError
 

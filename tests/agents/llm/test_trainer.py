@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import TINY_RUN, tiny_policy
 
-from rlenvs.agents.llm.advantages import generalized_advantages
+from rlenvs.agents.llm.algorithm.advantages import generalized_advantages
 from rlenvs.agents.llm.batch import Episode
 from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.config import TrainConfig

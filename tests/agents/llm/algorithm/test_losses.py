@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenvs.agents.llm.losses import explained_variance, policy_loss, value_loss
+from rlenvs.agents.llm.algorithm.losses import explained_variance, policy_loss, value_loss
 
 
 @settings(deadline=None)

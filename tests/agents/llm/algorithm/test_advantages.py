@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenvs.agents.llm.advantages import generalized_advantages, token_rewards, whiten
+from rlenvs.agents.llm.algorithm.advantages import generalized_advantages, token_rewards, whiten
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(0, 10**6))
 factors = st.sampled_from([0.0, 0.5, 0.9, 0.99, 1.0])
