@@ -16,7 +16,7 @@ from rlenvs.agents.llm.algorithm.losses import explained_variance, policy_loss, 
 )
 def test_policy_loss_equals_the_formula(tokens, clip):
     new, old, advantage = (torch.tensor(column, dtype=torch.float64) for column in zip(*tokens, strict=True))
-    loss, sums = policy_loss(new, old, advantage, clip, token_count=len(tokens))
+    loss, sums = policy_loss(new, old, advantage, clip, len(tokens))
     expected, clipped = 0.0, 0
     for n, o, a in tokens:
         ratio = math.exp(n - o)
@@ -49,8 +49,8 @@ def test_accumulated_gradients_equal_one_big_batch(sizes):
     def gradient(parts):
         parameter = start.clone().requires_grad_()
         for part in torch.arange(7).split(parts):
-            loss, _ = policy_loss(parameter[part], old[part], advantage[part], 0.2, token_count=7)
-            (loss + value_loss(parameter[part], old[part], target[part], 0.2, token_count=7)).backward()
+            loss, _ = policy_loss(parameter[part], old[part], advantage[part], 0.2, 7)
+            (loss + value_loss(parameter[part], old[part], target[part], 0.2, 7)).backward()
         return parameter.grad
 
     torch.testing.assert_close(gradient(list(sizes)), gradient([7]), atol=1e-12, rtol=0)
