@@ -142,7 +142,7 @@ def token_rewards(
 
 def _discounted_sums(values_BA: Tensor, decay: float | Tensor) -> Tensor:
     """Sum what follows each column, with weights decay^0, decay^1, ...; the columns are 0 on padding."""
-    sums_AB = values_BA.t().contiguous()
+    sums_AB = values_BA.t().clone(memory_format=torch.contiguous_format)  # one row or column would be a view
     for t in range(len(sums_AB) - 2, -1, -1):
         sums_AB[t] += decay * sums_AB[t + 1]
     return sums_AB.t().contiguous()

@@ -1,12 +1,16 @@
 """Advantages against slow independent algorithms, and the identities that masks and shaping must keep."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenvs.agents.llm.algorithm.advantages import generalized_advantages, token_rewards, whiten
+from rlenvs.agents.llm.algorithm.advantages import generalized_advantages, length_adaptive_lambda, token_rewards, whiten
+from rlenvs.agents.llm.algorithm.estimators import reinforce_baseline
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(0, 10**6))
 factors = st.sampled_from([0.0, 0.5, 0.9, 0.99, 1.0])
@@ -61,6 +65,37 @@ def test_with_lambda_one_the_return_is_the_discounted_sum(size, gamma):
 
 
 @settings(deadline=None)
+@given(size=sizes, gamma=factors, lam=factors, critic=factors)
+def test_the_critic_may_have_a_lambda_of_its_own(size, gamma, lam, critic):
+    rewards, values, bootstrap, mask = ragged(size)
+    tensors = [torch.tensor(part) for part in (rewards, values, bootstrap, mask)]
+    found, returns = generalized_advantages(*tensors, gamma, lam, critic)
+    assert torch.equal(found, generalized_advantages(*tensors, gamma, lam)[0])
+    assert torch.equal(returns, generalized_advantages(*tensors, gamma, critic)[1])
+
+
+@settings(deadline=None)
+@given(size=sizes, gamma=factors)
+def test_each_episode_may_have_a_lambda_of_its_own(size, gamma):
+    rewards, values, bootstrap, mask = ragged(size)
+    lam = np.random.default_rng(size[2]).random(len(mask))
+    tensors = [torch.tensor(part) for part in (rewards, values, bootstrap, mask)]
+    found, _ = generalized_advantages(*tensors, gamma, torch.tensor(lam))
+    for row in range(len(mask)):
+        n = mask[row].sum()
+        expected = slow_gae(rewards[row, :n], values[row, :n], bootstrap[row], gamma, lam[row])
+        np.testing.assert_allclose(found[row, :n], expected, atol=1e-9)
+
+
+def test_the_length_adaptive_lambda_spreads_credit_over_a_share_of_the_episode():
+    mask = torch.arange(400) < torch.tensor([0, 1, 20, 40, 400])[:, None]
+    found = length_adaptive_lambda(mask)
+    np.testing.assert_allclose(found, [0.0, 0.0, 0.0, 0.5, 0.95], atol=1e-6)
+    # The weights 1 + lambda + lambda^2 + ... sum to alpha * l.
+    assert sum(float(found[-1]) ** k for k in range(400)) == pytest.approx(0.05 * 400, rel=1e-4)
+
+
+@settings(deadline=None)
 @given(size=sizes, gamma=factors, lam=factors, terminated=st.booleans())
 def test_shaping_changes_no_advantage_once_the_value_knows_the_potential(size, gamma, lam, terminated):
     """GAE(r + F, V - Phi) = GAE(r, V), elementwise, for both endings."""
@@ -84,8 +119,10 @@ def test_shaping_changes_no_advantage_once_the_value_knows_the_potential(size, g
 def test_padding_never_enters():
     rewards, values, bootstrap, mask = ragged((4, 6, 3))
     plain, _ = advantages(rewards, values, bootstrap, mask, 0.9, 0.8)
-    noisy, _ = advantages(rewards, np.where(mask, values, 1e6), bootstrap, mask, 0.9, 0.8)
-    np.testing.assert_array_equal(plain, noisy)
+    for noise in (1e6, np.nan, np.inf):
+        found = advantages(np.where(mask, rewards, noise), np.where(mask, values, noise), bootstrap, mask, 0.9, 0.8)
+        np.testing.assert_array_equal(plain, found[0])
+        assert np.isfinite(found[1]).all()
 
 
 @settings(deadline=None)
@@ -105,6 +142,54 @@ def test_whitening_a_constant_batch_does_not_blow_rounding_up(values):
     assert whiten(tensor, torch.ones_like(tensor, dtype=torch.bool)).abs().max() < 1e-6
 
 
+class Processes:
+    """Runs a function once per shard, in lockstep threads, with a sum over all of them in between."""
+
+    def __init__(self, count):
+        self.barrier = threading.Barrier(count)
+        self.parts = [None] * count
+
+    def all_reduce(self, rank):
+        def reduce(tensor):
+            self.parts[rank] = tensor
+            self.barrier.wait(timeout=30)
+            total = torch.stack(self.parts).sum(dim=0)
+            self.barrier.wait(timeout=30)
+            return total
+
+        return reduce
+
+    def run(self, function, shards):
+        with ThreadPoolExecutor(len(shards)) as pool:
+            return list(pool.map(lambda pair: function(*pair[1], self.all_reduce(pair[0])), enumerate(shards)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(size=sizes, offset=st.sampled_from([0.0, 1e4]))
+def test_processes_whiten_like_one(size, offset):
+    values, _, _, mask = ragged(size)
+    values, mask = torch.tensor(values + offset), torch.tensor(mask)
+    whole = whiten(values, mask)
+    # The last shard has no tokens at all, and must still take part in the sums.
+    shards = [(values[::2], mask[::2]), (values[1::2], mask[1::2]), (values[:1], torch.zeros_like(mask[:1]))]
+    found = Processes(len(shards)).run(whiten, shards)
+    torch.testing.assert_close(found[0], whole[::2], atol=1e-6, rtol=0)
+    torch.testing.assert_close(found[1], whole[1::2], atol=1e-6, rtol=0)
+    assert not found[2].any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(size=sizes, gamma=factors)
+def test_processes_share_the_baseline(size, gamma):
+    rewards, _, _, mask = ragged(size)
+    rewards, mask = torch.tensor(rewards), torch.tensor(mask)
+    whole = reinforce_baseline(rewards, mask, gamma)
+    shards = [(rewards[::2], mask[::2]), (rewards[1::2], mask[1::2])]
+    found = Processes(2).run(lambda r, m, reduce: reinforce_baseline(r, m, gamma, reduce), shards)
+    torch.testing.assert_close(found[0], whole[::2], atol=1e-9, rtol=0)
+    torch.testing.assert_close(found[1], whole[1::2], atol=1e-9, rtol=0)
+
+
 def test_whitening_nothing_is_nothing():
     assert not whiten(torch.ones(2, 3), torch.zeros(2, 3, dtype=torch.bool)).any()
 
@@ -118,3 +203,4 @@ def test_the_kl_penalty_sits_on_every_action_token():
     )
     np.testing.assert_allclose(token_rewards(rewards, new, ref, mask, 0.1), [[-0.05, 1.1, 0.0]], atol=1e-6)
     np.testing.assert_allclose(token_rewards(rewards, new, None, mask, 0.1), [[0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(token_rewards(rewards, new, ref, mask, 0.1, "k2"), [[-0.0125, 0.95, 0.0]], atol=1e-6)

@@ -90,7 +90,7 @@ def test_a_conversation_written_out():
 
 def test_a_reward_without_an_action_token_is_refused():
     action = torch.tensor([[True, False], [False, False]])
-    with pytest.raises(ParameterError, match="rewards_BL must be 0 in episodes without an action token, got .* row 1"):
+    with pytest.raises(ParameterError, match=r"rewards_BL must be 0 in episodes without an action token, got .* row 1"):
         credit_rewards(torch.tensor([[0.0, 1.0], [0.0, 1.0]]), action)
     assert credit_rewards(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), action).tolist() == [[1.0], [0.0]]
 
@@ -98,7 +98,9 @@ def test_a_reward_without_an_action_token_is_refused():
 def test_a_batch_without_action_tokens_is_empty():
     nothing = torch.zeros(2, 3, dtype=torch.bool)
     assert action_mask(nothing).shape == credit_rewards(torch.zeros(2, 3), nothing).shape == (2, 0)
-    assert estimate(nothing, torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 3, dtype=torch.float64), 1.0, 1.0)[0].shape == (2, 0)
+    assert estimate(nothing, torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 3, dtype=torch.float64), 1.0, 1.0)[
+        0
+    ].shape == (2, 0)
     assert action_mask(torch.zeros(0, 3, dtype=torch.bool)).shape == (0, 0)
 
 
