@@ -14,7 +14,7 @@ from rlenvs.agents.llm.algorithm.kl import kl_estimate
 from rlenvs.agents.llm.algorithm.names import KLEstimator
 
 AllReduce = Callable[[Tensor], Tensor]
-"""Returns the sum of a tensor over all processes, without changing it."""
+"""Returns the sum of a tensor over all processes, without changing it. All of them call it, tokens or not."""
 
 MIN_STD = 1e-6  # below it a batch is constant up to rounding, and dividing would blow rounding up to signal
 

@@ -2,7 +2,9 @@
 
 Estimators that compare the samples of one prompt take `group_B`, the number of each episode's group. Groups may have
 any sizes. An episode without action tokens is in no comparison: no token could have earned its reward, and counting
-it as 0 would shift its siblings. A group of one has nothing to compare with, and its advantage is 0.
+it as 0 would shift its siblings. A group of one has nothing to compare with, and its advantage is 0. Without a critic
+nothing stands for what a truncated episode had left to earn: it counts what it has earned, or leaves the mask
+(`filters.overlong_mask`).
 
 Shape suffixes: `B` episodes, `A` action tokens of the longest, `G` groups.
 """
