@@ -1,9 +1,9 @@
 """When to stop: predicates on the metrics of an update."""
 
-MAX_FIRST_CLIP_FRACTION = (
-    0.3  # healthy first updates measured here and elsewhere stay below 0.1, wrecked ones reach 0.5
-)
-MAX_FIRST_KL = 0.5  # nats per token; healthy first updates stay below 0.05
+# First updates of the arithmetic configuration, measured: with its own settings 3 % and 0.002 nats; with 5e-4 and no
+# warm-up 26 % and 0.12, from which it recovered; with 2e-3 and no warm-up 46 % and 1.6, accuracy 30 % -> 1 % for good.
+MAX_FIRST_CLIP_FRACTION = 0.3
+MAX_FIRST_KL = 0.5  # nats per action token
 
 
 def broken_first_update(

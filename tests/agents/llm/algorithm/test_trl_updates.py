@@ -1,10 +1,11 @@
 """Whole updates against numbers recorded from the last PPO trainer that TRL had.
 
-`trl_ppo_updates.json` holds two runs of `PPOTrainer.train` of trl 1.12.0 in float64, with gamma = lambda = 1 and with
-gamma 0.99, lambda 0.9: four answers of 3, 2, 5 and 5 tokens (the first two end with the end-of-sequence token), a
-one-layer Llama as policy, reference, critic and reward model each, two passes of two minibatches, k1 as a reward, no
-dropout. Recorded are the rollout, rewards, advantages, returns, and before each optimiser step the new log-probabilities
-and values, the losses and their gradients. From equal gradients an optimiser takes equal steps.
+`trl_ppo_updates.json`, made by `record_trl_ppo_updates.py`, holds two runs of `PPOTrainer.train` of trl 1.12.0 in
+float64, with gamma = lambda = 1 and with gamma 0.99, lambda 0.9: four answers of 3, 2, 5 and 5 tokens (the first two
+end with the end-of-sequence token), a one-layer Llama as policy, reference, critic and reward model each, two passes of
+two minibatches, k1 as a reward, no dropout. Recorded are the rollout, rewards, advantages, returns, and before each
+optimiser step the new log-probabilities and values, the losses and their gradients. From equal gradients an optimiser
+takes equal steps.
 
 Our functions give the same numbers to 1e-6 once they are fed TRL's choices. We choose differently in five places:
 
