@@ -1,0 +1,299 @@
+"""The engine for Llama-shaped models: a hand-written decoder over a preallocated cache.
+
+What it does beside the arithmetic of `decoder`: rows that end make room at once (they are compacted away, and waiting
+prompts take their place), prompts that several rows share are read once, and a prompt that continues what a slot still
+holds (the next turn of a conversation) reads only its new tokens.
+"""
+
+import copy
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rlenvs.agents.llm.engines.architecture import adapter_state, base_of, read
+from rlenvs.agents.llm.engines.decoder import Decoder, check
+from rlenvs.agents.llm.engines.kv_cache import KVCache
+from rlenvs.agents.llm.engines.prefixes import match_prefixes
+from rlenvs.agents.llm.engines.protocol import Completion, EngineError, Finish, SamplingParams, params_of_each
+from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniforms
+from rlenvs.agents.llm.engines.stopping import finish_of
+from rlenvs.agents.llm.policy import Policy
+
+POSITION_STEP = 32  # positions by which the part of the cache that attention reads grows
+COMPACT_SHARE = 0.125  # of the rows of a step that may have ended before the others are moved together
+PREFILL_TOKENS = 8192  # tokens read at once, padding included
+
+
+@dataclass
+class _Row:
+    """One prompt on its way."""
+
+    index: int
+    prompt: Sequence[int]
+    params: SamplingParams
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish: Finish | None = None
+
+    @property
+    def computed(self) -> int:
+        """Tokens whose keys and values are in the cache: all but the newest."""
+        return len(self.prompt) + len(self.ids) - 1
+
+    def held(self) -> list[int]:
+        """Those tokens."""
+        return [*self.prompt, *self.ids][: self.computed]
+
+
+class StaticEngine:
+    """Samples with a decoder of its own from Llama-, Mistral-, Qwen2- and Qwen3-shaped models, adapters included.
+
+    Args:
+        policy: the model; its weights are read live.
+        batch_size: rows decoded at once, >= 1.
+        dtype: decode with a copy of the model in this type (float32 weights are trained well and decoded slowly);
+            None decodes with the weights themselves.
+        reuse_prefixes: keep keys and values between calls while the weights stay the same. Saves reading a
+            conversation again at every turn.
+
+    Raises:
+        UnsupportedModelError: the model has another shape; the `generate` engine takes it.
+    """
+
+    name = "static"
+
+    def __init__(
+        self,
+        policy: Policy,
+        batch_size: int = 64,
+        dtype: torch.dtype | None = None,
+        reuse_prefixes: bool = True,
+    ) -> None:
+        self.batch_size = batch_size
+        self.dtype = dtype
+        self.reuse_prefixes = reuse_prefixes
+        self._attach(policy)
+
+    def sync(self, policy: Policy) -> None:
+        """Take the policy's model; keys and values of its former weights are forgotten."""
+        if policy is not self.policy:
+            self._attach(policy)
+        self._held.clear()
+
+    def close(self) -> None:
+        """Give the cache back; the next call allocates it again."""
+        self._held.clear()
+        self.cache.free()
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        params: Sequence[SamplingParams] | SamplingParams,
+        generator: torch.Generator,
+    ) -> list[Completion]:
+        """Sample one completion for each prompt; see `Engine.generate`."""
+        each = params_of_each(prompts, params, self.parts.vocabulary)
+        if not prompts:
+            return []
+        rows = [_Row(index, prompt, one) for index, (prompt, one) in enumerate(zip(prompts, each, strict=True))]
+        seeds = row_seeds(len(prompts), generator).to(self.cache.device)
+        try:
+            self._refresh()
+            with torch.autocast(self.cache.device.type, enabled=False):
+                _Call(self, rows, seeds).run()
+        except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code and torch raise
+            self.close()
+            if isinstance(error, EngineError):
+                raise
+            raise EngineError(f"engine 'static' failed on {len(prompts)} prompts: {error}") from error
+        return [Completion(row.ids, row.logprobs, row.finish or "length") for row in rows]
+
+    def _attach(self, policy: Policy) -> None:
+        read(policy.model)  # before a copy of a model that cannot be used is made
+        self.policy = policy
+        self._shadow = None if self.dtype is None else copy.deepcopy(policy.model).to(self.dtype).eval()
+        self.parts = read(policy.model if self._shadow is None else self._shadow)
+        self._held: dict[int, list[int]] = {}
+        self._weights = _fingerprint(policy)
+        dtype, device = check(base_of(policy.model if self._shadow is None else self._shadow), self.parts)
+        self.cache = KVCache(len(self.parts.layers), self.parts.kv_heads, self.parts.head_dim, dtype, device)
+        self.decoder = Decoder(self.parts, self.cache)
+
+    def _refresh(self) -> None:
+        """See whether the weights changed since the last call."""
+        fingerprint = _fingerprint(self.policy)
+        if fingerprint != self._weights or not self.reuse_prefixes:
+            self._held.clear()
+        if fingerprint != self._weights and self._shadow is not None:
+            for ours, theirs in zip(self._shadow.parameters(), self.policy.model.parameters(), strict=True):
+                ours.copy_(theirs)
+        self._weights = fingerprint
+
+
+class _Call:
+    """One call of `generate`: the first `len(live)` slots are those that are decoded."""
+
+    def __init__(self, engine: StaticEngine, rows: list[_Row], seeds_N: Tensor) -> None:
+        self.engine = engine
+        self.cache = engine.cache
+        self.decoder = engine.decoder
+        self.held = engine._held
+        self.uniform_NT = uniforms(seeds_N, max(row.params.max_new_tokens for row in rows))
+        self.slots = min(engine.batch_size, len(rows))
+        # The longest wait last: prompts of like length are read together.
+        self.waiting = deque(sorted(rows, key=lambda row: len(row.prompt)))
+        self.live: list[_Row] = []
+        self.longest = max(len(row.prompt) + row.params.max_new_tokens for row in rows)
+
+    def run(self) -> None:
+        """Decode until every row has ended."""
+        self._first_rows()
+        while self.live or self.waiting:
+            ended = sum(row.finish is not None for row in self.live)
+            if ended >= max(1.0, COMPACT_SHARE * len(self.live)):
+                self._compact()
+                self._admit([self.waiting.popleft() for _ in range(self._vacant())])
+                continue
+            self._decode(len(self.live) - ended)
+
+    def _vacant(self) -> int:
+        return min(self.slots - len(self.live), len(self.waiting))
+
+    def _first_rows(self) -> None:
+        """Continue what the slots still hold where that is possible; start the others afresh."""
+        cache = self.cache
+        waiting = list(self.waiting)
+        matches = match_prefixes([row.prompt for row in waiting], self.held)
+        matched = [(waiting[place], slot) for place, slot in matches.items()][: self.slots]
+        cache.reserve(self.slots, _rounded(self.longest))
+        kept = max((len(self.held[slot]) for _, slot in matched), default=0)
+        # The slots that go on are moved to the front, in the order of their rows.
+        used = {slot for _, slot in matched}
+        front = range(len(matched))
+        outside = sorted(slot for slot in used if slot >= len(matched))
+        free = [slot for slot in front if slot not in used]
+        cache.swap(outside, free[: len(outside)], kept)
+        moved = dict(zip(outside, free, strict=False))
+        starts = {moved.get(slot, slot): (row, len(self.held[slot])) for row, slot in matched}
+        cache.layout(self.slots, _rounded(max(kept, 1)))
+        self.held.clear()
+        self.decoder.cover(_rounded(self.longest))
+        chosen = {id(row) for row, _ in matched}
+        self.waiting = deque(row for row in waiting if id(row) not in chosen)
+        if matched:
+            self.live = [starts[slot][0] for slot in front]
+            self._read(self.live, list(front), [starts[slot][1] for slot in front])
+        self._admit([self.waiting.popleft() for _ in range(self._vacant())])
+
+    def _admit(self, rows: list[_Row]) -> None:
+        """Read the prompts of new rows into the slots after the live ones; equal prompts are read once."""
+        if rows:
+            first = len(self.live)
+            self.live += rows
+            self._read(rows, list(range(first, first + len(rows))), [0] * len(rows))
+        self._upload()
+
+    def _read(self, rows: list[_Row], slots: list[int], starts: list[int]) -> None:
+        self._make_room(max(len(row.prompt) for row in rows))
+        readers: dict[tuple[int, ...], list[int]] = {}
+        for place, (row, start) in enumerate(zip(rows, starts, strict=True)):
+            # What another slot already holds cannot be shared between rows: its history may differ.
+            key = (-1 - place,) if start else tuple(row.prompt)
+            readers.setdefault(key, []).append(place)
+        places = sorted((members[0] for members in readers.values()), key=lambda p: len(rows[p].prompt) - starts[p])
+        members_of = {members[0]: members for members in readers.values()}
+        for batch in _batches(places, [len(row.prompt) - start for row, start in zip(rows, starts, strict=True)]):
+            new = [rows[p].prompt[starts[p] :] for p in batch]
+            logits_BV = self.decoder.extend(new, [slots[p] for p in batch], [starts[p] for p in batch])
+            sharing = [(place, source) for source, p in enumerate(batch) for place in members_of[p]]
+            copies = [(slots[batch[source]], slots[place]) for place, source in sharing if place != batch[source]]
+            self.cache.copy([a for a, _ in copies], [b for _, b in copies], max(len(rows[p].prompt) for p in batch))
+            targets = [rows[place] for place, _ in sharing]
+            self._sample(logits_BV[[source for _, source in sharing]], targets)
+
+    def _sample(self, logits_BV: Tensor, rows: list[_Row]) -> None:
+        """Choose the first token of rows."""
+        device = self.cache.device
+        temperature_B = torch.tensor([row.params.temperature for row in rows], device=device)
+        uniform_B = self.uniform_NT[torch.tensor([row.index for row in rows], device=device), 0]
+        greedy = any(row.params.temperature == 0 for row in rows)
+        token_B, logprob_B = pick(logits_BV, temperature_B, uniform_B, greedy)
+        self._take(rows, token_B.tolist(), logprob_B.tolist())
+
+    def _upload(self) -> None:
+        """Tell the device what the live rows are."""
+        device, live = self.cache.device, self.live
+        self.token_B = torch.tensor([row.ids[-1] for row in live], device=device)
+        self.position_B = torch.tensor([row.computed for row in live], device=device)
+        self.count_B = torch.tensor([len(row.ids) for row in live], device=device)
+        self.going_B = torch.tensor([int(row.finish is None) for row in live], device=device)
+        self.temperature_B = torch.tensor([row.params.temperature for row in live], device=device)
+        self.index_B = torch.tensor([row.index for row in live], device=device)
+        self.greedy = any(row.params.temperature == 0 for row in live)
+
+    def _decode(self, going: int) -> None:
+        """Sample one more token of every live row. Rows that have ended repeat a step, beyond what they hold."""
+        self._make_room(1 + max(row.computed for row in self.live))
+        logits_BV = self.decoder.step(self.token_B, self.position_B)
+        uniform_B = self.uniform_NT[self.index_B, self.count_B.clamp(max=self.uniform_NT.shape[1] - 1)]
+        self.token_B, logprob_B = pick(logits_BV, self.temperature_B, uniform_B, self.greedy)
+        self.position_B += self.going_B
+        self.count_B += self.going_B
+        self._take(self.live, self.token_B.tolist(), logprob_B.tolist())
+        still = [int(row.finish is None) for row in self.live]
+        if sum(still) < going:
+            self.going_B = torch.tensor(still, device=self.cache.device)
+
+    def _take(self, rows: list[_Row], tokens: list[int], logprobs: list[float]) -> None:
+        policy = self.engine.policy
+        for row, token, logprob in zip(rows, tokens, logprobs, strict=True):
+            if row.finish is not None:
+                continue
+            if logprob != logprob or logprob in (float("inf"), float("-inf")):
+                raise EngineError("engine 'static': the model's logits are not finite")
+            row.ids.append(token)
+            row.logprobs.append(logprob)
+            row.finish = finish_of(row.ids, row.params, policy.eos_ids, policy.tokenizer)
+
+    def _make_room(self, positions: int) -> None:
+        if positions > self.cache.positions:
+            self.cache.layout(self.slots, _rounded(positions))
+
+    def _compact(self) -> None:
+        """Move the rows that go on to the front; what the others held goes behind them."""
+        going = [place for place, row in enumerate(self.live) if row.finish is None]
+        late = [place for place in going if place >= len(going)]
+        holes = [place for place in range(len(going)) if self.live[place].finish is not None]
+        for hole, place in zip(holes, late, strict=True):
+            self.live[hole], self.live[place] = self.live[place], self.live[hole]
+        longest = max((row.computed for row in self.live), default=0)
+        self.cache.swap(late, holes, longest)
+        for place in range(len(going), len(self.live)):
+            self.held[place] = self.live[place].held()
+        del self.live[len(going) :]
+        self._upload()
+
+
+def _rounded(positions: int) -> int:
+    return -(-positions // POSITION_STEP) * POSITION_STEP
+
+
+def _batches(places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Cut rows, sorted by length, into batches of bounded size."""
+    batches: list[list[int]] = []
+    for place in places:
+        if batches and (len(batches[-1]) + 1) * lengths[place] <= PREFILL_TOKENS:
+            batches[-1].append(place)
+        else:
+            batches.append([place])
+    return batches
+
+
+def _fingerprint(policy: Policy) -> Hashable:
+    """Tell whether weights or active adapters changed, without looking at a number."""
+    versions = tuple((parameter.data_ptr(), parameter._version) for parameter in policy.model.parameters())
+    return versions, adapter_state(policy.model)
