@@ -31,7 +31,8 @@ def adapter_state(model: Any) -> Hashable:
     """Tell which adapters of peft are in use."""
     if not hasattr(model, "peft_config"):
         return ()
-    layers = (module for module in model.modules() if hasattr(module, "disable_adapters"))
+    # Models of transformers have methods of these names.
+    layers = (module for module in model.modules() if isinstance(getattr(module, "disable_adapters", None), bool))
     return tuple((layer.disable_adapters, tuple(layer.active_adapters)) for layer in layers)
 
 

@@ -237,6 +237,8 @@ class Server:
                 if time.monotonic() >= until:
                     raise TimeoutError("the deadline passed in the middle of the answer")
                 pieces.append(piece)
+            if response.length:  # read1 ends quietly where the connection did
+                raise http.client.IncompleteRead(b"".join(pieces), response.length)
             return response.status, b"".join(pieces)
         finally:
             connection.close()

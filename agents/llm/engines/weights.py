@@ -1,5 +1,6 @@
 """A policy's weights under the names and in the form of an ordinary checkpoint."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rlenvs.agents.llm.engines.architecture import base_of
+from rlenvs.agents.llm.engines.protocol import EngineError
 
 
 @torch.no_grad()
@@ -20,19 +22,42 @@ def checkpoint_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
 
     Yields:
         names and tensors; merged ones are new, the others are the live ones.
+
+    Raises:
+        EngineError: the weights are quantised.
     """
     base = base_of(model)
     modules = dict(base.named_modules())
     for name, parameter in base.named_parameters():
+        if not parameter.is_floating_point():
+            raise EngineError(f"weight {name!r} is quantised and cannot be handed over; send the adapter alone")
         owner, _, kind = name.rpartition(".")
         if ".lora_" in name or ".modules_to_save." in name:
             continue
-        inner = owner.removesuffix(".base_layer")
-        if inner != owner and kind == "weight":
-            layer = modules[inner]
-            merged = parameter
-            for adapter in () if layer.disable_adapters else layer.active_adapters:
-                merged = merged + layer.get_delta_weight(adapter).to(parameter.dtype)
-            yield f"{inner}.weight", merged
+        if ".original_module" in name:
+            yield _replaced(modules, owner, kind, parameter)
+        elif owner.endswith(".base_layer"):
+            adapted = owner.removesuffix(".base_layer")
+            yield f"{adapted}.{kind}", _merged(modules[adapted], kind, parameter)
         else:
-            yield name.replace(".base_layer.", ".").replace(".original_module.", "."), parameter
+            yield name, parameter
+
+
+def _merged(layer: Any, kind: str, parameter: Tensor) -> Tensor:
+    """Return a weight of an adapted layer with its active adapters in it."""
+    if layer.disable_adapters or kind != "weight":
+        return parameter
+    merged = copy.deepcopy(layer)  # one layer at a time
+    merged.merge()
+    weight: Tensor = merged.get_base_layer().weight
+    return weight.detach()
+
+
+def _replaced(modules: dict[str, Any], owner: str, kind: str, parameter: Tensor) -> tuple[str, Tensor]:
+    """Return the weight that an adapter has in place of the model's own."""
+    name = owner.removesuffix(".original_module")
+    wrapper = modules[name]
+    for adapter in () if wrapper.disable_adapters else wrapper.active_adapters:
+        if adapter in wrapper.modules_to_save:
+            return f"{name}.{kind}", getattr(wrapper.modules_to_save[adapter], kind)
+    return f"{name}.{kind}", parameter
