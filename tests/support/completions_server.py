@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import torch
 
-from rlenvs.agents.llm.engines.sampling import pick, uniforms
+from rlenvs.agents.llm.engines.sampling import pick, uniform_at
 
 
 class CompletionsServer(ThreadingHTTPServer):
@@ -46,11 +46,11 @@ class CompletionsServer(ThreadingHTTPServer):
     def choice(self, body):
         ids, logprobs, tops = [], [], []
         temperature = torch.tensor([float(body["temperature"])])
-        numbers = uniforms(torch.tensor([body.get("seed", 0)]), body["max_tokens"])
+        seed = torch.tensor([body.get("seed", 0)])
         finish = "length"
         for step in range(body["max_tokens"]):
             logits = self.policy.model(torch.tensor([[*body["prompt"], *ids]])).logits[:, -1].float()
-            token, logprob = pick(logits, temperature, numbers[:, step], greedy=temperature.item() == 0)
+            token, logprob = pick(logits, temperature, uniform_at(seed, torch.tensor([step])), temperature.item() == 0)
             plain = torch.log_softmax(logits, dim=-1)[0]
             shown = torch.log_softmax(logits / temperature, dim=-1)[0] if self.tempered and temperature > 0 else plain
             ids.append(token.item())

@@ -29,11 +29,13 @@ class Decoder:
     Args:
         parts: the model.
         cache: where keys and values are kept.
+        compiled: compile a layer's step with `torch.compile`, once for all layers and each size of the batch.
     """
 
-    def __init__(self, parts: Architecture, cache: KVCache) -> None:
+    def __init__(self, parts: Architecture, cache: KVCache, compiled: bool = False) -> None:
         self.parts = parts
         self.cache = cache
+        self.layer_step = torch.compile(_layer_step, dynamic=False, fullgraph=True) if compiled else _layer_step
         self.cos = self.sin = torch.empty(0, 0, dtype=cache.dtype, device=cache.device)
 
     def cover(self, positions: int) -> bool:
@@ -61,14 +63,9 @@ class Decoder:
         bias_BHGT = _bias(seen_BT, self.cache.dtype)[:, None, None].expand(-1, parts.kv_heads, parts.groups, -1)
         hidden_BD = parts.embed(token_B)
         for layer, keys, values in zip(parts.layers, self.cache.keys, self.cache.values, strict=True):
-            query, key, value = self._project(layer, hidden_BD, cos, sin)
-            keys[slots, :, position_B] = key
-            values[slots, :, position_B] = value
-            # All query heads of a key-value head stand at the same position: as the "queries" of one attention they
-            # need no repeated keys and values.
-            query_BHGD = query.view(rows, parts.kv_heads, parts.groups, parts.head_dim)
-            attended = _attend(query_BHGD, keys[:rows], values[:rows], bias_BHGT, parts.scaling)
-            hidden_BD = _rest_of_layer(layer, hidden_BD, attended.reshape(rows, -1))
+            hidden_BD = self.layer_step(
+                parts, layer, hidden_BD, (cos, sin), (keys, values), (slots, position_B), bias_BHGT
+            )
         logits_BV: Tensor = parts.head(_norm(parts.norm, hidden_BD))
         return logits_BV
 
@@ -98,7 +95,7 @@ class Decoder:
         mask = None if fresh else _seen(column_T, position_BL[:, :, None], parts.window)[:, None]
         hidden_BLD = parts.embed(ids_BL)
         for layer, keys, values in zip(parts.layers, self.cache.keys, self.cache.values, strict=True):
-            query, key, value = self._project(layer, hidden_BLD, cos, sin)
+            query, key, value = _project(parts, layer, hidden_BLD, cos, sin)
             keys[slot_B[:, None], :, write_BL] = key
             values[slot_B[:, None], :, write_BL] = value
             attended = F.scaled_dot_product_attention(
@@ -115,19 +112,43 @@ class Decoder:
         logits_BV: Tensor = parts.head(_norm(parts.norm, last_BD))
         return logits_BV
 
-    def _project(self, layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return rotated queries and keys, and values: `[..., heads, head_dim]`."""
-        parts, attention = self.parts, layer.self_attn
-        normed = _norm(layer.input_layernorm, hidden)
-        query = attention.q_proj(normed).unflatten(-1, (parts.heads, parts.head_dim))
-        key = attention.k_proj(normed).unflatten(-1, (parts.kv_heads, parts.head_dim))
-        value = attention.v_proj(normed).unflatten(-1, (parts.kv_heads, parts.head_dim))
-        if hasattr(attention, "q_norm"):
-            query, key = _norm(attention.q_norm, query), _norm(attention.k_norm, key)
-        both = torch.cat([query, key], dim=-2)
-        first, second = both.chunk(2, dim=-1)
-        rotated = torch.addcmul(both * cos, torch.cat([second, first], dim=-1), sin)
-        return rotated[..., : parts.heads, :], rotated[..., parts.heads :, :], value
+
+def _layer_step(
+    parts: Architecture,
+    layer: Any,
+    hidden_BD: Tensor,
+    rotation: tuple[Tensor, Tensor],
+    cached: tuple[Tensor, Tensor],
+    where: tuple[Tensor, Tensor],
+    bias_BHGT: Tensor,
+) -> Tensor:
+    """One layer for one token per row; its key and value are written to `where`, slot and position."""
+    query, key, value = _project(parts, layer, hidden_BD, *rotation)
+    (keys, values), (slots, position_B), rows = cached, where, hidden_BD.shape[0]
+    keys[slots, :, position_B] = key
+    values[slots, :, position_B] = value
+    # All query heads of a key-value head stand at the same position: as the "queries" of one attention they need no
+    # repeated keys and values.
+    query_BHGD = query.reshape(rows, parts.kv_heads, parts.groups, parts.head_dim)
+    attended = _attend(query_BHGD, keys[:rows], values[:rows], bias_BHGT, parts.scaling)
+    return _rest_of_layer(layer, hidden_BD, attended.reshape(rows, -1))
+
+
+def _project(
+    parts: Architecture, layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rotated queries and keys, and values: `[..., heads, head_dim]`."""
+    attention = layer.self_attn
+    normed = _norm(layer.input_layernorm, hidden)
+    query = attention.q_proj(normed).unflatten(-1, (parts.heads, parts.head_dim))
+    key = attention.k_proj(normed).unflatten(-1, (parts.kv_heads, parts.head_dim))
+    value = attention.v_proj(normed).unflatten(-1, (parts.kv_heads, parts.head_dim))
+    if hasattr(attention, "q_norm"):
+        query, key = _norm(attention.q_norm, query), _norm(attention.k_norm, key)
+    both = torch.cat([query, key], dim=-2)
+    first, second = both.chunk(2, dim=-1)
+    rotated = torch.addcmul(both * cos, torch.cat([second, first], dim=-1), sin)
+    return rotated[..., : parts.heads, :], rotated[..., parts.heads :, :], value
 
 
 def _seen(column_T: Tensor, position: Tensor, window: int | None) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rlenvs.agents.llm.engines.architecture import base_of
 from rlenvs.agents.llm.engines.protocol import Completion, EngineError, Finish, SamplingParams, params_of_each
-from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniforms
+from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
 from rlenvs.agents.llm.engines.stopping import finish_of
 from rlenvs.agents.llm.policy import Policy
 
@@ -72,14 +72,13 @@ class _Sampler:
     def __init__(self, requests: Sequence[Request], seeds_B: Tensor) -> None:
         temperatures = [params.temperature for _, params in requests]
         self.temperature_B = torch.tensor(temperatures, device=seeds_B.device)
-        self.uniform_BT = uniforms(seeds_B, max(params.max_new_tokens for _, params in requests))
+        self.seeds_B = seeds_B
         self.greedy = 0.0 in temperatures
         self.logprobs: list[Tensor] = []
 
     def __call__(self, _ids_BL: Tensor, scores_BV: Tensor) -> Tensor:
-        # On some devices `generate` looks at the stopping criteria late, and takes steps beyond the last one.
-        step = min(len(self.logprobs), self.uniform_BT.shape[1] - 1)
-        token_B, logprob_B = pick(scores_BV, self.temperature_B, self.uniform_BT[:, step], self.greedy)
+        uniform_B = uniform_at(self.seeds_B, torch.full_like(self.seeds_B, len(self.logprobs)))
+        token_B, logprob_B = pick(scores_BV, self.temperature_B, uniform_B, self.greedy)
         self.logprobs.append(logprob_B)
         return torch.full_like(scores_BV, -torch.inf).scatter_(1, token_B[:, None], 0.0)
 

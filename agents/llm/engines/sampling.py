@@ -23,16 +23,15 @@ def row_seeds(count: int, generator: torch.Generator) -> Tensor:
     return torch.randint(0, (1 << 63) - 1, (count,), generator=generator, device=generator.device)
 
 
-def uniforms(seeds_N: Tensor, steps: int) -> Tensor:
-    """Return the first `steps` numbers of every row's stream: `[N, steps]` float64 in [0, 1).
+def uniform_at(seeds: Tensor, counts: Tensor) -> Tensor:
+    """Return number `counts` (from 0) of the streams of `seeds`: float64 in [0, 1), in their common shape.
 
     Example:
         >>> seeds = torch.tensor([7, 8])
-        >>> torch.equal(uniforms(seeds, 5)[1:, :3], uniforms(seeds[1:], 3))
-        True
+        >>> uniform_at(seeds, torch.tensor([3, 0])).shape
+        torch.Size([2])
     """
-    counter = torch.arange(1, steps + 1, device=seeds_N.device)
-    state = seeds_N[:, None] + counter * _GOLDEN
+    state = seeds + (counts + 1) * _GOLDEN
     state = (state ^ _logical_shift(state, 30)) * _MIX_1
     state = (state ^ _logical_shift(state, 27)) * _MIX_2
     state = state ^ _logical_shift(state, 31)

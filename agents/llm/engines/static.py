@@ -18,11 +18,14 @@ from rlenvs.agents.llm.engines.decoder import Decoder, check
 from rlenvs.agents.llm.engines.kv_cache import KVCache
 from rlenvs.agents.llm.engines.prefixes import match_prefixes
 from rlenvs.agents.llm.engines.protocol import Completion, EngineError, Finish, SamplingParams, params_of_each
-from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniforms
+from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
+from rlenvs.agents.llm.engines.stepper import RowState, Stepper
 from rlenvs.agents.llm.engines.stopping import finish_of
 from rlenvs.agents.llm.policy import Policy
 
 POSITION_STEP = 32  # positions by which the part of the cache that attention reads grows
+GPU_POSITION_STEP = 256  # the same where every size has a recorded graph
+ROOM = 3  # positions beyond the last token: rows that have ended, or that fill up a size, write there
 COMPACT_SHARE = 0.125  # of the rows of a step that may have ended before the others are moved together
 PREFILL_TOKENS = 8192  # tokens read at once, padding included
 
@@ -31,9 +34,9 @@ PREFILL_TOKENS = 8192  # tokens read at once, padding included
 class _Row:
     """One prompt on its way."""
 
-    index: int
     prompt: Sequence[int]
     params: SamplingParams
+    seed: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish: Finish | None = None
@@ -58,6 +61,10 @@ class StaticEngine:
             None decodes with the weights themselves.
         reuse_prefixes: keep keys and values between calls while the weights stay the same. Saves reading a
             conversation again at every turn.
+        compiled: compile the layers with `torch.compile`. Pays in long runs on a GPU; each new size of the batch takes
+            seconds.
+        lookahead: look at a step's tokens while the device computes the next one; None does so on a GPU. Changes no
+            sample.
 
     Raises:
         UnsupportedModelError: the model has another shape; the `generate` engine takes it.
@@ -71,10 +78,14 @@ class StaticEngine:
         batch_size: int = 64,
         dtype: torch.dtype | None = None,
         reuse_prefixes: bool = True,
+        compiled: bool = False,
+        lookahead: bool | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.dtype = dtype
         self.reuse_prefixes = reuse_prefixes
+        self.compiled = compiled
+        self.lookahead = policy.device.type == "cuda" if lookahead is None else lookahead
         self._attach(policy)
 
     def sync(self, policy: Policy) -> None:
@@ -86,6 +97,7 @@ class StaticEngine:
     def close(self) -> None:
         """Give the cache back; the next call allocates it again."""
         self._held.clear()
+        self.stepper.forget()
         self.cache.free()
 
     @torch.no_grad()
@@ -99,12 +111,12 @@ class StaticEngine:
         each = params_of_each(prompts, params, self.parts.vocabulary)
         if not prompts:
             return []
-        rows = [_Row(index, prompt, one) for index, (prompt, one) in enumerate(zip(prompts, each, strict=True))]
-        seeds = row_seeds(len(prompts), generator).to(self.cache.device)
+        seeds = row_seeds(len(prompts), generator).tolist()
+        rows = [_Row(prompt, one, seed) for prompt, one, seed in zip(prompts, each, seeds, strict=True)]
         try:
             self._refresh()
             with torch.autocast(self.cache.device.type, enabled=False):
-                _Call(self, rows, seeds).run()
+                _Call(self, rows).run()
         except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code and torch raise
             self.close()
             if isinstance(error, EngineError):
@@ -121,33 +133,61 @@ class StaticEngine:
         self._weights = _fingerprint(policy)
         dtype, device = check(base_of(policy.model if self._shadow is None else self._shadow), self.parts)
         self.cache = KVCache(len(self.parts.layers), self.parts.kv_heads, self.parts.head_dim, dtype, device)
-        self.decoder = Decoder(self.parts, self.cache)
+        self.decoder = Decoder(self.parts, self.cache, self.compiled)
+        self.stepper = Stepper(self.decoder, graphs=device.type == "cuda")
 
     def _refresh(self) -> None:
         """See whether the weights changed since the last call."""
         fingerprint = _fingerprint(self.policy)
         if fingerprint != self._weights or not self.reuse_prefixes:
             self._held.clear()
+        if fingerprint.places != self._weights.places:
+            self.stepper.forget()
         if fingerprint != self._weights and self._shadow is not None:
             for ours, theirs in zip(self._shadow.parameters(), self.policy.model.parameters(), strict=True):
                 ours.copy_(theirs)
         self._weights = fingerprint
 
 
+class _Sampled:
+    """What a step sampled, on its way to the host."""
+
+    def __init__(self, tokens: Tensor, logprobs: Tensor) -> None:
+        # The copies are ordered before the next step: the device's own tensors are overwritten by it.
+        self.tokens, self.logprobs = (_to_host(tensor) for tensor in (tokens, logprobs))
+        self.arrived = None
+        if tokens.is_cuda:
+            self.arrived = torch.cuda.Event()
+            self.arrived.record()
+
+    def lists(self, rows: int) -> tuple[list[int], list[float]]:
+        """Wait for the first rows."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.tokens[:rows].tolist(), self.logprobs[:rows].tolist()
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    if not tensor.is_cuda:
+        return tensor.clone()
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
 class _Call:
     """One call of `generate`: the first `len(live)` slots are those that are decoded."""
 
-    def __init__(self, engine: StaticEngine, rows: list[_Row], seeds_N: Tensor) -> None:
+    def __init__(self, engine: StaticEngine, rows: list[_Row]) -> None:
         self.engine = engine
         self.cache = engine.cache
         self.decoder = engine.decoder
+        self.stepper = engine.stepper
         self.held = engine._held
-        self.uniform_NT = uniforms(seeds_N, max(row.params.max_new_tokens for row in rows))
+        self.pending: _Sampled | None = None
         self.slots = min(engine.batch_size, len(rows))
         # The longest wait last: prompts of like length are read together.
         self.waiting = deque(sorted(rows, key=lambda row: len(row.prompt)))
         self.live: list[_Row] = []
-        self.longest = max(len(row.prompt) + row.params.max_new_tokens for row in rows)
+        self.longest = ROOM + max(len(row.prompt) + row.params.max_new_tokens for row in rows)
 
     def run(self) -> None:
         """Decode until every row has ended."""
@@ -155,10 +195,12 @@ class _Call:
         while self.live or self.waiting:
             ended = sum(row.finish is not None for row in self.live)
             if ended >= max(1.0, COMPACT_SHARE * len(self.live)):
+                self._collect()
                 self._compact()
                 self._admit([self.waiting.popleft() for _ in range(self._vacant())])
-                continue
-            self._decode(len(self.live) - ended)
+                self._upload()
+            else:
+                self._decode()
 
     def _vacant(self) -> int:
         return min(self.slots - len(self.live), len(self.waiting))
@@ -169,7 +211,7 @@ class _Call:
         waiting = list(self.waiting)
         matches = match_prefixes([row.prompt for row in waiting], self.held)
         matched = [(waiting[place], slot) for place, slot in matches.items()][: self.slots]
-        cache.reserve(self.slots, _rounded(self.longest))
+        moved = cache.reserve(self.slots, self._rounded(self.longest))
         kept = max((len(self.held[slot]) for _, slot in matched), default=0)
         # The slots that go on are moved to the front, in the order of their rows.
         used = {slot for _, slot in matched}
@@ -177,17 +219,19 @@ class _Call:
         outside = sorted(slot for slot in used if slot >= len(matched))
         free = [slot for slot in front if slot not in used]
         cache.swap(outside, free[: len(outside)], kept)
-        moved = dict(zip(outside, free, strict=False))
-        starts = {moved.get(slot, slot): (row, len(self.held[slot])) for row, slot in matched}
-        cache.layout(self.slots, _rounded(max(kept, 1)))
+        new_slot = dict(zip(outside, free, strict=False))
+        starts = {new_slot.get(slot, slot): (row, len(self.held[slot])) for row, slot in matched}
+        cache.layout(self.slots, self._rounded(max(kept, 1)))
         self.held.clear()
-        self.decoder.cover(_rounded(self.longest))
+        if self.decoder.cover(self._rounded(self.longest)) or moved:
+            self.stepper.forget()
         chosen = {id(row) for row, _ in matched}
         self.waiting = deque(row for row in waiting if id(row) not in chosen)
         if matched:
             self.live = [starts[slot][0] for slot in front]
             self._read(self.live, list(front), [starts[slot][1] for slot in front])
         self._admit([self.waiting.popleft() for _ in range(self._vacant())])
+        self._upload()
 
     def _admit(self, rows: list[_Row]) -> None:
         """Read the prompts of new rows into the slots after the live ones; equal prompts are read once."""
@@ -195,7 +239,6 @@ class _Call:
             first = len(self.live)
             self.live += rows
             self._read(rows, list(range(first, first + len(rows))), [0] * len(rows))
-        self._upload()
 
     def _read(self, rows: list[_Row], slots: list[int], starts: list[int]) -> None:
         self._make_room(max(len(row.prompt) for row in rows))
@@ -219,34 +262,45 @@ class _Call:
         """Choose the first token of rows."""
         device = self.cache.device
         temperature_B = torch.tensor([row.params.temperature for row in rows], device=device)
-        uniform_B = self.uniform_NT[torch.tensor([row.index for row in rows], device=device), 0]
+        uniform_B = uniform_at(torch.tensor([row.seed for row in rows], device=device), torch.tensor(0, device=device))
         greedy = any(row.params.temperature == 0 for row in rows)
         token_B, logprob_B = pick(logits_BV, temperature_B, uniform_B, greedy)
         self._take(rows, token_B.tolist(), logprob_B.tolist())
 
     def _upload(self) -> None:
         """Tell the device what the live rows are."""
-        device, live = self.cache.device, self.live
-        self.token_B = torch.tensor([row.ids[-1] for row in live], device=device)
-        self.position_B = torch.tensor([row.computed for row in live], device=device)
-        self.count_B = torch.tensor([len(row.ids) for row in live], device=device)
-        self.going_B = torch.tensor([int(row.finish is None) for row in live], device=device)
-        self.temperature_B = torch.tensor([row.params.temperature for row in live], device=device)
-        self.index_B = torch.tensor([row.index for row in live], device=device)
-        self.greedy = any(row.params.temperature == 0 for row in live)
+        states = [
+            RowState(r.ids[-1], r.computed, len(r.ids), int(r.finish is None), r.params.temperature, r.seed)
+            for r in self.live
+        ]
+        # Rows that only fill up a size write beyond what their slot holds, so that it stays usable.
+        for slot in range(len(states), self.stepper.padded(len(states), self.slots)):
+            states.append(RowState(0, len(self.held.get(slot, ())), 0, 0, 1.0, 0))
+        self.stepper.load(states)
 
-    def _decode(self, going: int) -> None:
+    def _decode(self) -> None:
         """Sample one more token of every live row. Rows that have ended repeat a step, beyond what they hold."""
-        self._make_room(1 + max(row.computed for row in self.live))
-        logits_BV = self.decoder.step(self.token_B, self.position_B)
-        uniform_B = self.uniform_NT[self.index_B, self.count_B.clamp(max=self.uniform_NT.shape[1] - 1)]
-        self.token_B, logprob_B = pick(logits_BV, self.temperature_B, uniform_B, self.greedy)
-        self.position_B += self.going_B
-        self.count_B += self.going_B
-        self._take(self.live, self.token_B.tolist(), logprob_B.tolist())
-        still = [int(row.finish is None) for row in self.live]
-        if sum(still) < going:
-            self.going_B = torch.tensor(still, device=self.cache.device)
+        ahead = 2 if self.engine.lookahead else 1
+        self._make_room(1 + ahead + max(row.computed for row in self.live))
+        tokens, logprobs = self.stepper.step()
+        sampled: _Sampled | None = _Sampled(tokens, logprobs)
+        if self.engine.lookahead:
+            # While the device computes this step, the one before is looked at.
+            sampled, self.pending = self.pending, sampled
+        if sampled is not None:
+            self._collect(sampled)
+
+    def _collect(self, sampled: "_Sampled | None" = None) -> None:
+        """Take what was sampled in a step; without one, what is still on its way."""
+        if sampled is None:
+            sampled, self.pending = self.pending, None
+        if sampled is None:
+            return
+        before = sum(row.finish is None for row in self.live)
+        self._take(self.live, *sampled.lists(len(self.live)))
+        going = [int(row.finish is None) for row in self.live]
+        if sum(going) < before:
+            self.stepper.hold([*going, *[0] * (self.stepper.rows - len(going))])
 
     def _take(self, rows: list[_Row], tokens: list[int], logprobs: list[float]) -> None:
         policy = self.engine.policy
@@ -261,7 +315,11 @@ class _Call:
 
     def _make_room(self, positions: int) -> None:
         if positions > self.cache.positions:
-            self.cache.layout(self.slots, _rounded(positions))
+            self.cache.layout(self.slots, self._rounded(positions))
+
+    def _rounded(self, positions: int) -> int:
+        step = GPU_POSITION_STEP if self.engine.stepper.graphs else POSITION_STEP
+        return -(-positions // step) * step
 
     def _compact(self) -> None:
         """Move the rows that go on to the front; what the others held goes behind them."""
@@ -275,11 +333,6 @@ class _Call:
         for place in range(len(going), len(self.live)):
             self.held[place] = self.live[place].held()
         del self.live[len(going) :]
-        self._upload()
-
-
-def _rounded(positions: int) -> int:
-    return -(-positions // POSITION_STEP) * POSITION_STEP
 
 
 def _batches(places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
@@ -293,7 +346,20 @@ def _batches(places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _fingerprint(policy: Policy) -> Hashable:
-    """Tell whether weights or active adapters changed, without looking at a number."""
-    versions = tuple((parameter.data_ptr(), parameter._version) for parameter in policy.model.parameters())
-    return versions, adapter_state(policy.model)
+@dataclass(frozen=True)
+class _Fingerprint:
+    """Tells whether weights changed, without looking at a number.
+
+    Attributes:
+        places: where the weights are, and which adapters are in use.
+        versions: counters of changes in place.
+    """
+
+    places: Hashable
+    versions: tuple[int, ...]
+
+
+def _fingerprint(policy: Policy) -> _Fingerprint:
+    parameters = list(policy.model.parameters())
+    places = (tuple(parameter.data_ptr() for parameter in parameters), adapter_state(policy.model))
+    return _Fingerprint(places, tuple(parameter._version for parameter in parameters))

@@ -21,17 +21,23 @@ def ids(completions):
     return [completion.ids for completion in completions]
 
 
-@settings(max_examples=20, deadline=None)
-@given(batch=ragged, sizes=st.tuples(st.integers(1, 5), st.integers(6, 20)), temperature=st.sampled_from([0.0, 1.0]))
-def test_batch_size_and_compaction_change_no_row(batch, sizes, temperature):
+@settings(max_examples=15, deadline=None)
+@given(
+    batch=ragged,
+    sizes=st.tuples(st.integers(1, 5), st.integers(6, 20)),
+    temperature=st.sampled_from([0.0, 1.0]),
+    lookahead=st.booleans(),
+)
+def test_batch_size_compaction_and_looking_ahead_change_no_row(batch, sizes, temperature, lookahead):
     params = [SamplingParams(1 + 7 * row % 19, temperature) for row in range(len(batch))]
-    small, large = (StaticEngine(POLICY, size).generate(batch, params, stream()) for size in sizes)
+    small = StaticEngine(POLICY, sizes[0], lookahead=lookahead).generate(batch, params, stream())
+    large = StaticEngine(POLICY, sizes[1]).generate(batch, params, stream())
     assert [(c.ids, c.finish) for c in small] == [(c.ids, c.finish) for c in large]
     for one, other in zip(small, large, strict=True):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(batch=ragged, order=st.randoms(use_true_random=False))
 def test_batch_order_changes_no_greedy_answer(batch, order):
     places = list(range(len(batch)))
@@ -77,10 +83,10 @@ def second_turn(prompts, completions):
     ]
 
 
-@settings(max_examples=15, deadline=None)
-@given(batch=ragged, batch_size=st.integers(1, 14), drop=st.integers(1, 3))
-def test_later_turns_read_only_what_is_new_and_sample_the_same(batch, batch_size, drop):
-    engine = StaticEngine(POLICY, batch_size)
+@settings(max_examples=10, deadline=None)
+@given(batch=ragged, batch_size=st.integers(1, 14), drop=st.integers(1, 3), lookahead=st.booleans())
+def test_later_turns_read_only_what_is_new_and_sample_the_same(batch, batch_size, drop, lookahead):
+    engine = StaticEngine(POLICY, batch_size, lookahead=lookahead)
     prompts = batch
     for turn in range(3):
         completions = engine.generate(prompts, SamplingParams(10), stream(turn))
@@ -152,3 +158,16 @@ def test_a_closed_engine_starts_anew():
 def test_no_prompts_no_completions():
     assert StaticEngine(POLICY).generate([], SamplingParams(5), stream()) == []
     assert GenerateEngine(POLICY).generate([], SamplingParams(5), stream()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch's compiler
+def test_compiled_layers_sample_the_same():
+    compiled, plain = StaticEngine(POLICY, 4, compiled=True), StaticEngine(POLICY, 4)
+    for turn in range(2):
+        prompts = [[4, 5, 6 + row] for row in range(4)]
+        ours = compiled.generate(prompts, SamplingParams(6), stream(turn))
+        theirs = plain.generate(prompts, SamplingParams(6), stream(turn))
+        assert ids(ours) == ids(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)

@@ -5,9 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlenvs.agents.llm.engines.sampling import from_uniform, pick, row_seeds, uniforms
+from rlenvs.agents.llm.engines.sampling import from_uniform, pick, row_seeds, uniform_at
 
 MASK = (1 << 64) - 1
+
+
+def uniforms(seeds, steps):
+    return uniform_at(seeds[:, None], torch.arange(steps))
 
 
 def splitmix64(seed, count):
