@@ -1,5 +1,6 @@
 """The engine for any architecture: `model.generate` of transformers, with our own sampling inside."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
 from rlenvs.agents.llm.engines.stopping import finish_of
 from rlenvs.agents.llm.policy import Policy
 
+logger = logging.getLogger(__name__)
+
 Request = tuple[Sequence[int], SamplingParams]
 
 
@@ -24,7 +27,7 @@ class GenerateEngine:
 
     Args:
         policy: the model; its weights are read live.
-        batch_size: prompts processed at once, >= 1.
+        batch_size: prompts processed at once, >= 1. Halved where memory runs out.
     """
 
     name = "generate"
@@ -46,16 +49,24 @@ class GenerateEngine:
             return []
         seeds = row_seeds(len(prompts), generator).to(self.policy.device)
         # Prompts of like length together: less padding.
-        order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+        waiting = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
         completions: dict[int, Completion] = {}
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            requests = [(prompts[row], each[row]) for row in rows]
+        while waiting:
+            rows = waiting[: self.batch_size]
             try:
-                batch = _generate_batch(self.policy, requests, seeds[rows])
+                batch = _generate_batch(self.policy, [(prompts[row], each[row]) for row in rows], seeds[rows])
             except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code raises
-                raise EngineError(f"engine 'generate' failed on {len(rows)} prompts: {error}") from error
-            completions.update(zip(rows, batch, strict=True))
+                if isinstance(error, EngineError):
+                    raise
+                if not isinstance(error, torch.OutOfMemoryError) or len(rows) == 1:
+                    raise EngineError(f"engine 'generate' failed on {len(rows)} prompts: {error}") from error
+            else:
+                completions.update(zip(rows, batch, strict=True))
+                waiting = waiting[len(rows) :]
+                continue
+            # Every row has its own stream: the smaller batches sample what the large one would have.
+            self.batch_size = len(rows) // 2
+            logger.warning("engine 'generate' ran out of memory; it goes on with batches of %d", self.batch_size)
         return [completions[row] for row in range(len(prompts))]
 
     def sync(self, policy: Policy) -> None:

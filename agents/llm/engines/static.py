@@ -6,6 +6,7 @@ holds (the next turn of a conversation) reads only its new tokens.
 """
 
 import copy
+import logging
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
 from rlenvs.agents.llm.engines.stepper import RowState, Stepper
 from rlenvs.agents.llm.engines.stopping import finish_of
 from rlenvs.agents.llm.policy import Policy
+
+logger = logging.getLogger(__name__)
 
 POSITION_STEP = 32  # positions by which the part of the cache that attention reads grows
 GPU_POSITION_STEP = 256  # the same where every size has a recorded graph
@@ -56,7 +59,7 @@ class StaticEngine:
 
     Args:
         policy: the model; its weights are read live.
-        batch_size: rows decoded at once, >= 1.
+        batch_size: rows decoded at once, >= 1. Halved where memory runs out.
         dtype: decode with a copy of the model in this type (float32 weights are trained well and decoded slowly);
             None decodes with the weights themselves.
         reuse_prefixes: keep keys and values between calls while the weights stay the same. Saves reading a
@@ -112,17 +115,22 @@ class StaticEngine:
         if not prompts:
             return []
         seeds = row_seeds(len(prompts), generator).tolist()
-        rows = [_Row(prompt, one, seed) for prompt, one, seed in zip(prompts, each, seeds, strict=True)]
-        try:
-            self._refresh()
-            with torch.autocast(self.cache.device.type, enabled=False):
-                _Call(self, rows).run()
-        except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code and torch raise
-            self.close()
-            if isinstance(error, EngineError):
-                raise
-            raise EngineError(f"engine 'static' failed on {len(prompts)} prompts: {error}") from error
-        return [Completion(row.ids, row.logprobs, row.finish or "length") for row in rows]
+        while True:
+            rows = [_Row(prompt, one, seed) for prompt, one, seed in zip(prompts, each, seeds, strict=True)]
+            try:
+                self._refresh()
+                with torch.autocast(self.cache.device.type, enabled=False):
+                    _Call(self, rows).run()
+                return [Completion(row.ids, row.logprobs, row.finish or "length") for row in rows]
+            except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code and torch raise
+                self.close()
+                if isinstance(error, EngineError):
+                    raise
+                if not isinstance(error, torch.OutOfMemoryError) or min(self.batch_size, len(rows)) == 1:
+                    raise EngineError(f"engine 'static' failed on {len(prompts)} prompts: {error}") from error
+            # Every row has its own stream: the smaller batches sample what the large one would have.
+            self.batch_size = min(self.batch_size, len(rows)) // 2
+            logger.warning("engine 'static' ran out of memory; it goes on with batches of %d", self.batch_size)
 
     def _attach(self, policy: Policy) -> None:
         read(policy.model)  # before a copy of a model that cannot be used is made

@@ -37,6 +37,17 @@ def test_batch_size_compaction_and_looking_ahead_change_no_row(batch, sizes, tem
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
 
 
+@pytest.mark.parametrize("lookahead", [False, True])
+def test_a_row_that_has_ended_stays_where_it_is_until_others_follow(lookahead):
+    # One of many ends: too few to move the others together. It must not run beyond the memory that they need.
+    prompts, limits = [[5] * 28, *[[4, row % 14] for row in range(23)]], [2, *[24] * 23]
+    params = [SamplingParams(limit, 0.0) for limit in limits]
+    policy = tiny_model_policy("qwen2", scale=2.0)
+    policy.eos_ids = ()
+    completions = StaticEngine(policy, 24, lookahead=lookahead).generate(prompts, params, stream())
+    assert ids(completions) == ids(StaticEngine(policy, 1).generate(prompts, params, stream()))
+
+
 @settings(max_examples=6, deadline=None)
 @given(batch=ragged, order=st.randoms(use_true_random=False))
 def test_batch_order_changes_no_greedy_answer(batch, order):
@@ -92,7 +103,18 @@ def test_later_turns_read_only_what_is_new_and_sample_the_same(batch, batch_size
         completions = engine.generate(prompts, SamplingParams(10), stream(turn))
         fresh = StaticEngine(POLICY, 16).generate(prompts, SamplingParams(10), stream(turn))
         assert ids(completions) == ids(fresh)
+        for one, other in zip(completions, fresh, strict=True):
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
         prompts = second_turn(prompts, completions)[::-1][::drop]
+
+
+def test_a_slot_that_moves_to_the_front_keeps_all_it_holds():
+    engine = StaticEngine(POLICY, 4)
+    prompts = [[4], [5], [6], [7, 8, 9, 10]]
+    longer = second_turn(prompts, engine.generate(prompts, SamplingParams(10), stream()))[3:]
+    moved = engine.generate(longer, SamplingParams(1), stream())[0]
+    fresh = StaticEngine(POLICY, 4).generate(longer, SamplingParams(1), stream())[0]
+    assert moved.logprobs == pytest.approx(fresh.logprobs, abs=1e-5)
 
 
 def test_reading_grows_with_new_tokens_not_with_the_conversation(monkeypatch):

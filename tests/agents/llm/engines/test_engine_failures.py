@@ -29,14 +29,50 @@ def test_a_model_that_dies_in_the_middle_of_a_batch(make, monkeypatch):
     def dies(hidden):
         calls.append(1)
         if len(calls) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return torch.nn.functional.linear(hidden, head.weight)
 
     with monkeypatch.context() as patched:
         patched.setattr(head, "forward", dies)
-        with pytest.raises(EngineError, match=f"engine '{make.name}' failed on 2 prompts: CUDA out of memory"):
+        with pytest.raises(EngineError, match=f"engine '{make.name}' failed on 2 prompts: CUDA error"):
             engine.generate(PROMPTS, SamplingParams(20), stream())
     assert engine.generate(PROMPTS, SamplingParams(20), stream()) == before
+
+
+@every_engine
+def test_out_of_memory_halves_the_batch_says_so_and_samples_the_same(make, monkeypatch, caplog):
+    policy = tiny_model_policy("llama", scale=2.0)
+    prompts = [[4, 5, 6 + row] for row in range(9)]
+    expected = make(policy, 9).generate(prompts, SamplingParams(12), stream())
+    engine = make(policy, 9)
+    head, seen = policy.model.lm_head, []
+
+    def too_much(hidden):
+        seen.append(hidden.shape[0])
+        if hidden.shape[0] > 3 and len(seen) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return torch.nn.functional.linear(hidden, head.weight)
+
+    monkeypatch.setattr(head, "forward", too_much)
+    completions = engine.generate(prompts, SamplingParams(12), stream())
+    assert [c.ids for c in completions] == [c.ids for c in expected]
+    assert engine.batch_size <= 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"engine '{make.name}' ran out of memory; it goes on with batches of {size}" for size in (4, 2)
+    ]
+
+
+@every_engine
+def test_a_single_row_that_does_not_fit(make, monkeypatch):
+    policy = tiny_model_policy("llama")
+    engine = make(policy)
+
+    def too_much(_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(policy.model.lm_head, "forward", too_much)
+    with pytest.raises(EngineError, match=f"engine '{make.name}' failed on .* CUDA out of memory"):
+        engine.generate(PROMPTS, SamplingParams(20), stream())
 
 
 @every_engine
