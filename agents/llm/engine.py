@@ -1,41 +1,15 @@
 """Batched sampling from a policy. Token ids in, token ids out; nothing is decoded or encoded here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams
 from rlenvs.agents.llm.policy import Policy
 
-
-@dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How to sample.
-
-    Attributes:
-        max_new_tokens: limit per completion, >= 1.
-        temperature: divides the logits; 0 is greedy.
-    """
-
-    max_new_tokens: int
-    temperature: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What was sampled after one prompt.
-
-    Attributes:
-        ids: sampled tokens, the end-of-sequence token included where there is one.
-        logprobs: log-probability of each under the (tempered) sampling distribution; 0 when greedy.
-        finish: `stop` where the model ended it, `length` where the limit did.
-    """
-
-    ids: list[int]
-    logprobs: list[float]
-    finish: Literal["stop", "length"]
+__all__ = ["Completion", "SamplingParams", "generate"]
 
 
 @torch.no_grad()

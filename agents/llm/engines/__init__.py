@@ -1,9 +1,9 @@
 """Engines: token ids in, token ids and log-probabilities out.
 
-Read `protocol` first. `static` (a decoder of our own, with `decoder`, `kv_cache`, `architecture` and `prefixes`) and
-`generate` (any model of transformers) run in this process on the live weights; `vllm` and `http` send the work
-elsewhere and are imported when they are made. `sampling` and `stopping` are shared by the first two, so that these
-differ in speed alone.
+Read `protocol` first. `static` (a decoder of our own: `decoder` has the arithmetic, `scheduling` the rows, `stepper`
+what a GPU replays) and `generate` (any model of transformers) run in this process on the live weights; `vllm` and
+`http` send the work elsewhere and are imported when they are made. `sampling` and `stopping` are shared by the first
+two, so that these differ in speed alone.
 """
 
 from rlenvs.agents.llm.engines.architecture import UnsupportedModelError
