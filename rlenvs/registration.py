@@ -65,24 +65,17 @@ COMBINATIONS = (
 )
 
 SUITE = "rlenvs.envs.suite"
-CLASSES = {
-    # Arithmetic came first and has classes of its own, whose keyword arguments are the source's alone.
-    "Arithmetic": ("rlenvs.envs.arithmetic", "ArithmeticEnv", "ArithmeticVectorEnv", "ArithmeticTokenEnv"),
-}
 
 
 def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
     """The turn level and the token level of a combination."""
-    module, turn, vector, token = CLASSES.get(combination.name, (SUITE, "SuiteEnv", "SuiteVectorEnv", "SuiteTokenEnv"))
-    own = combination.name in CLASSES
-    named = {"source": combination.source, "protocol": combination.protocol}
-    kwargs = {} if own else {**named, **combination.parameters}
+    kwargs = {"source": combination.source, "protocol": combination.protocol, **combination.parameters}
     parts = (combination.source, combination.grader, combination.protocol)
     return (
         EnvironmentRow(
             f"rlenvs/{combination.name}-v0",
-            f"{module}:{turn}",
-            f"{module}:{vector}",
+            f"{SUITE}:SuiteEnv",
+            f"{SUITE}:SuiteVectorEnv",
             "turn",
             *parts,
             combination.description,
@@ -90,8 +83,8 @@ def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
         ),
         EnvironmentRow(
             f"rlenvs/{combination.name}Tokens-v0",
-            f"{module}:{token}",
-            f"{module}:{token.replace('Env', 'VectorEnv')}",
+            f"{SUITE}:SuiteTokenEnv",
+            f"{SUITE}:SuiteTokenVectorEnv",
             "token",
             *parts,
             f"{combination.description.rstrip('.')}; one token per step.",
