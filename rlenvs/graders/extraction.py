@@ -19,6 +19,7 @@ Text behind the answer on the same line belongs to the answer (`#### 18 eggs`); 
 """
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -181,7 +182,7 @@ def last_python_block(response: str, markers: Sequence[str]) -> Extraction:
             opened = -1
     if not is_closed:
         return Extraction(None, "no closed ```python block in the response")
-    return found(block, "the last ```python block")
+    return found(textwrap.dedent(block), "the last ```python block")
 
 
 EXTRACTORS: dict[str, Callable[[str, Sequence[str]], Extraction]] = {

@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from rlenvs.errors import GraderError
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS, extract_answer
+
+if TYPE_CHECKING:
+    from rlenvs.graders.code.questions import PendingCode
 
 GradeStatus = Literal["ok", "invalid", "timeout", "error"]
 
@@ -61,7 +64,7 @@ class Question(ABC):
     policy: Policy
     max_answer_chars: ClassVar[int] = MAX_ANSWER_CHARS
 
-    def respond(self, response: str) -> Grade | Pending:
+    def respond(self, response: str) -> "Grade | Pending | PendingCode":
         """Judge a response, as far as that takes no time."""
         policy = self.policy
         answer, where = extract_answer(
@@ -76,7 +79,7 @@ class Question(ABC):
         return self.judge(answer, where)
 
     @abstractmethod
-    def judge(self, answer: str, where: str) -> Grade | Pending:
+    def judge(self, answer: str, where: str) -> "Grade | Pending | PendingCode":
         """Judge an extracted answer; `where` says where it was."""
 
 

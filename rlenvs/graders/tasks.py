@@ -8,6 +8,7 @@ from typing import Any
 from rlenvs.errors import GraderError
 from rlenvs.graders.answers import Tolerance, compile_math, compile_number, compile_text
 from rlenvs.graders.choices import compile_choice
+from rlenvs.graders.code.questions import CODE_TYPES, compile_code
 from rlenvs.graders.countdown import compile_countdown, number_of
 from rlenvs.graders.documents import compile_document
 from rlenvs.graders.extraction import EXTRACTORS
@@ -21,7 +22,7 @@ DEFAULT_EXTRACT = {
     "countdown": "last_answer_tag",
     "mcq": "last_answer_line",
     "json": "whole",
-}
+} | dict.fromkeys(CODE_TYPES, "last_python_block")
 TASK_TYPES = tuple(DEFAULT_EXTRACT)
 DEADLINE_SECONDS = 1.0
 """What comparing one answer may take, where it needs Math-Verify or a schema."""
@@ -105,6 +106,8 @@ def compile_task(task: Mapping[str, Any]) -> Question:
     """
     task_type = one_of(task, "type", task.get("type"), TASK_TYPES)
     policy = policy_of(task, task_type)
+    if task_type in CODE_TYPES:
+        return compile_code(task, policy)
     if task_type == "countdown":
         return compile_countdown(task, policy)
     if task_type == "mcq":

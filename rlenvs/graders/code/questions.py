@@ -1,0 +1,203 @@
+"""Code tasks as questions: the record checked, and a job made of each program that is to be judged.
+
+`rlenvs.graders.code` has the schema.
+"""
+
+import keyword
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from rlenvs.errors import GraderError, ParameterError
+from rlenvs.graders.code.cases import CallCase, ScriptCase, read_calls, read_scripts
+from rlenvs.graders.code.comparison import Closeness
+from rlenvs.graders.code.jobs import CallsJob, DuelJob, Job, ScriptsJob
+from rlenvs.graders.question import Policy, Question, text_of
+from rlenvs.sandbox.limits import Limits
+
+__all__ = [
+    "CODE_TYPES",
+    "AssertsQuestion",
+    "CodeQuestion",
+    "FunctionQuestion",
+    "PendingCode",
+    "StdioQuestion",
+    "compile_code",
+]
+
+CODE_TYPES = ("function", "stdio", "asserts")
+MAX_CODE_CHARS = 65_536
+MAX_SECONDS = 60.0
+MIN_MEMORY_MB, MAX_MEMORY_MB = 32, 16_384
+
+
+class PendingCode(NamedTuple):
+    """A verdict that needs a program to be run."""
+
+    question: "CodeQuestion"
+    code: str
+
+
+@dataclass(frozen=True, eq=False)
+class CodeQuestion(Question):
+    """A task that a program answers."""
+
+    limits: Limits
+    shares: bool
+    """Whether a program gets the share of tests it passes; else all or nothing."""
+    max_answer_chars: ClassVar[int] = MAX_CODE_CHARS
+
+    def judge(self, answer: str, where: str) -> PendingCode:
+        """A program is judged when it has run."""
+        return PendingCode(self, answer)
+
+    @abstractmethod
+    def job(self, code: str) -> Job:
+        """What to run to know the verdict."""
+
+    @abstractmethod
+    def visible_job(self, code: str) -> Job | None:
+        """The same with the tests that may be shown; None where the task has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionQuestion(CodeQuestion):
+    """A function is called, and what it returns is compared."""
+
+    entry_point: str
+    tests: tuple[CallCase, ...]
+    visible: tuple[CallCase, ...]
+    closeness: Closeness | None
+
+    def job(self, code: str) -> CallsJob:
+        """All tests, in one process."""
+        return CallsJob(code, self.entry_point, self.tests, self.closeness, self.limits)
+
+    def visible_job(self, code: str) -> CallsJob | None:
+        """The visible tests, in one process."""
+        if not self.visible:
+            return None
+        return CallsJob(code, self.entry_point, self.visible, self.closeness, self.limits)
+
+
+@dataclass(frozen=True, eq=False)
+class StdioQuestion(CodeQuestion):
+    """A program reads standard input and prints."""
+
+    tests: tuple[ScriptCase, ...]
+    visible: tuple[ScriptCase, ...]
+    closeness: Closeness | None
+
+    def job(self, code: str) -> ScriptsJob:
+        """All tests, each in a process of its own."""
+        return ScriptsJob(code, self.tests, self.closeness, self.limits)
+
+    def visible_job(self, code: str) -> ScriptsJob | None:
+        """The visible tests, each in a process of its own."""
+        return ScriptsJob(code, self.visible, self.closeness, self.limits) if self.visible else None
+
+
+@dataclass(frozen=True, eq=False)
+class AssertsQuestion(CodeQuestion):
+    """`check(candidate)` of the task calls what the program defines."""
+
+    entry_point: str
+    test_code: str
+    setup_code: str
+    visible: tuple[CallCase, ...]
+
+    def job(self, code: str) -> DuelJob:
+        """Asserts and program, apart from each other."""
+        return DuelJob(code, self.entry_point, self.test_code, self.setup_code, self.limits)
+
+    def visible_job(self, code: str) -> CallsJob | None:
+        """The visible tests are calls with golds, as those of functions are."""
+        return CallsJob(code, self.entry_point, self.visible, None, self.limits) if self.visible else None
+
+
+def compile_code(task: Mapping[str, Any], policy: Policy) -> CodeQuestion:
+    """Check a record of a code task.
+
+    Args:
+        task: the record; its `type` is one of `CODE_TYPES`.
+        policy: which part of a response is the program.
+
+    Raises:
+        GraderError: nothing could be graded by it; says which key.
+    """
+    limits, shares, kind = limits_of(task), shares_of(task), task["type"]
+    if kind == "asserts":
+        entry_point, test_code = name_of(task, "entry_point"), text_of(task, "test_code")
+        if "check" not in test_code:
+            raise GraderError("task test_code: must define check(candidate), which asserts what is wanted of it")
+        if shares:
+            raise GraderError("task partial: asserts are one test, there is no share of it; leave partial out")
+        setup_code = text_of(task, "setup_code") if task.get("setup_code") is not None else ""
+        visible = read_calls(task, "visible_tests")
+        return AssertsQuestion(policy, limits, shares, entry_point, test_code, setup_code, visible)
+    closeness = closeness_of(task)
+    if kind == "stdio":
+        scripts = read_scripts(task, "tests")
+        some(scripts)
+        return StdioQuestion(policy, limits, shares, scripts, read_scripts(task, "visible_tests"), closeness)
+    entry_point, calls = name_of(task, "entry_point"), read_calls(task, "tests")
+    some(calls)
+    return FunctionQuestion(policy, limits, shares, entry_point, calls, read_calls(task, "visible_tests"), closeness)
+
+
+def some(tests: tuple[Any, ...]) -> None:
+    """Refuse a task without tests: every program would pass it."""
+    if not tests:
+        raise GraderError("task tests: must hold at least one test; without any, every program would pass")
+
+
+def name_of(task: Mapping[str, Any], key: str) -> str:
+    """A key of a task that holds the name of a function or class."""
+    name = task.get(key)
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise GraderError(f"task {key}: must be the name of the function or class to write, got {name!r:.80}")
+    return name
+
+
+def limits_of(task: Mapping[str, Any]) -> Limits:
+    """What one execution may take."""
+    given: dict[str, Any] = {}
+    if task.get("time_limit_s") is not None:
+        given["wall_s"] = float(number_of(task, "time_limit_s", low=0.01, high=MAX_SECONDS))
+    if task.get("memory_mb") is not None:
+        given["memory_mb"] = int(number_of(task, "memory_mb", low=MIN_MEMORY_MB, high=MAX_MEMORY_MB))
+    try:
+        return Limits(**given)
+    except ParameterError as error:
+        raise GraderError(f"task limits: {error}") from error
+
+
+def number_of(task: Mapping[str, Any], key: str, *, low: float, high: float) -> float:
+    """A key of a task that holds a number."""
+    value = task[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise GraderError(f"task {key}: must be a number in [{low:g}, {high:g}], got {value!r:.80}")
+    return value
+
+
+def closeness_of(task: Mapping[str, Any]) -> Closeness | None:
+    """The tolerance for numbers; None where the task has none."""
+    keys = ("float_rtol", "float_atol")
+    if all(task.get(key) is None for key in keys):
+        return None
+    relative, absolute = (
+        float(number_of(task, key, low=0.0, high=MAX_TOLERANCE)) if task.get(key) is not None else 0.0 for key in keys
+    )
+    return Closeness(relative, absolute)
+
+
+MAX_TOLERANCE = 1.0
+
+
+def shares_of(task: Mapping[str, Any]) -> bool:
+    """Whether the task pays for a share of its tests."""
+    partial = task.get("partial")
+    if partial not in (None, "share"):
+        raise GraderError(f"task partial: must be 'share' or absent (all or nothing), got {partial!r:.80}")
+    return partial == "share"

@@ -1,0 +1,111 @@
+"""What a program does on the tests that a policy may see: the feedback of environments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rlenvs.errors import UserError
+from rlenvs.graders.code.cases import CallCase, ScriptCase
+from rlenvs.graders.code.jobs import CallsJob, Report, ScriptsJob, Verdict, run_jobs
+from rlenvs.graders.code.questions import CodeQuestion, compile_code
+from rlenvs.graders.question import Policy
+
+if TYPE_CHECKING:
+    from rlenvs.sandbox import SandboxPool
+
+__all__ = ["VisibleReport", "run_visible"]
+
+MAX_SHOWN_CHARS = 200
+"""Characters of one value in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleReport:
+    """How a program did on visible tests."""
+
+    passed: int
+    total: int
+    """0 where the task shows no tests."""
+    lines: tuple[str, ...]
+    """For the policy: one line for each failing test, or for what kept the program from its tests."""
+
+    @property
+    def share(self) -> float:
+        """The share of visible tests that passed, in [0, 1]; 0 where there are none."""
+        return self.passed / self.total if self.total else 0.0
+
+
+def run_visible(
+    tasks: Sequence[Mapping[str, Any] | CodeQuestion], codes: Sequence[str], pool: "SandboxPool | None" = None
+) -> list[VisibleReport]:
+    """Run programs on the visible tests of their tasks, in one batch. Hidden tests are not touched.
+
+    Args:
+        tasks: records of code tasks, or what `compile_task` made of them.
+        codes: one program for each: the text of the code, without its fence.
+        pool: the sandbox; the pool of this process by default.
+
+    Raises:
+        GraderError: a record cannot be graded by, or the sandbox failed.
+        UserError: the lengths differ.
+    """
+    if len(tasks) != len(codes):
+        raise UserError(f"run_visible needs one program per task, got {len(tasks)} tasks and {len(codes)} programs")
+    questions = [task if isinstance(task, CodeQuestion) else compile_code(task, ANY_POLICY) for task in tasks]
+    jobs = [question.visible_job(code) for question, code in zip(questions, codes, strict=True)]
+    waiting = [job for job in jobs if job is not None]
+    reports = iter(run_jobs(waiting, pool) if waiting else [])
+    return [VisibleReport(0, 0, ()) if job is None else visible_report(job, next(reports)) for job in jobs]
+
+
+ANY_POLICY = Policy("last_python_block")
+"""Programs come extracted, so that no policy is needed."""
+
+
+def visible_report(job: Any, report: Report) -> VisibleReport:
+    """The report as the policy reads it."""
+    lines = [
+        told(case, verdict, job) for case, verdict in zip(job.cases, report.verdicts, strict=True) if not verdict.passed
+    ]
+    if report.reason:
+        lines = [f"The program {report.reason}{detail_of(report)}.", *(lines if report.passed else [])]
+    return VisibleReport(report.passed, len(report.verdicts), tuple(lines))
+
+
+def detail_of(report: Report) -> str:
+    """What the program itself said of its end."""
+    return f" ({clipped(report.detail)})" if report.status == "crash" and report.detail else ""
+
+
+def told(case: CallCase | ScriptCase, verdict: Verdict, job: CallsJob | ScriptsJob) -> str:
+    """One failing test."""
+    outcome = verdict.outcome
+    if isinstance(case, ScriptCase):
+        asked, expected, verb = (
+            f"input {shown_value(case.stdin)}",
+            f"expected output {shown_value(case.stdout)}",
+            "printed",
+        )
+    else:
+        named = [f"{name}={shown_value(value)}" for name, value in case.kwargs.items()]
+        arguments = ", ".join([*(shown_value(value) for value in case.args), *named])
+        asked, expected, verb = f"{job.entry_point}({arguments})", f"expected {shown_value(case.expected)}", "returned"
+    if outcome is not None and outcome.status == "returned":
+        return f"{asked} {verb} {shown_value(outcome.value)}, {expected}"
+    if outcome is not None and outcome.status == "raised":
+        return f"{asked} raised {clipped(outcome.error)}, {expected}"
+    return f"{asked} {verdict.why}, {expected}"
+
+
+def shown_value(value: object) -> str:
+    """A value as one line of bounded length."""
+    try:
+        return clipped(repr(value))
+    except (ValueError, RecursionError):  # integers of more digits than Python converts, nesting
+        return f"{type(value).__name__} too long to show"
+
+
+def clipped(text: str) -> str:
+    """A text as one printable line of bounded length."""
+    text = text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "..."
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
