@@ -1,0 +1,159 @@
+"""Which system calls are left: one filter for the whole worker, a second on top for the process that runs model text.
+
+Both are allow-lists. What is not named fails with `EPERM`; what is newer than our tables fails with `ENOSYS`, so that
+the C library falls back to what it used before; a foreign calling convention kills the process.
+"""
+
+import ctypes
+import errno
+from dataclasses import dataclass
+
+from rlenvs.sandbox.kernel import bpf
+from rlenvs.sandbox.kernel.bpf import Code, if_in, if_zero
+from rlenvs.sandbox.kernel.libc import PR_GET_DUMPABLE, PR_GET_NAME, PR_SET_NAME, PR_SET_VMA, address, syscall
+from rlenvs.sandbox.kernel.syscalls import Architecture
+
+ALLOWED = bpf.answer(bpf.ALLOW)
+DENIED = bpf.fail(errno.EPERM)
+ABSENT = bpf.fail(errno.ENOSYS)
+KILLED = bpf.answer(bpf.KILL_PROCESS)
+
+CLONE_VM, CLONE_SIGHAND, CLONE_THREAD = 0x100, 0x800, 0x10000
+CLONE_PTRACE, CLONE_PARENT = 0x2000, 0x8000
+CLONE_NAMESPACES = 0x7E020000  # NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWNS
+AF_UNIX = 1
+SOCK_STREAM = 1
+SOCK_OPTIONS = 0o2004000  # SOCK_CLOEXEC, SOCK_NONBLOCK
+SECCOMP_SET_MODE_FILTER = 1
+
+ORDINARY = """
+read write readv writev pread64 pwrite64 lseek close close_range dup dup2 dup3 pipe pipe2 ftruncate
+fstat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd chdir fchdir getdents64
+open openat
+poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2
+mmap munmap mprotect mremap madvise brk membarrier
+rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack
+alarm pause setitimer getitimer nanosleep clock_nanosleep restart_syscall
+clock_gettime clock_getres gettimeofday time times getrusage
+getpid getppid gettid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups
+futex set_robust_list get_robust_list rseq sched_yield sched_getaffinity getcpu
+getrandom uname sysinfo umask getrlimit
+recvfrom shutdown getsockname getpeername getsockopt
+wait4 waitid exit exit_group
+"""
+"""What the text of a model may call: it reaches no further than its own process and the files that are left."""
+
+ZYGOTE_ONLY = "fork vfork kill recvmsg sendmsg sendto seccomp setrlimit setpgid setsid arch_prctl"
+"""What the worker needs on top, to start, confine, talk to and end its children. `clone` is another: see below."""
+
+SCRATCH = """
+mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 truncate fallocate fsync fdatasync
+"""
+"""What changes files: only where there is a scratch folder, and there Landlock keeps it inside."""
+
+READ_FCNTL = (0, 1, 2, 3, 4, 1030, 1032)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Not F_SETOWN and F_SETSIG, which send
+signals; no locks, which are seen by every other reader of the same file."""
+HARMLESS_IOCTL = (0x5451, 0x5450, 0x5401, 0x5413, 0x5421, 0x541B)
+"""FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ, FIONBIO, FIONREAD."""
+HARMLESS_PRCTL = (PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter ready to install: the bytes, and where the process id of its owner belongs."""
+
+    code: bytes
+    own_pid_at: tuple[int, ...] = ()
+
+    def for_process(self, pid: int) -> bytes:
+        """The bytes with a process id filled in."""
+        patched = bytearray(self.code)
+        for offset in self.own_pid_at:
+            patched[offset : offset + 4] = pid.to_bytes(4, "little")
+        return bytes(patched)
+
+
+OWN_PID = 0xFFFFFFF5
+"""Stands for the process id of a child while its filter is put together; no process has it."""
+
+
+def worker_filter(architecture: Architecture, *, scratch: bool) -> Filter:
+    """The filter of the worker and of everything that it starts."""
+    cases = {
+        **_allow(ORDINARY, ZYGOTE_ONLY, SCRATCH if scratch else ""),
+        **_common_conditions(),
+        "clone": if_in(0, [0], ALLOWED, DENIED, mask=CLONE_NAMESPACES | CLONE_PTRACE | CLONE_PARENT),
+        "prctl": ALLOWED,
+        "prlimit64": ALLOWED,
+        "tgkill": ALLOWED,
+    }
+    return Filter(bpf.assemble(_filter(architecture, cases)))
+
+
+def child_filter(architecture: Architecture, *, scratch: bool) -> Filter:
+    """The filter of a process that runs model text: one process and its threads, that signal themselves alone."""
+    thread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD
+    only_threads = if_in(0, [thread], ALLOWED, DENIED, mask=thread | CLONE_NAMESPACES | CLONE_PTRACE)
+    to_itself = if_in(0, [OWN_PID], ALLOWED, DENIED)
+    read_limits = if_zero(2, if_in(0, [0, OWN_PID], ALLOWED, DENIED), DENIED)
+    cases = {
+        **_allow(ORDINARY, SCRATCH if scratch else ""),
+        **_common_conditions(),
+        "clone": only_threads,
+        "kill": to_itself,
+        "tgkill": to_itself,
+        "sendto": if_zero(4, ALLOWED, DENIED),
+        "prctl": if_in(0, HARMLESS_PRCTL, ALLOWED, DENIED),
+        "prlimit64": read_limits,
+    }
+    code = _filter(architecture, cases)
+    offsets = (
+        index * bpf.INSTRUCTION.size + bpf.INSTRUCTION.size - 4
+        for index, instruction in enumerate(code)
+        if instruction.code == bpf.JUMP_EQUAL and instruction.constant == OWN_PID
+    )
+    return Filter(bpf.assemble(code), tuple(offsets))
+
+
+def _allow(*names: str) -> dict[str, Code]:
+    return dict.fromkeys(" ".join(names).split(), ALLOWED)
+
+
+def _common_conditions() -> dict[str, Code]:
+    # asyncio wakes itself up through a socket pair: a stream one has no other end than its own.
+    pair = if_in(0, [AF_UNIX], if_in(1, [SOCK_STREAM], ALLOWED, DENIED, mask=0xFFFFFFFF ^ SOCK_OPTIONS), DENIED)
+    return {
+        "clone3": ABSENT,  # its flags lie behind a pointer; the C library falls back to clone
+        "fcntl": if_in(1, READ_FCNTL, ALLOWED, DENIED),
+        "ioctl": if_in(1, HARMLESS_IOCTL, ALLOWED, DENIED),
+        "socketpair": pair,
+    }
+
+
+def _filter(architecture: Architecture, cases: dict[str, Code]) -> Code:
+    numbers = {architecture.numbers[name]: code for name, code in cases.items() if name in architecture.numbers}
+    numbers.setdefault(architecture.last, DENIED)
+    decide = bpf.by_number(numbers, default=DENIED, above=ABSENT)
+    if architecture.foreign_bit:
+        decide = bpf.branch(bpf.JUMP_GREATER_EQUAL, architecture.foreign_bit, KILLED, decide)
+    known = (*bpf.load(bpf.NUMBER_OFFSET), *decide)
+    right = bpf.branch(bpf.JUMP_EQUAL, architecture.audit, known, KILLED)
+    return (*bpf.load(bpf.ARCHITECTURE_OFFSET), *right)
+
+
+class _Program(ctypes.Structure):
+    """`struct sock_fprog`."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def install(code: bytes) -> None:
+    """Put a filter on this thread and on all that it starts, for good.
+
+    Raises:
+        KernelError: the kernel has no seccomp, or `no_new_privs` is not set.
+    """
+    instructions = ctypes.create_string_buffer(code, len(code))
+    program = _Program(len(code) // bpf.INSTRUCTION.size, address(instructions))
+    syscall("seccomp", SECCOMP_SET_MODE_FILTER, 0, address(program), step="installing a seccomp filter")
