@@ -14,6 +14,7 @@ PROBLEM_SOURCES: dict[str, str] = {
     "algebra": "rlenvs.problems.algebra:AlgebraSource",
     "word_problems": "rlenvs.problems.words.source:WordProblemSource",
     "countdown": "rlenvs.problems.countdown:CountdownSource",
+    "code": "rlenvs.problems.code.source:CodeSource",
     "reasoning_gym": "rlenvs.problems.reasoning:ReasoningGymSource",
     "jsonl": "rlenvs.problems.jsonl:JsonlSource",
     "datasets": "rlenvs.problems.hub:DatasetsSource",
