@@ -12,15 +12,19 @@ from rlenvs.sandbox.kernel.libc import KernelError
 from rlenvs.sandbox.kernel.paths import interpreter_paths, package_paths
 from rlenvs.sandbox.kernel.plan import Plan, Tier
 from rlenvs.sandbox.kernel.privileges import can_become_another, free_uid
+from rlenvs.sandbox.kernel.probe import Probe, make_plan, probe
 
 __all__ = [
     "KernelError",
     "Plan",
+    "Probe",
     "Tier",
     "can_become_another",
     "confine",
     "enter",
     "free_uid",
     "interpreter_paths",
+    "make_plan",
     "package_paths",
+    "probe",
 ]

@@ -2,12 +2,22 @@
 
 import importlib.util
 import os
+import sys
 import sysconfig
 from collections.abc import Iterable
 
 from rlenvs.sandbox.kernel.libc import KernelError
 
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
+C_LIBRARIES = ("libc.so", "libc-", "ld-musl")
+LIBRARIES = tuple(
+    f"lib{name}.so"
+    for name in (
+        *("bz2", "crypto", "dl", "expat", "ffi", "gcc_s", "lzma", "m", "mpdec", "pthread"),
+        *("rt", "sqlite3", "ssl", "stdc++", "util", "uuid", "z", "zstd"),
+    )
+)
+"""What the extension modules of the standard library link to. `libgcc_s` is loaded by the C library to end threads."""
 ZONE_FILES = "/usr/share/zoneinfo"
 
 
@@ -19,7 +29,7 @@ def interpreter_paths() -> tuple[tuple[str, ...], tuple[str, ...]]:
     roots = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")}
     readable = [path for path in roots if path and os.path.isdir(path)]
     hidden = [os.path.join(root, name) for root in readable for name in PACKAGE_FOLDERS]
-    libraries = _loaded_libraries()
+    libraries = _libraries()
     zones = [ZONE_FILES] if os.path.isdir(ZONE_FILES) else []
     return tuple(sorted({*readable, *libraries, *zones})), tuple(sorted(hidden))
 
@@ -41,11 +51,19 @@ def package_paths(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(paths))
 
 
-def _loaded_libraries() -> set[str]:
-    """Shared libraries that this process has mapped: what a lazily loaded module links to is mostly among them."""
+def _library_folders() -> set[str]:
+    """Where the C library of this process lies, and where an interpreter that brings its own libraries keeps them."""
+    folders = {os.path.join(sys.base_prefix, "lib")}
     try:
         with open("/proc/self/maps") as file:
-            paths = {line.split(maxsplit=5)[-1].strip() for line in file if ".so" in line}
+            mapped = {line.split(maxsplit=5)[-1].strip() for line in file}
     except OSError:
-        return set()
-    return {path for path in paths if os.path.isfile(path)}
+        mapped = set()
+    folders.update(os.path.dirname(path) for path in mapped if os.path.basename(path).startswith(C_LIBRARIES))
+    return {folder for folder in folders if os.path.isdir(folder)}
+
+
+def _libraries() -> set[str]:
+    """Shared libraries that extension modules of the standard library link to, for those that are loaded late."""
+    entries = (entry for folder in _library_folders() for entry in os.scandir(folder))
+    return {entry.path for entry in entries if entry.name.startswith(LIBRARIES) and entry.is_file()}
