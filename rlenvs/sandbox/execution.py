@@ -1,0 +1,256 @@
+"""One execution as the grader sees it: its connections, its clock and its end."""
+
+import contextlib
+import fcntl
+import functools
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import asdict, dataclass
+
+from rlenvs.sandbox.codec import encode
+from rlenvs.sandbox.frames import CHUNK, REPORT, FrameReader, framed
+from rlenvs.sandbox.limits import Limits
+from rlenvs.sandbox.result import Status
+from rlenvs.sandbox.worker import ANSWER_SECONDS, Worker
+
+SEALS = fcntl.F_ADD_SEALS
+UNCHANGEABLE = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+SIGNAL_MEANING: dict[int, tuple[Status, str]] = {
+    signal.SIGXCPU: ("timeout", "took too much processor time"),
+    signal.SIGKILL: ("memory", "was killed by the kernel, which happens when memory runs out"),
+    signal.SIGSYS: ("crash", "made a system call that is forbidden"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an execution ended, from what the kernel and the grader's clock say."""
+
+    status: Status
+    reason: str
+    exit_code: int | None
+    wall_s: float
+    cpu_s: float
+    max_rss_mb: float
+
+
+class Watch:
+    """Waits for many executions at a time."""
+
+    def __init__(self) -> None:
+        self.poll = select.poll()
+        self.executions: dict[int, Execution] = {}
+
+    def add(self, descriptor: int, execution: "Execution", event: int = select.POLLIN) -> None:
+        """Wait for a descriptor too."""
+        self.executions[descriptor] = execution
+        self.poll.register(descriptor, event)
+
+    def remove(self, descriptor: int) -> None:
+        """Wait for a descriptor no longer."""
+        if self.executions.pop(descriptor, None) is not None:
+            self.poll.unregister(descriptor)
+
+    def wait(self, seconds: float) -> None:
+        """Let executions take what came; return after so many seconds at the latest."""
+        for descriptor, event in self.poll.poll(max(0.0, seconds * 1000.0)):
+            execution = self.executions.get(descriptor)
+            if execution is not None:  # it may have ended with an earlier event
+                execution.take(descriptor, event)
+
+
+@functools.lru_cache(maxsize=256)
+def fork_request(mode: str, limits: Limits) -> bytes:
+    """Return what a worker is told about an execution."""
+    return encode((mode, asdict(limits)))
+
+
+def unchangeable_file(content: bytes) -> int:
+    """Return a descriptor from which the content can be read, without a file system."""
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    fcntl.fcntl(descriptor, SEALS, UNCHANGEABLE)
+    return descriptor
+
+
+class Execution:
+    """One execution.
+
+    Args:
+        worker: forks it.
+        watch: waits for it.
+        mode: what the process is to do with its request.
+        request: sent to it on the channel.
+        limits: what it may use.
+        answers: how many answers are expected: bounds what is read.
+        stdin: what it reads there; None leaves it empty.
+
+    Raises:
+        WorkerDiedError: the worker is gone.
+    """
+
+    def __init__(
+        self, worker: Worker, watch: Watch, mode: str, request: bytes, limits: Limits, answers: int, stdin: bytes | None
+    ) -> None:
+        self.worker = worker
+        self.watch = watch
+        self.limits = limits
+        frame_bytes = limits.result_bytes + 1024
+        self.reader = FrameReader(frame_bytes, 64 * answers + 16 * frame_bytes)
+        self.pending = memoryview(framed(request))
+        self.stopped: tuple[Status, str] | None = None
+        self.ending: Ending | None = None
+        self.is_lost = False
+        self.channel, channel = socket.socketpair()
+        self.lease, lease = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pipes = [os.pipe(), os.pipe()]
+        self.outputs = {read: bytearray() for read, _ in pipes}
+        self.stdout, self.stderr = self.outputs.values()
+        given = [lease.fileno(), channel.fileno(), pipes[0][1], pipes[1][1]]
+        try:
+            if stdin:
+                given.append(unchangeable_file(stdin))
+            self.channel.setblocking(False)
+            self.started = time.monotonic()
+            self.deadline = self.started + limits.wall_s
+            worker.start(fork_request(mode, limits), given)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            lease.close()
+            channel.close()
+            for descriptor in given[2:]:
+                os.close(descriptor)
+        for descriptor in (self.channel.fileno(), self.lease.fileno(), *self.outputs):
+            watch.add(descriptor, self)
+        self.send(b"")
+
+    def send(self, request: bytes) -> None:
+        """Send more on the channel, now or when there is room."""
+        if request:
+            self.pending = memoryview(bytes(self.pending) + framed(request))
+        if self.channel.fileno() < 0:
+            return
+        try:
+            while self.pending:
+                self.pending = self.pending[self.channel.send(self.pending) :]
+        except BlockingIOError:
+            self.watch.add(self.channel.fileno(), self, select.POLLIN | select.POLLOUT)
+            return
+        except OSError:  # it closed its end: how it ends tells the rest
+            self.pending = memoryview(b"")
+        self.watch.add(self.channel.fileno(), self)
+
+    def take(self, descriptor: int, event: int) -> None:
+        """Take what came on a descriptor."""
+        if descriptor == self.channel.fileno():
+            if event & select.POLLOUT:
+                self.send(b"")
+            if event & ~select.POLLOUT:
+                self.take_frames()
+        elif descriptor == self.lease.fileno():
+            self.take_report()
+        else:
+            self.take_output(descriptor)
+
+    def take_frames(self) -> bool:
+        """Read the channel once; False at its end."""
+        try:
+            data = self.channel.recv(CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self.watch.remove(self.channel.fileno())
+            return False
+        if not self.reader.feed(data):
+            self.stop("output", "sent more than an answer may hold")
+            return False
+        return True
+
+    def take_output(self, descriptor: int) -> bool:
+        """Read stdout or stderr once; False at its end, or where it is full."""
+        output = self.outputs[descriptor]
+        data = os.read(descriptor, CHUNK)
+        output += data
+        if not data or len(output) > self.limits.output_bytes:
+            self.watch.remove(descriptor)
+        if len(output) > self.limits.output_bytes:
+            del output[self.limits.output_bytes :]
+            name = "stdout" if output is self.stdout else "stderr"
+            self.stop("output", f"wrote more than {self.limits.output_bytes} bytes to {name}")
+            return False
+        return bool(data)
+
+    def take_report(self) -> None:
+        """Read how it ended, and what it left behind."""
+        try:
+            report = self.lease.recv(CHUNK)
+        except OSError:
+            report = b""
+        if len(report) != REPORT.size:  # the worker is gone, or could not fork
+            self.is_lost = True
+            self.close()
+            return
+        while self.stopped is None and self.channel.fileno() in self.watch.executions and self.take_frames():
+            continue
+        for descriptor in [each for each in self.outputs if each in self.watch.executions]:
+            while self.stopped is None and self.take_output(descriptor):
+                continue
+        status, cpu_s, rss_kb = REPORT.unpack(report)
+        how, reason = self.judged(status, cpu_s)
+        code = os.waitstatus_to_exitcode(status)
+        wall_s = time.monotonic() - self.started
+        self.ending = Ending(how, reason, code if code >= 0 else None, wall_s, cpu_s, rss_kb / 1024)
+        self.close()
+
+    def judged(self, status: int, cpu_s: float) -> tuple[Status, str]:
+        """Return what a wait status means here, and why it is not "ok"."""
+        if self.stopped is not None:
+            return self.stopped
+        code = os.waitstatus_to_exitcode(status)
+        allowed = self.limits.cpu_s
+        if allowed is not None and cpu_s > allowed:
+            return "timeout", f"took more than {allowed:g} s of processor time"
+        if code >= 0:
+            return "ok", ""
+        meaning, reason = SIGNAL_MEANING.get(-code, ("crash", f"was ended by {signal.Signals(-code).name}"))
+        return meaning, reason
+
+    def stop(self, status: Status, reason: str) -> None:
+        """Have it killed. The first reason counts."""
+        if self.stopped is None and self.ending is None:
+            self.stopped = (status, reason)
+            self.deadline = time.monotonic() + ANSWER_SECONDS
+            with contextlib.suppress(OSError):
+                self.lease.send(b"k")
+
+    def expire(self, now: float) -> None:
+        """Look at the clock."""
+        if now < self.deadline or self.ending is not None or self.is_lost:
+            return
+        if self.stopped is None:
+            self.stop("timeout", f"took more than {self.limits.wall_s:g} s")
+        else:  # the worker does not even report that a process is dead
+            self.worker.kill()
+            self.is_lost = True
+            self.close()
+
+    def close(self) -> None:
+        """Close every connection; if it still runs it is killed."""
+        for end in (self.channel, self.lease):
+            if end.fileno() >= 0:
+                self.watch.remove(end.fileno())
+                end.close()
+        for descriptor in list(self.outputs):
+            self.watch.remove(descriptor)
+            os.close(descriptor)
+        self.outputs = {}

@@ -1,0 +1,22 @@
+"""Started as a script by `rlenvs.sandbox.worker`: makes `rlenvs.sandbox` importable without running `rlenvs`."""
+
+import os
+import sys
+import types
+
+SANDBOX = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def stub(name: str, path: str) -> None:
+    """Make a package that holds nothing but its folder."""
+    module = types.ModuleType(name)
+    module.__path__ = [path]
+    sys.modules[name] = module
+
+
+if __name__ == "__main__":
+    stub("rlenvs", os.path.dirname(SANDBOX))
+    stub("rlenvs.sandbox", SANDBOX)
+    from rlenvs.sandbox.inside import zygote
+
+    zygote.main(int(sys.argv[1]))

@@ -1,0 +1,173 @@
+"""A worker: loads the modules that are allowed, locks itself, and forks one process per execution.
+
+It reads requests from its control socket. Each carries the descriptors of one execution; one of them is the lease, on
+which the worker says how the execution ended, and on which a byte or the end of the stream means: kill it. So no
+execution outlives the process that asked for it, whatever becomes of that one.
+"""
+
+import gc
+import os
+import random
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from rlenvs.sandbox import frames, kernel
+from rlenvs.sandbox.codec import decode, encode
+from rlenvs.sandbox.inside import child, modules
+from rlenvs.sandbox.limits import Limits
+
+Confine = child.Confine
+MESSAGE_BYTES = 1 << 16
+MOST_DESCRIPTORS = 1024
+REPORT = frames.REPORT
+
+
+def main(descriptor: int) -> NoReturn:
+    """Serve until the other end of the control socket is closed."""
+    control = socket.socket(fileno=descriptor)
+    settings = decode(control.recv(MESSAGE_BYTES))
+    try:
+        confine = prepare(settings)
+    except BaseException as error:  # noqa: BLE001 - reported to the grader, which raises it
+        control.send(encode({"failure": f"{type(error).__name__}: {error!s:.2000}"}))
+        os._exit(1)
+    control.send(encode({"ready": True}))
+    Zygote(control, confine).serve()
+
+
+def prepare(settings: dict[str, Any]) -> Confine:
+    """Load what is allowed, lock this process, and return what locks a child further."""
+    extras = settings["extras"]
+    whole = settings["preload_all"]
+    policy = modules.Policy(settings["allowed"], extras)
+    sys.meta_path.insert(0, policy)  # type: ignore[arg-type]
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # threads do not survive a fork
+    modules.preload(sorted(policy.allowed - extras.keys()) if whole else modules.CORE, whole=whole)
+    modules.preload(list(extras), whole=True)
+    os.environ.clear()
+    os.chdir("/")
+    confine = lock(settings["plan"])
+    sys.argv[:] = [""]
+    policy.hide()
+    random.seed(0)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return confine
+
+
+def lock(fields: dict[str, Any] | None) -> Confine:
+    """Lock this process as planned; without a plan nothing is locked, and only resources are limited."""
+    if fields is None:
+        return child.limit_resources
+    readable, hidden = kernel.interpreter_paths()
+    plan = kernel.Plan(**{**fields, "readable": (*readable, *fields["readable"]), "hidden": hidden})
+    kernel.enter(plan)
+    return lambda limits, siblings: kernel.confine(plan, limits, siblings=siblings)
+
+
+class Zygote:
+    """Forks executions and watches them.
+
+    Args:
+        control: where requests come from.
+        confine: locks a child.
+    """
+
+    def __init__(self, control: socket.socket, confine: Confine) -> None:
+        self.control = control
+        self.confine = confine
+        self.leases: dict[int, int] = {}
+        self.threads: dict[int, int] = {}
+        self.requests: dict[bytes, tuple[str, Limits]] = {}
+        self.poll = select.poll()
+        self.wake, self.waker = os.pipe()
+        for end in (self.wake, self.waker):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, ignore)
+        for watched in (control.fileno(), self.wake):
+            self.poll.register(watched, select.POLLIN)
+
+    def serve(self) -> NoReturn:
+        """Answer requests until there are no more."""
+        while True:
+            for ready, _ in self.poll.poll():
+                if ready == self.control.fileno():
+                    self.receive()
+                elif ready == self.wake:
+                    os.read(self.wake, MESSAGE_BYTES)
+                else:
+                    self.kill(ready)
+            self.reap()
+
+    def receive(self) -> None:
+        """Take one request and fork its execution."""
+        message, descriptors, _, _ = socket.recv_fds(self.control, MESSAGE_BYTES, 8)
+        if not message:
+            for pid in self.leases.values():
+                os.kill(pid, signal.SIGKILL)
+            os._exit(0)
+        if message not in self.requests:
+            mode, limits = decode(message)
+            self.requests[message] = (mode, Limits(**limits))
+        mode, limits = self.requests[message]
+        lease, *given = descriptors
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.write(lease, str(error).encode())
+            os.close(lease)
+        else:
+            if pid == 0:
+                self.become_child(mode, limits, given)
+            self.leases[lease] = pid
+            self.threads[lease] = limits.threads
+            self.poll.register(lease, select.POLLIN)
+        for descriptor in given:
+            os.close(descriptor)
+
+    def become_child(self, mode: str, limits: Limits, given: list[int]) -> NoReturn:
+        """Go on as an execution."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            siblings = sum(self.threads.values())
+            child.run(mode, limits, given, lambda: self.confine(limits, siblings))
+        finally:
+            os._exit(child.EXIT_BROKEN)
+
+    def kill(self, lease: int) -> None:
+        """End the execution of a lease that is called in."""
+        self.poll.unregister(lease)
+        os.kill(self.leases[lease], signal.SIGKILL)
+
+    def reap(self) -> None:
+        """Say how executions ended."""
+        while self.leases:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            for lease, owner in list(self.leases.items()):
+                if owner == pid:
+                    del self.leases[lease], self.threads[lease]
+                    self.end(lease, REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
+
+    def end(self, lease: int, report: bytes) -> None:
+        """Send the report of an execution and give its lease back."""
+        try:
+            self.poll.unregister(lease)
+        except KeyError:
+            pass  # it was called in before
+        try:
+            os.write(lease, report)
+        except OSError:
+            pass  # nobody waits for it any more
+        os.close(lease)
+
+
+def ignore(*_: object) -> None:
+    """Handle a signal whose arrival alone matters."""
