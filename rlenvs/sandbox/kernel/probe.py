@@ -23,8 +23,6 @@ ADVICE = {
     "landlock": "needs Linux >= 5.13 with landlock in its lsm= list, and a container runtime that lets it through",
     "another user": "start as root with CAP_SETUID, CAP_SETGID and CAP_KILL to give each worker a user of its own",
     "namespaces": "needs CAP_SYS_ADMIN, or user namespaces for ordinary users, and a runtime that lets both through",
-    "tier A": "see docs/sandbox.md",
-    "tier B": "see docs/sandbox.md",
 }
 """What to do, by the name of what is missing."""
 
@@ -47,8 +45,8 @@ class Probe:
     """The strongest tier whose every step worked; C: none."""
     mechanisms: Mapping[str, str] = field(default_factory=dict)
     """What works, with what it is."""
-    missing: Mapping[str, str] = field(default_factory=dict)
-    """What does not, with the problem as the kernel put it, and what to do."""
+    missing: tuple[str, ...] = ()
+    """A line for what does not: its name, the problem as the kernel put it, and what to do."""
 
     @property
     def summary(self) -> str:
@@ -86,12 +84,20 @@ def probe() -> Probe:
     except ValueError:
         return _without(done.stderr.decode(errors="replace")[-LONGEST_MESSAGE:] or f"exit status {done.returncode}")
     works = {name: text for name, (worked, text) in found.items() if worked}
-    missing = {name: f"{text}; {ADVICE[name]}" for name, (worked, text) in found.items() if not worked}
-    return Probe("A" if "tier A" in works else "B" if "tier B" in works else "C", works, missing)
+    tier: Literal["A", "B", "C"] = "A" if "tier A" in works else "B" if "tier B" in works else "C"
+    return Probe(tier, works, _complaints({name: text for name, (worked, text) in found.items() if not worked}))
+
+
+def _complaints(problems: dict[str, str]) -> tuple[str, ...]:
+    """One line for each problem; a tier that fails for a reason named already needs no line of its own."""
+    named = {text for name, text in problems.items() if name in ADVICE}
+    lines = [f"{name}: {text}; {ADVICE[name]}" for name, text in problems.items() if name in ADVICE]
+    lines += [f"{name}: {text}" for name, text in problems.items() if name not in ADVICE and text not in named]
+    return tuple(lines)
 
 
 def _without(problem: str) -> Probe:
-    return Probe("C", {}, {"architecture": f"{problem}; {ADVICE['architecture']}"})
+    return Probe("C", {}, _complaints({"architecture": problem}))
 
 
 def make_plan(

@@ -98,8 +98,10 @@ def _landlock() -> str:
 
 
 def _another_user() -> str:
+    if os.geteuid():
+        return f"workers stay user {os.geteuid()}: only root can give them another"
     if not can_become_another():
-        raise KernelError("another user", "needs root with CAP_SETUID, CAP_SETGID and CAP_KILL, and the ids")
+        raise KernelError("becoming another user", "root without the capabilities or the user ids for it")
     become(uid := free_uid())
     return f"became {uid}"
 
