@@ -54,15 +54,7 @@ def main() -> None:
         open_the_way([sys.base_prefix, sys.prefix, str(PACKAGE.parent)])
     if "no-proc" in names:
         mask("/proc")
-    if filter_code := filter_of(names):
-        from rlenvs.sandbox.kernel import seccomp
-
-        if "docker" not in names and "user" not in names:
-            from rlenvs.sandbox.kernel.libc import PR_SET_NO_NEW_PRIVS, prctl
-
-            prctl(PR_SET_NO_NEW_PRIVS, 1, step="simulating")
-        for code in filter_code:
-            seccomp.install(code)
+    install_filter(names)
     if "docker" in names or "default-caps" in names:
         privileges.set_capabilities(DOCKER_CAPABILITIES & privileges.capabilities())
     if "user" in names:
@@ -84,8 +76,8 @@ def ordinary_user() -> int:
     return next(uid for uid in range(20_001, 60_000) if uid not in taken)
 
 
-def filter_of(names: list[str]) -> list[bytes]:
-    """Return the filters that deny what the conditions deny."""
+def install_filter(names: list[str]) -> None:
+    """Deny what the conditions deny."""
     from rlenvs.sandbox.kernel import bpf, seccomp
     from rlenvs.sandbox.kernel.syscalls import this_architecture
 
@@ -101,10 +93,10 @@ def filter_of(names: list[str]) -> list[bytes]:
     if "no-seccomp" in names:
         cases["seccomp"] = bpf.fail(errno.EINVAL)
     if not cases:
-        return []
+        return
     by_number = {numbers[name]: code for name, code in cases.items() if name in numbers}
     decide = bpf.by_number(by_number, default=seccomp.ALLOWED, above=seccomp.ALLOWED)
-    return [bpf.assemble((*bpf.load(bpf.NUMBER_OFFSET), *decide))]
+    seccomp.Filter((*bpf.load(bpf.NUMBER_OFFSET), *decide)).install()
 
 
 def own_mounts() -> None:

@@ -8,7 +8,14 @@ from rlenvs.sandbox.kernel.libc import KernelError
 from rlenvs.sandbox.kernel.namespaces import die_with_outer, isolate
 from rlenvs.sandbox.kernel.plan import Plan, ProcessLimits
 from rlenvs.sandbox.kernel.privileges import become, renounce
-from rlenvs.sandbox.kernel.process import address_space, die_with_parent, keep_one_arena, set_limits
+from rlenvs.sandbox.kernel.process import (
+    address_space,
+    die_with_parent,
+    hard_limits,
+    keep_one_arena,
+    set_lasting_limits,
+    set_limits,
+)
 from rlenvs.sandbox.kernel.root import SCRATCH_FOLDER
 from rlenvs.sandbox.kernel.syscalls import this_architecture
 
@@ -21,7 +28,7 @@ class _Worker:
     pid: int
     mapped: int
     own_processes: int | None
-    landlock_version: int
+    most: dict[int, int]
     child_filter: seccomp.Filter
 
 
@@ -63,10 +70,10 @@ def enter(plan: Plan) -> None:
     if outer_lives is not None:
         die_with_outer(outer_lives)
     rules.enforce()
-    scratch = bool(plan.scratch_mb)
-    seccomp.install(seccomp.worker_filter(architecture, scratch=scratch).code)
-    child_filter = seccomp.child_filter(architecture, scratch=scratch)
-    _workers.append(_Worker(plan, os.getpid(), mapped, _own_processes(plan), version, child_filter))
+    set_lasting_limits()
+    seccomp.Filter(seccomp.worker_code(architecture, scratch=bool(plan.scratch_mb))).install()
+    child_filter = seccomp.Filter(seccomp.child_code(architecture))
+    _workers.append(_Worker(plan, os.getpid(), mapped, _own_processes(plan), hard_limits(), child_filter))
 
 
 def confine(plan: Plan, limits: ProcessLimits, *, siblings: int = 0) -> None:
@@ -85,10 +92,11 @@ def confine(plan: Plan, limits: ProcessLimits, *, siblings: int = 0) -> None:
     if not _workers or _workers[0].plan != plan:
         raise KernelError("confining a child", "its worker has not entered with this plan")
     worker = _workers[0]
-    die_with_parent(worker.pid)
+    if plan.tier == "B":  # in tier A the kernel ends a namespace with its first process
+        die_with_parent(worker.pid)
     others = None if worker.own_processes is None else worker.own_processes + siblings
-    set_limits(limits, mapped=worker.mapped, processes=others)
-    seccomp.install(worker.child_filter.for_process(os.getpid()))
+    set_limits(limits, worker.most, mapped=worker.mapped, processes=others)
+    worker.child_filter.install(os.getpid())
 
 
 def _own_processes(plan: Plan) -> int | None:

@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import signal
+import sys
 
 from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, prctl
 from rlenvs.sandbox.kernel.plan import ProcessLimits
@@ -13,6 +14,20 @@ MIB = 2**20
 M_ARENA_MAX = -8
 STACK_BYTES = 64 * MIB
 PENDING_SIGNALS = 64
+LASTING = {
+    resource.RLIMIT_STACK: STACK_BYTES,
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_MEMLOCK: 0,
+    resource.RLIMIT_MSGQUEUE: 0,
+    resource.RLIMIT_SIGPENDING: PENDING_SIGNALS,
+}
+OF_EXECUTION = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_NPROC,
+)
 
 
 def address_space() -> int:
@@ -31,11 +46,29 @@ def keep_one_arena() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def set_limits(limits: ProcessLimits, *, mapped: int, processes: int | None) -> None:
-    """Set resource limits for good: none can be raised again.
+def set_lasting_limits() -> None:
+    """Set, for good, the limits that are the same for a worker and for all that it starts.
+
+    Raises:
+        KernelError: one is refused.
+    """
+    for kind, bound in LASTING.items():
+        _, most = resource.getrlimit(kind)
+        _set(kind, bound if most == resource.RLIM_INFINITY else min(bound, most))
+
+
+def hard_limits() -> dict[int, int]:
+    """Return how high the limits of an execution can be, for `set_limits`."""
+    found = {kind: resource.getrlimit(kind)[1] for kind in OF_EXECUTION}
+    return {kind: sys.maxsize if most == resource.RLIM_INFINITY else most for kind, most in found.items()}
+
+
+def set_limits(limits: ProcessLimits, most: dict[int, int], *, mapped: int, processes: int | None) -> None:
+    """Set the limits of an execution for good: none can be raised again.
 
     Args:
         limits: of the execution.
+        most: what `hard_limits` returned; nothing is set higher.
         mapped: bytes of address space that the worker has; the text's memory comes on top.
         processes: how many other processes the user of this worker has; None: the user is not the worker's own, so
             that a limit would count strangers.
@@ -43,28 +76,20 @@ def set_limits(limits: ProcessLimits, *, mapped: int, processes: int | None) -> 
     Raises:
         KernelError: one is refused.
     """
-    bounds = {
-        resource.RLIMIT_AS: mapped + limits.memory_mb * MIB,
-        resource.RLIMIT_FSIZE: limits.file_bytes,
-        resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_STACK: STACK_BYTES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-        resource.RLIMIT_SIGPENDING: PENDING_SIGNALS,
-    }
+    _set(resource.RLIMIT_AS, min(mapped + limits.memory_mb * MIB, most[resource.RLIMIT_AS]))
+    _set(resource.RLIMIT_FSIZE, min(limits.file_bytes, most[resource.RLIMIT_FSIZE]))
+    _set(resource.RLIMIT_NOFILE, min(limits.open_files, most[resource.RLIMIT_NOFILE]))
     if limits.cpu_s is not None:
-        bounds[resource.RLIMIT_CPU] = max(1, math.ceil(limits.cpu_s))
+        _set(resource.RLIMIT_CPU, min(max(1, math.ceil(limits.cpu_s)), most[resource.RLIMIT_CPU]))
     if processes is not None:
-        bounds[resource.RLIMIT_NPROC] = processes + limits.threads
-    for kind, bound in bounds.items():
-        _, most = resource.getrlimit(kind)
-        if most != resource.RLIM_INFINITY:
-            bound = min(bound, most)
-        try:
-            resource.setrlimit(kind, (bound, bound))
-        except (OSError, ValueError) as error:
-            raise KernelError("limiting resources", str(error)) from error
+        _set(resource.RLIMIT_NPROC, min(processes + limits.threads, most[resource.RLIMIT_NPROC]))
+
+
+def _set(kind: int, bound: int) -> None:
+    try:
+        resource.setrlimit(kind, (bound, bound))
+    except (OSError, ValueError) as error:
+        raise KernelError("limiting resources", str(error)) from error
 
 
 def die_with_parent(parent: int) -> None:

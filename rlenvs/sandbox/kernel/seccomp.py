@@ -6,7 +6,6 @@ the C library falls back to what it used before; a foreign calling convention ki
 
 import ctypes
 import errno
-from dataclasses import dataclass
 
 from rlenvs.sandbox.kernel import bpf
 from rlenvs.sandbox.kernel.bpf import Code, if_in, if_zero
@@ -43,8 +42,8 @@ wait4 waitid exit exit_group
 """
 """What the text of a model may call: it reaches no further than its own process and the files that are left."""
 
-ZYGOTE_ONLY = "fork vfork kill recvmsg sendmsg sendto seccomp setrlimit setpgid setsid arch_prctl"
-"""What the worker needs on top, to start, confine, talk to and end its children. `clone` is another: see below."""
+ZYGOTE_ONLY = "fork vfork kill tgkill recvmsg sendmsg sendto seccomp prctl prlimit64 setrlimit setpgid setsid"
+"""What the worker needs on top, to start, confine, talk to and end its children."""
 
 SCRATCH = """
 mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 truncate fallocate fsync fdatasync
@@ -59,80 +58,24 @@ HARMLESS_IOCTL = (0x5451, 0x5450, 0x5401, 0x5413, 0x5421, 0x541B)
 HARMLESS_PRCTL = (PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA)
 
 
-@dataclass(frozen=True)
-class Filter:
-    """A filter ready to install: the bytes, and where the process id of its owner belongs."""
-
-    code: bytes
-    own_pid_at: tuple[int, ...] = ()
-
-    def for_process(self, pid: int) -> bytes:
-        """The bytes with a process id filled in."""
-        patched = bytearray(self.code)
-        for offset in self.own_pid_at:
-            patched[offset : offset + 4] = pid.to_bytes(4, "little")
-        return bytes(patched)
-
-
 OWN_PID = 0xFFFFFFF5
 """Stands for the process id of a child while its filter is put together; no process has it."""
 
 
-def worker_filter(architecture: Architecture, *, scratch: bool) -> Filter:
-    """The filter of the worker and of everything that it starts."""
+def worker_code(architecture: Architecture, *, scratch: bool) -> Code:
+    """The filter of the worker and of everything that it starts: names what is allowed, and nothing else is."""
     cases = {
         **_allow(ORDINARY, ZYGOTE_ONLY, SCRATCH if scratch else ""),
-        **_common_conditions(),
         "clone": if_in(0, [0], ALLOWED, DENIED, mask=CLONE_NAMESPACES | CLONE_PTRACE | CLONE_PARENT),
-        "prctl": ALLOWED,
-        "prlimit64": ALLOWED,
-        "tgkill": ALLOWED,
-    }
-    return Filter(bpf.assemble(_filter(architecture, cases)))
-
-
-def child_filter(architecture: Architecture, *, scratch: bool) -> Filter:
-    """The filter of a process that runs model text: one process and its threads, that signal themselves alone."""
-    thread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD
-    only_threads = if_in(0, [thread], ALLOWED, DENIED, mask=thread | CLONE_NAMESPACES | CLONE_PTRACE)
-    to_itself = if_in(0, [OWN_PID], ALLOWED, DENIED)
-    read_limits = if_zero(2, if_in(0, [0, OWN_PID], ALLOWED, DENIED), DENIED)
-    cases = {
-        **_allow(ORDINARY, SCRATCH if scratch else ""),
-        **_common_conditions(),
-        "clone": only_threads,
-        "kill": to_itself,
-        "tgkill": to_itself,
-        "sendto": if_zero(4, ALLOWED, DENIED),
-        "prctl": if_in(0, HARMLESS_PRCTL, ALLOWED, DENIED),
-        "prlimit64": read_limits,
-    }
-    code = _filter(architecture, cases)
-    offsets = (
-        index * bpf.INSTRUCTION.size + bpf.INSTRUCTION.size - 4
-        for index, instruction in enumerate(code)
-        if instruction.code == bpf.JUMP_EQUAL and instruction.constant == OWN_PID
-    )
-    return Filter(bpf.assemble(code), tuple(offsets))
-
-
-def _allow(*names: str) -> dict[str, Code]:
-    return dict.fromkeys(" ".join(names).split(), ALLOWED)
-
-
-def _common_conditions() -> dict[str, Code]:
-    # asyncio wakes itself up through a socket pair: a stream one has no other end than its own.
-    pair = if_in(0, [AF_UNIX], if_in(1, [SOCK_STREAM], ALLOWED, DENIED, mask=0xFFFFFFFF ^ SOCK_OPTIONS), DENIED)
-    return {
         "clone3": ABSENT,  # its flags lie behind a pointer; the C library falls back to clone
         "fcntl": if_in(1, READ_FCNTL, ALLOWED, DENIED),
         "ioctl": if_in(1, HARMLESS_IOCTL, ALLOWED, DENIED),
-        "socketpair": pair,
+        # asyncio wakes itself up through a socket pair: one of streams has no other end than its own.
+        "socketpair": if_in(
+            0, [AF_UNIX], if_in(1, [SOCK_STREAM], ALLOWED, DENIED, mask=0xFFFFFFFF ^ SOCK_OPTIONS), DENIED
+        ),
     }
-
-
-def _filter(architecture: Architecture, cases: dict[str, Code]) -> Code:
-    numbers = {architecture.numbers[name]: code for name, code in cases.items() if name in architecture.numbers}
+    numbers = _numbered(architecture, cases)
     numbers.setdefault(architecture.last, DENIED)
     decide = bpf.by_number(numbers, default=DENIED, above=ABSENT)
     if architecture.foreign_bit:
@@ -142,18 +85,71 @@ def _filter(architecture: Architecture, cases: dict[str, Code]) -> Code:
     return (*bpf.load(bpf.ARCHITECTURE_OFFSET), *right)
 
 
+def child_code(architecture: Architecture) -> Code:
+    """What a process that runs model text loses on top: it is one process and its threads, and signals itself alone.
+
+    It holds together with the filter of the worker only, and it is short, because it is installed for each execution.
+    """
+    thread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD
+    to_itself = if_in(0, [OWN_PID], ALLOWED, DENIED)
+    cases = {
+        **dict.fromkeys(ZYGOTE_ONLY.split(), DENIED),
+        "clone": if_in(0, [thread], ALLOWED, DENIED, mask=thread | CLONE_NAMESPACES | CLONE_PTRACE),
+        "kill": to_itself,
+        "tgkill": to_itself,
+        "sendto": if_zero(4, ALLOWED, DENIED),
+        "prctl": if_in(0, HARMLESS_PRCTL, ALLOWED, DENIED),
+        "prlimit64": if_zero(2, if_in(0, [0, OWN_PID], ALLOWED, DENIED), DENIED),
+    }
+    return (
+        *bpf.load(bpf.NUMBER_OFFSET),
+        *bpf.by_number(_numbered(architecture, cases), default=ALLOWED, above=ALLOWED),
+    )
+
+
+def _allow(*names: str) -> dict[str, Code]:
+    return dict.fromkeys(" ".join(names).split(), ALLOWED)
+
+
+def _numbered(architecture: Architecture, cases: dict[str, Code]) -> dict[int, Code]:
+    """By number instead of by name; what this architecture never had falls away."""
+    return {architecture.numbers[name]: code for name, code in cases.items() if name in architecture.numbers}
+
+
 class _Program(ctypes.Structure):
     """`struct sock_fprog`."""
 
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(code: bytes) -> None:
-    """Put a filter on this thread and on all that it starts, for good.
+class Filter:
+    """A filter, laid out for the kernel.
 
-    Raises:
-        KernelError: the kernel has no seccomp, or `no_new_privs` is not set.
+    Args:
+        code: what it decides. `OWN_PID` in it stands for the process that installs it.
     """
-    instructions = ctypes.create_string_buffer(code, len(code))
-    program = _Program(len(code) // bpf.INSTRUCTION.size, address(instructions))
-    syscall("seccomp", SECCOMP_SET_MODE_FILTER, 0, address(program), step="installing a seccomp filter")
+
+    def __init__(self, code: Code) -> None:
+        content = bpf.assemble(code)
+        self.instructions = ctypes.create_string_buffer(content, len(content))
+        self.program = _Program(len(code), address(self.instructions))
+        self.address = address(self.program)
+        self.own_pid_at = [
+            ctypes.c_uint32.from_buffer(self.instructions, (index + 1) * bpf.INSTRUCTION.size - 4)
+            for index, instruction in enumerate(code)
+            if instruction.code == bpf.JUMP_EQUAL and instruction.constant == OWN_PID
+        ]
+
+    def install(self, pid: int | None = None) -> None:
+        """Put it on this thread and on all that it starts, for good.
+
+        Args:
+            pid: of this process, for a filter that asks for it.
+
+        Raises:
+            KernelError: the kernel has no seccomp, or `no_new_privs` is not set.
+        """
+        assert (pid is not None) == bool(self.own_pid_at), "a filter with a hole"
+        for place in self.own_pid_at:
+            place.value = pid  # type: ignore[assignment]
+        syscall("seccomp", SECCOMP_SET_MODE_FILTER, 0, self.address, step="installing a seccomp filter")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rlenvs.sandbox.kernel import landlock, seccomp
-from rlenvs.sandbox.kernel.bpf import assemble, by_number, load
+from rlenvs.sandbox.kernel.bpf import NUMBER_OFFSET, by_number, load
 from rlenvs.sandbox.kernel.confinement import confine, enter
 from rlenvs.sandbox.kernel.libc import PR_SET_NO_NEW_PRIVS, KernelError, attempt, prctl
 from rlenvs.sandbox.kernel.namespaces import isolate
@@ -81,7 +81,7 @@ def _seccomp() -> str:
     architecture = this_architecture()
     prctl(PR_SET_NO_NEW_PRIVS, 1, step="setting no_new_privs")
     cases = {architecture.numbers["getppid"]: seccomp.DENIED}
-    seccomp.install(assemble((*load(0), *by_number(cases, default=seccomp.ALLOWED, above=seccomp.ALLOWED))))
+    seccomp.Filter((*load(NUMBER_OFFSET), *by_number(cases, default=seccomp.ALLOWED, above=seccomp.ALLOWED))).install()
     _require(attempt("getppid") == -errno.EPERM, "seccomp", "a filter was installed and changes nothing")
     return "filters work"
 
