@@ -9,6 +9,7 @@ import marshal
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Report:
     """What became of all tests of a task."""
 
     status: str
-    """The status of the execution, as `rlenvs.sandbox.Result` has it."""
+    """The status of the execution, as `rlenvs.sandbox.Result` has it; or "unreadable": there was nothing to execute."""
     verdicts: tuple[Verdict, ...]
     """In the order of the task."""
     reason: str
@@ -112,6 +113,8 @@ class CallsJob(ProgramJob):
         for index, outcome in zip(self.order(), result.outcomes, strict=False):
             is_right = same_value(outcome.value, self.cases[index].expected, self.closeness)
             verdicts[index] = judged(outcome, is_right)
+        if result.status == "crash" and result.reason == f"there is no {self.entry_point}":
+            return Report("unreadable", tuple(verdicts), f"does not define {self.entry_point}", result.reason)
         return report(result, verdicts)
 
 
@@ -186,6 +189,7 @@ def error_name(error: str) -> str:
     return name if name in BUILTIN_ERRORS else "an exception"
 
 
+UNREADABLE = ("SyntaxError", "IndentationError", "TabError")
 ENDS = {
     "timeout": "ran out of time",
     "memory": "ran out of memory",
@@ -198,9 +202,11 @@ ENDS = {
 def report(result: Result, verdicts: Sequence[Verdict]) -> Report:
     """All verdicts, and how the execution ended."""
     reason = ENDS.get(result.status, "")
-    if result.status == "crash" and (name := error_name(result.reason)) != "an exception":
-        reason = f"raised {name} before its tests"
-    return Report(result.status, tuple(verdicts), reason, result.reason)
+    status: str = result.status
+    if status == "crash" and (name := error_name(result.reason)) != "an exception":
+        status = "unreadable" if name in UNREADABLE else status
+        reason = "is no Python" if name in UNREADABLE else f"raised {name} before its tests"
+    return Report(status, tuple(verdicts), reason, result.reason)
 
 
 def run_jobs(jobs: Sequence[Job], pool: "SandboxPool | None" = None) -> list[Report]:
@@ -229,8 +235,9 @@ def run_jobs(jobs: Sequence[Job], pool: "SandboxPool | None" = None) -> list[Rep
         results = pool.run_batch([job.program() for _, job in programs])
         reports |= {index: job.read(result) for (index, job), result in zip(programs, results, strict=True)}
     if duels:
-        results = pool.duel_batch([job.duel() for _, job in duels])
-        reports |= {index: job.read(result) for (index, job), result in zip(duels, results, strict=True)}
+        with ThreadPoolExecutor(min(len(duels), pool.size)) as threads:
+            found = list(threads.map(lambda each: each[1].run(pool), duels))
+        reports |= {index: job.read(result) for (index, job), result in zip(duels, found, strict=True)}
     for report in reports.values():
         if report.status == "error":
             raise GraderError(f"the sandbox could not run a program: {report.detail}")

@@ -57,7 +57,7 @@ class CodeQuestion(Question):
         """What to run to know the verdict."""
 
     @abstractmethod
-    def visible_job(self, code: str) -> Job | None:
+    def visible_job(self, code: str) -> CallsJob | ScriptsJob | None:
         """The same with the tests that may be shown; None where the task has none."""
 
 

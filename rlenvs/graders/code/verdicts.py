@@ -15,6 +15,7 @@ __all__ = ["grade_of", "settle_code"]
 STATUS: dict[str, GradeStatus] = {
     "ok": "ok",
     "crash": "ok",
+    "unreadable": "invalid",
     "timeout": "timeout",
     "memory": "timeout",
     "output": "invalid",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlenvs.errors import UserError
-from rlenvs.graders.code.cases import CallCase, ScriptCase
 from rlenvs.graders.code.jobs import CallsJob, Report, ScriptsJob, Verdict, run_jobs
 from rlenvs.graders.code.questions import CodeQuestion, compile_code
 from rlenvs.graders.question import Policy
@@ -52,7 +51,9 @@ def run_visible(
     if len(tasks) != len(codes):
         raise UserError(f"run_visible needs one program per task, got {len(tasks)} tasks and {len(codes)} programs")
     questions = [task if isinstance(task, CodeQuestion) else compile_code(task, ANY_POLICY) for task in tasks]
-    jobs = [question.visible_job(code) for question, code in zip(questions, codes, strict=True)]
+    jobs: list[CallsJob | ScriptsJob | None] = [
+        question.visible_job(code) for question, code in zip(questions, codes, strict=True)
+    ]
     waiting = [job for job in jobs if job is not None]
     reports = iter(run_jobs(waiting, pool) if waiting else [])
     return [VisibleReport(0, 0, ()) if job is None else visible_report(job, next(reports)) for job in jobs]
@@ -62,39 +63,45 @@ ANY_POLICY = Policy("last_python_block")
 """Programs come extracted, so that no policy is needed."""
 
 
-def visible_report(job: Any, report: Report) -> VisibleReport:
+def visible_report(job: CallsJob | ScriptsJob, report: Report) -> VisibleReport:
     """The report as the policy reads it."""
     lines = [
-        told(case, verdict, job) for case, verdict in zip(job.cases, report.verdicts, strict=True) if not verdict.passed
+        f"{asked} {did(verdict, verb)}, expected {expected}"
+        for (asked, verb, expected), verdict in zip(questions_of(job), report.verdicts, strict=True)
+        if not verdict.passed
     ]
     if report.reason:
         lines = [f"The program {report.reason}{detail_of(report)}.", *(lines if report.passed else [])]
     return VisibleReport(report.passed, len(report.verdicts), tuple(lines))
 
 
+def questions_of(job: CallsJob | ScriptsJob) -> list[tuple[str, str, str]]:
+    """Of each test what was asked, the verb for its answer, and what was expected."""
+    if isinstance(job, ScriptsJob):
+        return [
+            (f"input {shown_value(case.stdin)}", "printed", f"output {shown_value(case.stdout)}") for case in job.cases
+        ]
+    asked = []
+    for case in job.cases:
+        named = [f"{name}={shown_value(value)}" for name, value in case.kwargs.items()]
+        arguments = ", ".join([*map(shown_value, case.args), *named])
+        asked.append((f"{job.entry_point}({arguments})", "returned", shown_value(case.expected)))
+    return asked
+
+
+def did(verdict: Verdict, verb: str) -> str:
+    """What came of one failing test."""
+    outcome = verdict.outcome
+    if outcome is not None and outcome.status == "returned":
+        return f"{verb} {shown_value(outcome.value)}"
+    if outcome is not None and outcome.status == "raised":
+        return f"raised {clipped(outcome.error)}"
+    return verdict.why
+
+
 def detail_of(report: Report) -> str:
     """What the program itself said of its end."""
-    return f" ({clipped(report.detail)})" if report.status == "crash" and report.detail else ""
-
-
-def told(case: CallCase | ScriptCase, verdict: Verdict, job: CallsJob | ScriptsJob) -> str:
-    """One failing test."""
-    outcome = verdict.outcome
-    if isinstance(case, ScriptCase):
-        asked, expected, verb = (
-            f"input {shown_value(case.stdin)}",
-            f"expected output {shown_value(case.stdout)}",
-            "printed",
-        )
-    else:
-        named = [f"{name}={shown_value(value)}" for name, value in case.kwargs.items()]
-        arguments = ", ".join([*(shown_value(value) for value in case.args), *named])
-        asked, expected, verb = f"{job.entry_point}({arguments})", f"expected {shown_value(case.expected)}", "returned"
-    if outcome is not None and outcome.status == "returned":
-        return f"{asked} {verb} {shown_value(outcome.value)}, {expected}"
-    if outcome is not None and outcome.status == "raised":
-        return f"{asked} raised {clipped(outcome.error)}, {expected}"
-    return f"{asked} {verdict.why}, {expected}"
+    return f" ({clipped(report.detail)})" if report.status in ("crash", "unreadable") and report.detail else ""
 
 
 def shown_value(value: object) -> str:

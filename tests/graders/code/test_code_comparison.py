@@ -111,14 +111,14 @@ class AlwaysEqual:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 class Sly(list[Any]):
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 @pytest.mark.parametrize("gold", [None, True, 0, 1.5, "x", [1], [], {}, {"a": 1}, {1}])
