@@ -13,19 +13,24 @@ Linux only; elsewhere importing works and using raises SandboxError.
 
 from rlenvs.errors import SandboxError
 from rlenvs.sandbox.backend import Backend
+from rlenvs.sandbox.duel import Duel, DuelResult
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.pool import SandboxPool, default_pool, set_default_pool
 from rlenvs.sandbox.program import Program
 from rlenvs.sandbox.result import Outcome, Result
+from rlenvs.sandbox.session import Session
 
 __all__ = [
     "Backend",
+    "Duel",
+    "DuelResult",
     "Limits",
     "Outcome",
     "Program",
     "Result",
     "SandboxError",
     "SandboxPool",
+    "Session",
     "default_pool",
     "set_default_pool",
 ]

@@ -1,8 +1,8 @@
 """Plain data as bytes: what crosses the border of a sandbox, in both directions.
 
-Only values of exactly these built-in types cross: None, bool, int, float, complex, str, bytes, list, tuple, dict, set and
-frozenset. No class of the sender is ever named, looked up or called by the receiver, which makes this safe where pickle
-is not. Floats keep every bit (NaN and infinities too), strings keep lone surrogates, tuples stay tuples.
+Only values of exactly these built-in types cross: None, bool, int, float, complex, str, bytes, list, tuple, dict, set
+and frozenset. No class of the sender is ever named, looked up or called by the receiver, which makes this safe where
+pickle is not. Floats keep every bit (NaN and infinities too), strings keep lone surrogates, tuples stay tuples.
 
 Both directions are linear in the size of the data and use no recursion, whatever the data is.
 """
@@ -227,9 +227,11 @@ def build(tag: int, items: list[Any]) -> Any:
     keys = items[::2] if tag == DICT else items
     if len(keys) > MAX_SAME_HASH and max(Counter(map(hash, keys)).values()) > MAX_SAME_HASH:
         raise CodecError("keys that share a hash")
-    made = (
-        dict(zip(keys, items[1::2], strict=True)) if tag == DICT else frozenset(keys) if tag == FROZENSET else set(keys)
-    )
+    made: Any = set(keys)
+    if tag == DICT:
+        made = dict(zip(keys, items[1::2], strict=True))
+    elif tag == FROZENSET:
+        made = frozenset(keys)
     if len(made) != len(keys):
         raise CodecError("a key comes twice")
     return made

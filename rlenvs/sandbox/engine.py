@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rlenvs.sandbox.execution import Watch
 from rlenvs.sandbox.jobs import Job
@@ -12,63 +13,81 @@ ATTEMPTS = 3
 """Workers that may die under a job before it is asked whether the job kills them."""
 
 
-def drive(
-    jobs: Sequence[Job],
-    workers: list[Worker],
-    replace: Callable[[Worker], Worker],
-    give_up: Callable[[Job], None],
-) -> None:
-    """Run jobs to their end, as many at a time as there are workers.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A job, and how often it was begun."""
+
+    job: Job
+    attempt: int = 1
+
+
+class Engine:
+    """Runs jobs to their end, as many at a time as there are workers.
 
     Args:
-        jobs: finished in any order.
         workers: exchanged in place where one dies.
         replace: gives a new worker for one that is gone.
         give_up: finishes a job under which worker after worker died.
     """
-    watch = Watch()
-    waiting = deque((job, 1) for job in jobs)
-    idle = list(range(len(workers)))
-    running: dict[int, tuple[Job, int]] = {}
 
-    def lost(place: int, job: Job, attempt: int) -> None:
-        for execution in job.executions:
-            execution.close()
-        workers[place] = replace(workers[place])
-        idle.append(place)
-        if attempt < ATTEMPTS:
-            waiting.appendleft((job, attempt + 1))
-        else:
-            give_up(job)
+    def __init__(
+        self, workers: list[Worker], replace: Callable[[Worker], Worker], give_up: Callable[[Job], None]
+    ) -> None:
+        self.workers = workers
+        self.replace = replace
+        self.give_up = give_up
+        self.watch = Watch()
+        self.idle = list(range(len(workers)))
+        self.waiting: deque[Turn] = deque()
+        self.running: dict[int, Turn] = {}
 
-    try:
-        while waiting or running:
-            while waiting and idle:
-                (job, attempt), place = waiting.popleft(), idle.pop()
-                running[place] = (job, attempt)
-                try:
-                    job.begin(workers[place], watch)
-                except WorkerDiedError:
-                    del running[place]
-                    lost(place, job, attempt)
-            deadlines = [each.deadline for job, _ in running.values() for each in job.executions]
-            watch.wait(min(deadlines, default=time.monotonic()) - time.monotonic())
-            now = time.monotonic()
-            for place, (job, attempt) in list(running.items()):
-                try:
-                    for execution in job.executions:
-                        execution.expire(now)
-                    done = job.step()
-                    gone = not done and any(execution.is_lost for execution in job.executions)
-                except WorkerDiedError:
-                    done, gone = False, True
-                if done or gone:
-                    del running[place]
-                if done:
-                    idle.append(place)
-                elif gone:
-                    lost(place, job, attempt)
-    finally:
-        for job, _ in running.values():
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Finish jobs, in any order. Whatever interrupts it ends everything that runs."""
+        self.waiting.extend(map(Turn, jobs))
+        try:
+            while self.waiting or self.running:
+                while self.waiting and self.idle:
+                    self.begin(self.idle.pop(), self.waiting.popleft())
+                deadlines = [each.deadline for turn in self.running.values() for each in turn.job.executions]
+                self.watch.wait(min(deadlines, default=0.0) - time.monotonic())
+                for place in list(self.running):
+                    self.go_on(place)
+        finally:
+            for turn in self.running.values():
+                for execution in turn.job.executions:
+                    execution.close()
+
+    def begin(self, place: int, turn: Turn) -> None:
+        """Start a job on a worker."""
+        self.running[place] = turn
+        try:
+            turn.job.begin(self.workers[place], self.watch)
+        except WorkerDiedError:
+            self.lose(place)
+
+    def go_on(self, place: int) -> None:
+        """Let a job see what came and what time it is."""
+        job = self.running[place].job
+        now = time.monotonic()
+        try:
             for execution in job.executions:
-                execution.close()
+                execution.expire(now)
+            if job.step():
+                del self.running[place]
+                self.idle.append(place)
+            elif any(execution.is_lost for execution in job.executions):
+                self.lose(place)
+        except WorkerDiedError:
+            self.lose(place)
+
+    def lose(self, place: int) -> None:
+        """Replace a worker that died, and have its job begun again."""
+        turn = self.running.pop(place)
+        for execution in turn.job.executions:
+            execution.close()
+        self.workers[place] = self.replace(self.workers[place])
+        self.idle.append(place)
+        if turn.attempt < ATTEMPTS:
+            self.waiting.appendleft(Turn(turn.job, turn.attempt + 1))
+        else:
+            self.give_up(turn.job)

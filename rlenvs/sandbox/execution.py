@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import time
+import weakref
 from dataclasses import asdict, dataclass
 
 from rlenvs.sandbox.codec import encode
@@ -25,6 +26,15 @@ SIGNAL_MEANING: dict[int, tuple[Status, str]] = {
 }
 
 
+FRAME_OVERHEAD = 1024
+"""What a message may hold on top of an answer: its kind, or the text of an exception."""
+
+
+def most_bytes(answers: int, limits: Limits) -> int:
+    """Return how much an execution may send in all."""
+    return (answers + 1) * FRAME_OVERHEAD + 16 * limits.result_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How an execution ended, from what the kernel and the grader's clock say."""
@@ -35,6 +45,10 @@ class Ending:
     wall_s: float
     cpu_s: float
     max_rss_mb: float
+
+
+live: "weakref.WeakSet[Execution]" = weakref.WeakSet()
+"""Executions of this process, whose connections a forked child has to close."""
 
 
 class Watch:
@@ -88,21 +102,28 @@ class Execution:
         mode: what the process is to do with its request.
         request: sent to it on the channel.
         limits: what it may use.
-        answers: how many answers are expected: bounds what is read.
-        stdin: what it reads there; None leaves it empty.
+        max_bytes: most bytes of all that it sends on the channel.
+        stdin: what it reads there.
 
     Raises:
         WorkerDiedError: the worker is gone.
     """
 
     def __init__(
-        self, worker: Worker, watch: Watch, mode: str, request: bytes, limits: Limits, answers: int, stdin: bytes | None
+        self,
+        worker: Worker,
+        watch: Watch,
+        mode: str,
+        request: bytes,
+        limits: Limits,
+        max_bytes: int,
+        stdin: bytes = b"",
     ) -> None:
+        live.add(self)
         self.worker = worker
         self.watch = watch
         self.limits = limits
-        frame_bytes = limits.result_bytes + 1024
-        self.reader = FrameReader(frame_bytes, 64 * answers + 16 * frame_bytes)
+        self.reader = FrameReader(limits.result_bytes + FRAME_OVERHEAD, max_bytes)
         self.pending = memoryview(framed(request))
         self.stopped: tuple[Status, str] | None = None
         self.ending: Ending | None = None
@@ -179,7 +200,10 @@ class Execution:
     def take_output(self, descriptor: int) -> bool:
         """Read stdout or stderr once; False at its end, or where it is full."""
         output = self.outputs[descriptor]
-        data = os.read(descriptor, CHUNK)
+        try:
+            data = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            return False
         output += data
         if not data or len(output) > self.limits.output_bytes:
             self.watch.remove(descriptor)
@@ -192,10 +216,11 @@ class Execution:
 
     def take_report(self) -> None:
         """Read how it ended, and what it left behind."""
-        try:
-            report = self.lease.recv(CHUNK)
-        except OSError:
-            report = b""
+        report = b""
+        for _ in range(2):  # a kill that came too late makes the kernel say so first, and the report after that
+            with contextlib.suppress(OSError):
+                report = self.lease.recv(CHUNK)
+                break
         if len(report) != REPORT.size:  # the worker is gone, or could not fork
             self.is_lost = True
             self.close()

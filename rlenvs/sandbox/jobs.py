@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from rlenvs.sandbox.codec import CodecError, decode, encode
-from rlenvs.sandbox.execution import Ending, Execution, Watch
+from rlenvs.sandbox.execution import Ending, Execution, Watch, most_bytes
 from rlenvs.sandbox.frames import LOAD_FAILED, OPAQUE, RAISED, RETURNED
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.program import MAX_INPUT_BYTES, Program, encoded_call, encoded_stdin
@@ -68,7 +68,9 @@ class CallsJob:
         """See `Job`."""
         self.outcomes.clear()
         self.load_error = None
-        self.executions = [Execution(worker, watch, "calls", self.request, self.limits, self.inputs, None)]
+        self.executions = [
+            Execution(worker, watch, "calls", self.request, self.limits, most_bytes(self.inputs, self.limits))
+        ]
 
     def step(self) -> bool:
         """See `Job`."""
@@ -151,7 +153,9 @@ class ScriptJob:
         assert self.place is not None
         worker, watch = self.place
         stdin = self.stdins[len(self.results)]
-        self.executions = [Execution(worker, watch, "script", self.request, self.limits, 1, stdin)]
+        self.executions = [
+            Execution(worker, watch, "script", self.request, self.limits, most_bytes(1, self.limits), stdin)
+        ]
 
     def step(self) -> bool:
         """See `Job`."""

@@ -11,13 +11,16 @@ from typing import Any, Literal
 
 from rlenvs.errors import ParameterError, SandboxError
 from rlenvs.sandbox import kernel
-from rlenvs.sandbox.engine import drive
+from rlenvs.sandbox.duel import Duel, DuelJob, DuelResult
+from rlenvs.sandbox.engine import ATTEMPTS, Engine
+from rlenvs.sandbox.execution import live
 from rlenvs.sandbox.jobs import CallsJob, Job, make_job
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.program import Program
 from rlenvs.sandbox.result import Result
+from rlenvs.sandbox.session import Session
 from rlenvs.sandbox.settings import worker_settings
-from rlenvs.sandbox.worker import Worker
+from rlenvs.sandbox.worker import Worker, WorkerDiedError
 
 Tier = Literal["A", "B", "unsafe"]
 HARMLESS = Program("def solve(x):\n    return x + 1", [[1]], limits=Limits(wall_s=30.0))
@@ -25,7 +28,7 @@ HARMLESS = Program("def solve(x):\n    return x + 1", [[1]], limits=Limits(wall_
 
 
 class SandboxPool:
-    """Runs code that nobody trusts, in processes that can do nothing but compute.
+    r"""Runs code that nobody trusts, in processes that can do nothing but compute.
 
     Every execution is a process of its own, forked from a worker that is locked, and ends with its result. What is
     expected of the code never enters these processes; from them comes length-capped plain data alone.
@@ -34,8 +37,8 @@ class SandboxPool:
         workers: processes that executions are forked from, so many run at a time; None takes one per available core.
         limits: for programs that bring none.
         modules: names to add to what the code may import: of the standard library, or of installed packages ("numpy").
-        tier: "A" (namespaces, a private root, Landlock, seccomp) or "B" (Landlock, seccomp) to demand it; None takes the
-            best that this machine can enter.
+        tier: "A" (namespaces, a private root, Landlock, seccomp) or "B" (Landlock, seccomp) to demand it; None takes
+            the best that this machine can enter.
         scratch_mb: size of a folder `/box` that the code may write to; tier A alone has one.
         unsafe: run without isolation where neither tier can be entered. For code that is trusted, and nothing else.
 
@@ -45,7 +48,7 @@ class SandboxPool:
 
     Example:
         >>> with SandboxPool(workers=1) as pool:  # doctest: +SKIP
-        ...     result = pool.run("def solve(x):\\n    return 2 * x", [[4], [0.5]])
+        ...     result = pool.run("def solve(x):\n    return 2 * x", [[4], [0.5]])
         >>> [outcome.value for outcome in result.outcomes]  # doctest: +SKIP
         [8, 1.0]
     """
@@ -104,6 +107,55 @@ class SandboxPool:
         assert all(result is not None for result in results)
         return [result for result in results if result is not None]
 
+    def duel(
+        self,
+        test_code: str,
+        candidate_code: str,
+        entry_point: str,
+        *,
+        setup_code: str = "",
+        limits: Limits | None = None,
+    ) -> DuelResult:
+        """Hold assertions against a solution. For the arguments see `Duel`.
+
+        Raises:
+            SandboxError: no worker can be started.
+        """
+        return self.duel_batch([Duel(test_code, candidate_code, entry_point, setup_code, limits)])[0]
+
+    def duel_batch(self, duels: Sequence[Duel]) -> list[DuelResult]:
+        """Hold assertions against solutions, as many at a time as there are workers; the order is kept.
+
+        Raises:
+            SandboxError: no worker can be started.
+        """
+        jobs = [DuelJob(duel, self.limits, self.tier) for duel in duels]
+        self.finish(jobs)
+        return [job.result for job in jobs if job.result is not None]
+
+    def session(self, limits: Limits | None = None) -> Session:
+        """Start a session: cells that share their state. Sessions share workers with everything else.
+
+        Raises:
+            SandboxError: no worker can be started.
+        """
+        for _ in range(ATTEMPTS):
+            with self.changed:
+                if self.is_closed:
+                    raise SandboxError("the sandbox pool is closed: make a new one")
+                for worker in [each for each in self.idle if each.is_gone]:
+                    self.discard(worker)
+                if len(self.workers) < self.size:
+                    self.idle.append(self.start_worker())
+                worker = min(self.workers, key=lambda each: each.sessions)
+                worker.sessions += 1
+            try:
+                worker.wait_until_ready()
+                return Session(worker, limits or self.limits, self.tier)
+            except WorkerDiedError:
+                continue
+        raise SandboxError("workers of the sandbox die on this machine")
+
     def finish(self, jobs: Sequence[Job]) -> None:
         """Run jobs to their end on as many idle workers as there are; wait for the first."""
         if not jobs:
@@ -112,7 +164,7 @@ class SandboxPool:
         try:
             for worker in workers:
                 worker.wait_until_ready()
-            drive(jobs, workers, self.replace, self.give_up)
+            Engine(workers, self.replace, self.give_up).run(jobs)
         finally:
             self.give_back(workers)
 
@@ -180,7 +232,7 @@ class SandboxPool:
             worker = self.start_worker()
         try:
             worker.wait_until_ready()
-            drive([harmless], [worker], lambda _: worker, lambda lost: lost.fail("error", ""))
+            Engine([worker], lambda _: worker, lambda lost: lost.fail("error", "")).run([harmless])
         finally:
             with self.changed:
                 self.discard(worker)
@@ -238,6 +290,11 @@ def choose_tier(wanted: Literal["A", "B"] | None, *, unsafe: bool) -> Tier:
     )
 
 
+def taken_uids() -> frozenset[int]:
+    """Return the users of the workers of this process: limits on threads are counted by user."""
+    return frozenset(each.uid for pool in list(pools) for each in pool.workers if each.uid is not None)
+
+
 pools: "weakref.WeakSet[SandboxPool]" = weakref.WeakSet()
 default: SandboxPool | None = None
 default_lock = threading.Lock()
@@ -273,6 +330,8 @@ def forget_in_child() -> None:
     """After a fork: the workers are the parent's, and another thread may have held a lock."""
     global default_lock
     default_lock = threading.Lock()
+    for execution in list(live):
+        execution.close()
     for pool in list(pools):
         pool.abandon()
 

@@ -14,13 +14,13 @@ MAX_INPUT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Code and its inputs.
+    r"""Code and its inputs.
 
     Args:
         code: Python source.
-        inputs: with an entry point, one list of arguments for each call, or {"args": [...], "kwargs": {...}}; the code is
-            executed once and the function is then called once for each input, in this order, on arguments of its own.
-            Of a script, one text for stdin each; every input gets a new process.
+        inputs: with an entry point, one list of arguments for each call, or {"args": [...], "kwargs": {...}}; the code
+            is executed once and the function is then called once for each input, in this order, on arguments of its
+            own. Of a script, one text for stdin each; every input gets a new process.
         entry_point: name of the function; None runs the code as a script.
         limits: None takes the limits of the pool.
 
@@ -28,7 +28,7 @@ class Program:
         ParameterError: an input or the code is not of this form.
 
     Example:
-        >>> Program("def add(a, b):\\n    return a + b", [[1, 2], {"args": [3], "kwargs": {"b": 4}}], "add").entry_point
+        >>> Program("def add(a, b):\n    return a + b", [[1, 2], {"args": [3], "kwargs": {"b": 4}}], "add").entry_point
         'add'
     """
 

@@ -30,7 +30,8 @@ class Result:
         status: "ok" if the code ended by itself after it was given every input. "timeout", "memory", "output", "crash"
             and "malformed" are the doing of the code: it went beyond a limit, ended early or wrote what is no answer.
             "error" is nothing that the code can provoke.
-        outcomes: one for each input, in the order of the inputs. They hold what came before the end, whatever the status.
+        outcomes: one for each input, in the order of the inputs. They hold what came before the end, whatever the
+            status.
         stdout: what the code wrote there, up to the limit.
         stderr: what the code wrote there, up to the limit.
         reason: why the status is not "ok", in one line.

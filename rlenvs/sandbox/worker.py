@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Worker:
     def __init__(self, settings: bytes, uid: int | None = None) -> None:
         self.uid = uid
         self.is_ready = False
+        self.readying = threading.Lock()
         self.sessions = 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Where the interpreter itself needs a library path it needs it here; its children never see it.
@@ -66,8 +68,12 @@ class Worker:
         Raises:
             SandboxError: it has not.
         """
-        if self.is_ready:
-            return
+        with self.readying:
+            if not self.is_ready:
+                self.hear_ready()
+
+    def hear_ready(self) -> None:
+        """Read what it says about its start."""
         self.control.settimeout(START_SECONDS)
         try:
             reply = decode(self.control.recv(MESSAGE_BYTES))

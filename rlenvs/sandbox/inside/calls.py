@@ -14,8 +14,8 @@ def serve(channel: int) -> int:
     request = decode(frames.read_frame(channel), REQUEST_BYTES)
     try:
         namespace = as_module("solution")
-        exec(compiled(request["code"]), namespace)
-        function = namespace[request["entry_point"]] if request["entry_point"] in namespace else None
+        exec(compiled(request["code"]), namespace)  # noqa: S102 - what this process is for
+        function = namespace.get(request["entry_point"])
     except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the code's
         flush()
         frames.write_frame(channel, frames.LOAD_FAILED + described(error).encode("utf-8", "backslashreplace"))

@@ -6,7 +6,7 @@ import resource
 from collections.abc import Callable
 from typing import NoReturn
 
-from rlenvs.sandbox.inside import calls, script
+from rlenvs.sandbox.inside import calls, candidate, script, session, tester
 from rlenvs.sandbox.limits import MEBIBYTE, Limits
 
 Confine = Callable[[Limits, int], None]
@@ -16,7 +16,13 @@ CHANNEL = 3
 MOST_DESCRIPTORS = 1024
 EXIT_BROKEN = 97
 """Ended before the code had its turn."""
-MODES: dict[str, Callable[[int], int]] = {"calls": calls.serve, "script": script.serve}
+MODES: dict[str, Callable[[int], int]] = {
+    "calls": calls.serve,
+    "script": script.serve,
+    "session": session.serve,
+    "candidate": candidate.serve,
+    "tester": tester.serve,
+}
 
 
 def run(mode: str, limits: Limits, given: list[int], confine: Callable[[], None]) -> NoReturn:

@@ -8,27 +8,26 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-STDLIB = frozenset(
-    """
-    abc argparse array ast asyncio atexit base64 binascii bisect builtins bz2 calendar cmath cmd code codecs codeop
-    collections colorsys concurrent contextlib contextvars copy copyreg csv dataclasses datetime decimal difflib dis
-    doctest email encodings enum errno fnmatch fractions functools gc genericpath getopt gettext glob graphlib gzip
-    hashlib heapq hmac html importlib inspect io ipaddress itertools json keyword linecache locale logging lzma marshal
-    math mimetypes ntpath numbers opcode operator optparse os pathlib pickle pickletools pkgutil platform posixpath
-    pprint profile pstats queue quopri random re reprlib resource sched secrets shlex shutil signal sre_compile sre_constants
-    sre_parse stat statistics string stringprep struct symtable sys sysconfig tempfile textwrap threading time
-    timeit token tokenize tomllib trace traceback tracemalloc types typing unicodedata unittest urllib uuid warnings
-    wave weakref xml zipfile zlib zoneinfo
-    """.split()
+STDLIB_NAMES = (
+    "abc argparse array ast asyncio atexit base64 binascii bisect builtins bz2 calendar cmath cmd code codecs "
+    "codeop collections colorsys concurrent contextlib contextvars copy copyreg csv dataclasses datetime decimal "
+    "difflib dis doctest email encodings enum errno fnmatch fractions functools gc genericpath getopt gettext "
+    "glob graphlib gzip hashlib heapq hmac html importlib inspect io ipaddress itertools json keyword linecache "
+    "locale logging lzma marshal math mimetypes ntpath numbers opcode operator optparse os pathlib pickle "
+    "pickletools pkgutil platform posixpath pprint profile pstats queue quopri random re reprlib resource sched "
+    "secrets shlex shutil signal sre_compile sre_constants sre_parse stat statistics string stringprep struct "
+    "symtable sys sysconfig tempfile textwrap threading time timeit token tokenize tomllib trace traceback "
+    "tracemalloc types typing unicodedata unittest urllib uuid warnings wave weakref xml zipfile zlib zoneinfo "
 )
+STDLIB = frozenset(STDLIB_NAMES.split())
 """Of the standard library: what computes. Not what talks to other processes, to the network or to C."""
-CORE = tuple(
-    """
-    abc array ast base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal
-    enum fractions functools heapq io itertools json keyword linecache math numbers operator os random re reprlib resource signal
-    statistics string struct sys textwrap threading time traceback types typing unicodedata warnings weakref
-    """.split()
+CORE_NAMES = (
+    "abc array ast base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime "
+    "decimal enum fractions functools heapq io itertools json keyword linecache math numbers operator os random "
+    "re reprlib resource signal statistics string struct sys textwrap threading time traceback types typing "
+    "unicodedata warnings weakref "
 )
+CORE = tuple(CORE_NAMES.split())
 """Loaded before the first fork. Each module more makes every fork dearer, so the others load where they are used."""
 SUBMODULES = {
     "asyncio": (), "collections": ("abc",), "concurrent": ("futures", "futures.thread"), "email": ("message",),

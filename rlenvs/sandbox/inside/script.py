@@ -17,7 +17,7 @@ def serve(channel: int) -> int:
     code = 0
     try:
         namespace = as_module("__main__")
-        exec(compiled(request["code"]), namespace)
+        exec(compiled(request["code"]), namespace)  # noqa: S102 - what this process is for
     except SystemExit as exit:
         code = exit_code(exit)
         if code:

@@ -1,5 +1,6 @@
 """The code as a module, and its exceptions as text."""
 
+import ast
 import linecache
 import sys
 import traceback
@@ -17,21 +18,27 @@ def as_module(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def compiled(code: str) -> CodeType:
+def compiled(code: str, filename: str = FILENAME) -> CodeType:
     """Return the code ready to be executed, and let tracebacks show its lines.
 
     Raises:
         SyntaxError, ValueError, MemoryError, RecursionError: it is no Python.
     """
-    linecache.cache[FILENAME] = (len(code), None, code.splitlines(keepends=True), FILENAME)
-    return compile(code, FILENAME, "exec", dont_inherit=True)
+    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+    return compile(code, filename, "exec", dont_inherit=True)
 
 
-def described(error: BaseException) -> str:
+def compiled_tree(tree: ast.Module | ast.Expression, code: str, filename: str) -> CodeType:
+    """Return part of a cell ready to be executed, and let tracebacks show its lines."""
+    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+    return compile(tree, filename, "exec" if isinstance(tree, ast.Module) else "eval", dont_inherit=True)
+
+
+def described(error: BaseException, filename: str = FILENAME) -> str:
     """Return an exception in one line, whatever its class does: its type, its text and where the code raised it."""
     try:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == FILENAME]
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == filename]
         place = f" (line {lines[-1]})" if lines else ""
     except BaseException:  # noqa: BLE001 - the code's own __str__ may raise anything
         return "an exception that cannot be shown"

@@ -5,6 +5,7 @@ which the worker says how the execution ended, and on which a byte or the end of
 execution outlives the process that asked for it, whatever becomes of that one.
 """
 
+import contextlib
 import gc
 import os
 import random
@@ -158,14 +159,10 @@ class Zygote:
 
     def end(self, lease: int, report: bytes) -> None:
         """Send the report of an execution and give its lease back."""
-        try:
+        with contextlib.suppress(KeyError):  # it was called in before
             self.poll.unregister(lease)
-        except KeyError:
-            pass  # it was called in before
-        try:
+        with contextlib.suppress(OSError):  # nobody waits for it any more
             os.write(lease, report)
-        except OSError:
-            pass  # nobody waits for it any more
         os.close(lease)
 
 
