@@ -2,6 +2,7 @@
 
 * `docker`: a default container: Docker's default capabilities, and its seccomp profile as far as it denies things.
 * `default-caps`: a container without a seccomp profile, as Kubernetes starts it: root with Docker's capabilities.
+* `no-caps`: root without any capability.
 * `user`: an ordinary user (the interpreter and this checkout are made readable where they lie).
 * `no-userns`: user namespaces and mounts are refused, as on hardened hosts.
 * `no-landlock`, `no-seccomp`: kernels without them.
@@ -18,7 +19,7 @@ import types
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "rlenvs"
-CONDITIONS = ("docker", "default-caps", "user", "no-userns", "no-landlock", "no-seccomp", "no-proc")
+CONDITIONS = ("docker", "default-caps", "no-caps", "user", "no-userns", "no-landlock", "no-seccomp", "no-proc")
 DOCKER_CAPABILITIES = 0xA80425FB
 DOCKER_DENIES = """
 mount umount2 pivot_root unshare setns move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr open_tree_attr
@@ -57,6 +58,8 @@ def main() -> None:
     install_filter(names)
     if "docker" in names or "default-caps" in names:
         privileges.set_capabilities(DOCKER_CAPABILITIES & privileges.capabilities())
+    if "no-caps" in names:
+        privileges.set_capabilities(0)
     if "user" in names:
         privileges.become(ordinary_user())
     os.execv(sys.argv[3], sys.argv[3:])
@@ -83,7 +86,7 @@ def install_filter(names: list[str]) -> None:
 
     numbers = this_architecture().numbers
     cases: dict[str, bpf.Code] = {}
-    if "docker" in names or "no-userns" in names:
+    if {"docker", "no-caps", "no-userns"} & set(names):
         listed = DOCKER_DENIES if "docker" in names else NAMESPACE_CALLS
         cases |= dict.fromkeys(listed.split(), seccomp.DENIED)
         cases["clone"] = bpf.if_in(0, [0], seccomp.ALLOWED, seccomp.DENIED, mask=NEW_NAMESPACES)
