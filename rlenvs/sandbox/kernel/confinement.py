@@ -51,8 +51,8 @@ def enter(plan: Plan) -> None:
     """
     if _workers:
         raise KernelError("entering", "this process is confined already")
-    _require_one_thread()
     architecture = this_architecture()
+    _require_one_thread()
     version = landlock.abi()
     mapped = address_space()
     keep_one_arena()

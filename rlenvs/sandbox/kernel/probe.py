@@ -91,7 +91,9 @@ def probe() -> Probe:
 def _complaints(problems: dict[str, str]) -> tuple[str, ...]:
     """One line for each problem; a tier that fails for a reason named already needs no line of its own."""
     named = {text for name, text in problems.items() if name in ADVICE}
-    lines = [f"{name}: {text}; {ADVICE[name]}" for name, text in problems.items() if name in ADVICE]
+    lines = [
+        f"{name}: {text.removeprefix(f'{name}: ')}; {ADVICE[name]}" for name, text in problems.items() if name in ADVICE
+    ]
     lines += [f"{name}: {text}" for name, text in problems.items() if name not in ADVICE and text not in named]
     return tuple(lines)
 

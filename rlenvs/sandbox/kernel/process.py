@@ -3,31 +3,32 @@
 import ctypes
 import math
 import os
-import resource
 import signal
 import sys
 
 from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, prctl
 from rlenvs.sandbox.kernel.plan import ProcessLimits
 
+if sys.platform == "linux":
+    import resource
+
 MIB = 2**20
 M_ARENA_MAX = -8
 STACK_BYTES = 64 * MIB
 PENDING_SIGNALS = 64
+
+# Linux's numbers: other systems have no names for some of them, and this module must load there too.
+RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NPROC = 0, 1, 3, 4, 6
+RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE = 7, 8, 9, 11, 12
+
 LASTING = {
-    resource.RLIMIT_STACK: STACK_BYTES,
-    resource.RLIMIT_CORE: 0,
-    resource.RLIMIT_MEMLOCK: 0,
-    resource.RLIMIT_MSGQUEUE: 0,
-    resource.RLIMIT_SIGPENDING: PENDING_SIGNALS,
+    RLIMIT_STACK: STACK_BYTES,
+    RLIMIT_CORE: 0,
+    RLIMIT_MEMLOCK: 0,
+    RLIMIT_MSGQUEUE: 0,
+    RLIMIT_SIGPENDING: PENDING_SIGNALS,
 }
-OF_EXECUTION = (
-    resource.RLIMIT_AS,
-    resource.RLIMIT_FSIZE,
-    resource.RLIMIT_NOFILE,
-    resource.RLIMIT_CPU,
-    resource.RLIMIT_NPROC,
-)
+OF_EXECUTION = (RLIMIT_AS, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_CPU, RLIMIT_NPROC)
 
 
 def address_space() -> int:
@@ -76,13 +77,13 @@ def set_limits(limits: ProcessLimits, most: dict[int, int], *, mapped: int, proc
     Raises:
         KernelError: one is refused.
     """
-    _set(resource.RLIMIT_AS, min(mapped + limits.memory_mb * MIB, most[resource.RLIMIT_AS]))
-    _set(resource.RLIMIT_FSIZE, min(limits.file_bytes, most[resource.RLIMIT_FSIZE]))
-    _set(resource.RLIMIT_NOFILE, min(limits.open_files, most[resource.RLIMIT_NOFILE]))
+    _set(RLIMIT_AS, min(mapped + limits.memory_mb * MIB, most[RLIMIT_AS]))
+    _set(RLIMIT_FSIZE, min(limits.file_bytes, most[RLIMIT_FSIZE]))
+    _set(RLIMIT_NOFILE, min(limits.open_files, most[RLIMIT_NOFILE]))
     if limits.cpu_s is not None:
-        _set(resource.RLIMIT_CPU, min(max(1, math.ceil(limits.cpu_s)), most[resource.RLIMIT_CPU]))
+        _set(RLIMIT_CPU, min(max(1, math.ceil(limits.cpu_s)), most[RLIMIT_CPU]))
     if processes is not None:
-        _set(resource.RLIMIT_NPROC, min(processes + limits.threads, most[resource.RLIMIT_NPROC]))
+        _set(RLIMIT_NPROC, min(processes + limits.threads, most[RLIMIT_NPROC]))
 
 
 def _set(kind: int, bound: int) -> None:

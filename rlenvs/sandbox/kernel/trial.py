@@ -14,7 +14,7 @@ from rlenvs.sandbox.kernel.confinement import confine, enter
 from rlenvs.sandbox.kernel.libc import PR_SET_NO_NEW_PRIVS, KernelError, attempt, prctl
 from rlenvs.sandbox.kernel.namespaces import isolate
 from rlenvs.sandbox.kernel.plan import Plan
-from rlenvs.sandbox.kernel.privileges import become, can_become_another, free_uid
+from rlenvs.sandbox.kernel.privileges import CAP_SYS_ADMIN, become, can_become_another, free_uid, has_capability
 from rlenvs.sandbox.kernel.syscalls import this_architecture
 
 LONGEST_REPORT = 4096
@@ -107,11 +107,11 @@ def _another_user() -> str:
 
 
 def _namespaces() -> str:
-    uid = free_uid() if can_become_another() else None
-    isolate(Plan("A", uid))
+    privileged = has_capability(CAP_SYS_ADMIN)
+    isolate(Plan("A", free_uid() if can_become_another() else None))
     _require(os.getpid() == 1, "namespaces", "not the first process")
     _require(os.listdir("/") == [], "namespaces", "the root is not empty")
-    return "user, mount, process, network and IPC" if uid is None else "mount, process, network and IPC"
+    return "mount, process, network and IPC" if privileged else "user, mount, process, network and IPC"
 
 
 def _tier(tier: str) -> str:

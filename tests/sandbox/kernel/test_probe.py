@@ -84,3 +84,22 @@ def test_the_kernel_modules_load_without_the_rest() -> None:
         "assert not any('site-packages' in p for p in sys.path)\n"
     )
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)
+
+
+def test_other_systems_can_import_and_are_told() -> None:
+    code = (
+        "import sys, types\n"
+        f"for name, path in (('rlenvs', {str(PACKAGE)!r}), ('rlenvs.sandbox', {str(PACKAGE / 'sandbox')!r})):\n"
+        "    sys.modules[name] = types.ModuleType(name); sys.modules[name].__path__ = [path]\n"
+        "sys.modules['resource'] = sys.modules['fcntl'] = None\n"
+        "import ctypes, subprocess\n"
+        "sys.platform = 'win32'\n"
+        "from rlenvs.sandbox import kernel\n"
+        "assert kernel.probe().tier == 'C'\n"
+        "try:\n"
+        "    kernel.enter(kernel.Plan('B'))\n"
+        "except kernel.KernelError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60)
+    assert "the sandbox needs 64-bit Linux on x86_64 or aarch64, not 64-bit win32" in done.stdout, done.stderr
