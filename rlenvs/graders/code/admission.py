@@ -74,8 +74,8 @@ def check_tasks(
         if solution is not None:
             jobs.append(question.job(solution))
             askers.append((row, None))
-    for (row, asked), job, report in zip(askers, jobs, run_jobs(jobs, pool), strict=True):
-        problems[row].extend(problems_of(asked, job, report))
+    for (row, asked), report in zip(askers, run_jobs(jobs, pool), strict=True):
+        problems[row].extend(problems_of(asked, report))
     return [list(dict.fromkeys(found)) for found in problems]
 
 
@@ -86,8 +86,10 @@ def question_of(task: Mapping[str, Any]) -> CodeQuestion:
     return compile_code(task, Policy("last_python_block"))
 
 
-def problems_of(asked: Trivial | None, job: Job, report: Report) -> list[str]:
+def problems_of(asked: Trivial | None, report: Report) -> list[str]:
     """What one run says against the task."""
+    if report.status == "error":
+        return [f"cannot be graded by: {report.detail}"]
     if asked is not None:
         return [f"passed by a program that {asked.what}"] if report.is_right else []
     return [] if report.is_right else [f"refuses its own solution: {reason_of(report)}"]

@@ -9,7 +9,6 @@ import marshal
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from rlenvs.sandbox.program import Program
 from rlenvs.sandbox.result import Outcome, Result
 
 if TYPE_CHECKING:
-    from rlenvs.sandbox import DuelResult, SandboxPool
+    from rlenvs.sandbox import Duel, DuelResult, SandboxPool
 
 __all__ = ["CallsJob", "DuelJob", "Job", "Report", "ScriptsJob", "Verdict", "run_jobs"]
 
@@ -113,9 +112,7 @@ class CallsJob(ProgramJob):
         for index, outcome in zip(self.order(), result.outcomes, strict=False):
             is_right = same_value(outcome.value, self.cases[index].expected, self.closeness)
             verdicts[index] = judged(outcome, is_right)
-        if result.status == "crash" and result.reason == f"there is no {self.entry_point}":
-            return Report("unreadable", tuple(verdicts), f"does not define {self.entry_point}", result.reason)
-        return report(result, verdicts)
+        return ended(result.status, tuple(verdicts), result.reason, self.entry_point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ class ScriptsJob(ProgramJob):
         for index, (case, outcome) in enumerate(zip(self.cases, result.outcomes, strict=False)):
             is_right = type(outcome.value) is str and same_output(outcome.value, case.stdout, self.closeness)
             verdicts[index] = judged(outcome, is_right)
-        return report(result, verdicts)
+        return ended(result.status, tuple(verdicts), result.reason, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +147,24 @@ class DuelJob:
     setup_code: str
     limits: Limits
 
-    def run(self, pool: "SandboxPool") -> "DuelResult":
-        """Let the asserts try the program."""
-        return pool.duel(self.test_code, self.code, self.entry_point, setup_code=self.setup_code, limits=self.limits)
+    def duel(self) -> "Duel":
+        """What to run."""
+        from rlenvs.sandbox import Duel
+
+        return Duel(self.test_code, self.code, self.entry_point, self.setup_code, self.limits)
 
     def read(self, result: "DuelResult") -> Report:
         """What the asserts found."""
+        if result.status == "passed" and result.calls == 0:
+            return Report("error", (missing(),), UNUSED, UNUSED)
         if result.status == "passed":
             return Report("ok", (Verdict(True, ""),), "")
         if result.status == "failed":
-            return Report("ok", (Verdict(False, "an assertion fails"),), "", result.reason)
-        return Report(result.status, (missing(),), ENDS.get(result.status, ""), result.reason)
+            return Report("ok", (Verdict(False, "an assertion failed"),), "", result.reason)
+        return ended(result.status, (missing(),), result.reason, self.entry_point)
 
 
+UNUSED = "the asserts never use what the program defines"
 Job = ProgramJob | DuelJob
 """A program and its tests."""
 
@@ -186,9 +188,10 @@ def judged(outcome: Outcome, is_right: bool) -> Verdict:
 def error_name(error: str) -> str:
     """The name of a builtin exception, or a word for any other."""
     name = error.partition(":")[0].strip()
-    return name if name in BUILTIN_ERRORS else "an exception"
+    return name if name in BUILTIN_ERRORS else ANY_ERROR
 
 
+ANY_ERROR = "an exception"
 UNREADABLE = ("SyntaxError", "IndentationError", "TabError")
 ENDS = {
     "timeout": "ran out of time",
@@ -199,14 +202,16 @@ ENDS = {
 }
 
 
-def report(result: Result, verdicts: Sequence[Verdict]) -> Report:
-    """All verdicts, and how the execution ended."""
-    reason = ENDS.get(result.status, "")
-    status: str = result.status
-    if status == "crash" and (name := error_name(result.reason)) != "an exception":
-        status = "unreadable" if name in UNREADABLE else status
-        reason = "is no Python" if name in UNREADABLE else f"raised {name} before its tests"
-    return Report(status, tuple(verdicts), reason, result.reason)
+def ended(status: str, verdicts: tuple[Verdict, ...], detail: str, entry_point: str | None) -> Report:
+    """The report on an execution that came to an end of this status, good or bad."""
+    if status != "crash":
+        return Report(status, verdicts, ENDS.get(status, ""), detail)
+    name = error_name(detail)
+    if name in UNREADABLE:
+        return Report("unreadable", verdicts, "is no Python", detail)
+    if entry_point is not None and detail.removeprefix("NameError: ") == f"there is no {entry_point}":
+        return Report("unreadable", verdicts, f"does not define {entry_point}", detail)
+    return Report(status, verdicts, ENDS[status] if name == ANY_ERROR else f"raised {name} before its tests", detail)
 
 
 def run_jobs(jobs: Sequence[Job], pool: "SandboxPool | None" = None) -> list[Report]:
@@ -217,10 +222,9 @@ def run_jobs(jobs: Sequence[Job], pool: "SandboxPool | None" = None) -> list[Rep
         pool: where; the pool of this process by default.
 
     Returns:
-        One report per job, in their order.
+        One report per job, in their order. The status "error" is one that no program can provoke: see `definite`.
 
     Raises:
-        GraderError: the sandbox failed for a reason that no program can provoke.
         SandboxError: there can be no sandbox on this machine; says what is missing.
     """
     from rlenvs.sandbox import default_pool
@@ -235,10 +239,18 @@ def run_jobs(jobs: Sequence[Job], pool: "SandboxPool | None" = None) -> list[Rep
         results = pool.run_batch([job.program() for _, job in programs])
         reports |= {index: job.read(result) for (index, job), result in zip(programs, results, strict=True)}
     if duels:
-        with ThreadPoolExecutor(min(len(duels), pool.size)) as threads:
-            found = list(threads.map(lambda each: each[1].run(pool), duels))
+        found = pool.duel_batch([job.duel() for _, job in duels])
         reports |= {index: job.read(result) for (index, job), result in zip(duels, found, strict=True)}
-    for report in reports.values():
-        if report.status == "error":
-            raise GraderError(f"the sandbox could not run a program: {report.detail}")
     return [reports[index] for index in range(len(jobs))]
+
+
+def definite(reports: Sequence[Report]) -> Sequence[Report]:
+    """The same reports.
+
+    Raises:
+        GraderError: one of them tells of a failure that no program can provoke.
+    """
+    for report in reports:
+        if report.status == "error":
+            raise GraderError(f"a program could not be judged: {report.detail}")
+    return reports

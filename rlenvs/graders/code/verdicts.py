@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rlenvs.graders.code.jobs import Report, Verdict, run_jobs
+from rlenvs.graders.code.jobs import Report, Verdict, definite, run_jobs
 from rlenvs.graders.code.questions import PendingCode
 from rlenvs.graders.question import Grade, GradeStatus
 
@@ -31,7 +31,7 @@ def settle_code(pending: Sequence[PendingCode], pool: "SandboxPool | None" = Non
         GraderError: the sandbox failed for a reason that no program can provoke.
         SandboxError: there can be no sandbox on this machine; says what is missing.
     """
-    reports = run_jobs([item.question.job(item.code) for item in pending], pool)
+    reports = definite(run_jobs([item.question.job(item.code) for item in pending], pool))
     return [grade_of(report, item) for report, item in zip(reports, pending, strict=True)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlenvs.errors import UserError
-from rlenvs.graders.code.jobs import CallsJob, Report, ScriptsJob, Verdict, run_jobs
+from rlenvs.graders.code.jobs import CallsJob, Report, ScriptsJob, Verdict, definite, run_jobs
 from rlenvs.graders.code.questions import CodeQuestion, compile_code
 from rlenvs.graders.question import Policy
 
@@ -55,7 +55,7 @@ def run_visible(
         question.visible_job(code) for question, code in zip(questions, codes, strict=True)
     ]
     waiting = [job for job in jobs if job is not None]
-    reports = iter(run_jobs(waiting, pool) if waiting else [])
+    reports = iter(definite(run_jobs(waiting, pool)))
     return [VisibleReport(0, 0, ()) if job is None else visible_report(job, next(reports)) for job in jobs]
 
 

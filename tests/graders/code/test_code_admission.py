@@ -80,9 +80,9 @@ def asserts(body: str, entry_point: str = "f") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("assert 1 + 1 == 2", "never calls"),
-        ("assert candidate is not None", "never calls"),
-        ("assert callable(candidate)", "never calls"),
+        ("assert 1 + 1 == 2", "never use"),
+        ("assert candidate is not None", "never use"),
+        ("assert callable(candidate)", "never use"),
         ("assert candidate(1) == 7", "passed by a program that always returns 7"),
         ("assert candidate(1)", "passed by a program that always returns 1"),
         ("assert candidate(1) == 1; assert candidate(2) == 2", "passed by a program that returns its argument 1"),

@@ -7,7 +7,7 @@ import pytest
 from rlenvs.errors import GraderError
 from rlenvs.graders import Grade, grade, grade_batch
 from rlenvs.graders.code.cases import CallCase
-from rlenvs.graders.code.jobs import CallsJob, run_jobs
+from rlenvs.graders.code.jobs import CallsJob, definite, run_jobs
 from rlenvs.sandbox import Limits, Outcome, Program, Result
 
 TESTS = [{"args": [n], "expected": 2 * n} for n in range(4)]
@@ -102,6 +102,21 @@ def test_setup_code_is_the_asserts_own() -> None:
     assert not grade(task, fenced("double = reference")).correct
 
 
+@pytest.mark.parametrize(
+    ("test_code", "problem"),
+    [
+        ("def check(candidate):\n    pass\n", "the asserts never use what the program defines"),
+        ("def check(candidate:\n    pass\n", "SyntaxError"),
+        ("def check_(candidate):\n    assert candidate(1) == 2\n", "check"),
+        ("import nothing_of_this_name\ndef check(candidate):\n    assert candidate(1) == 2\n", "nothing_of_this_name"),
+    ],
+)
+def test_asserts_that_test_nothing_are_a_mistake_of_the_task(test_code: str, problem: str) -> None:
+    task = {"type": "asserts", "entry_point": "double", "test_code": test_code}
+    with pytest.raises(GraderError, match=problem):
+        grade(task, RIGHT)
+
+
 def test_tolerance_of_printed_numbers() -> None:
     task = {"type": "stdio", "tests": [{"stdin": "", "stdout": "0.3\n"}]}
     sum_of_tenths = fenced("print(0.1 + 0.2)")
@@ -139,8 +154,8 @@ def job(code: str = "", count: int = 6) -> CallsJob:
 
 
 def test_a_failure_of_the_sandbox_is_no_verdict() -> None:
-    with pytest.raises(GraderError, match="the sandbox could not run a program: no worker answers"):
-        run_jobs([job()], Scripted(Result("error", reason="no worker answers")))  # type: ignore[arg-type]
+    with pytest.raises(GraderError, match="a program could not be judged: no worker answers"):
+        definite(run_jobs([job()], Scripted(Result("error", reason="no worker answers"))))  # type: ignore[arg-type]
 
 
 def test_calls_come_in_an_order_that_depends_on_the_program_and_the_task() -> None:
