@@ -1,10 +1,11 @@
 """Random inputs of code problems."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+Calls = Sequence[Callable[[random.Random], list[Any]]]
 NAMES = ("ada", "bo", "cleo", "dan", "eve", "finn", "gus", "hana", "ivo", "june")
 ITEMS = ("apple", "bolt", "cup", "disk", "egg", "fig", "glue", "hat")
 
@@ -51,3 +52,8 @@ def spans(dice: random.Random, high: int, most: int, longest: int) -> list[list[
     """Intervals [start, end] with start < end <= high + longest."""
     starts = ints(dice, 0, high, most)
     return [[start, start + number(dice, 1, longest)] for start in starts]
+
+
+def script(dice: random.Random, calls: Calls, most: int = 9, least: int = 4) -> list[list[Any]]:
+    """A drawn sequence of calls, each [method, *arguments]."""
+    return [pick(dice, calls)(dice) for _ in range(number(dice, least, most))]

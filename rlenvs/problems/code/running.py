@@ -17,7 +17,7 @@ MAX_TICKS = 20_000
 """Rounds and calls that a mutant may take for one input; references take some hundreds."""
 TICK = "tick_"
 
-Call = Callable[[Sequence[Any]], Any]
+Call = Callable[[list[Any]], Any]
 
 
 class OutOfTicksError(BaseException):
@@ -62,7 +62,7 @@ def loaded(family: Family, template: str, parameters: Mapping[str, Any], *, boun
 def with_ticks(call: Call, left: list[int]) -> Call:
     """A call on fresh copies of its arguments, which may take `MAX_TICKS`."""
 
-    def fresh(args: Sequence[Any]) -> Any:
+    def fresh(args: list[Any]) -> Any:
         left[0] = MAX_TICKS
         return call(marshal.loads(marshal.dumps(args)))
 
@@ -83,7 +83,7 @@ def played(made: Callable[..., Any], arguments: Sequence[Any], calls: Sequence[S
     return record
 
 
-def differs(call: Call, args: Sequence[Any], expected: Any) -> bool:
+def differs(call: Call, args: list[Any], expected: Any) -> bool:
     """True if a mutant does not give the expected answer."""
     try:
         return bool(call(args) != expected)

@@ -43,8 +43,8 @@ class CodeSource(ProceduralSource):
     A family is a kind of problem with parameters; `rlenvs.problems.code.families` has them all. The task record is one
     of the code types of `rlenvs.graders`: "function" (arguments to results), "stdio" (input to output) or "asserts"
     (a class and the calls on it). `visible_tests` are the examples of the statement, `tests` are hidden and decide.
-    They are computed with the reference, and chosen so that no constant, no argument handed back, no table of the examples
-    and none of the family's plausible bugs passes. Where answers are true or false, half of them are either.
+    They are computed with the reference, and chosen so that no constant, no argument handed back, no table of the
+    examples and none of the family's plausible bugs passes. Where answers are true or false, half of them are either.
 
     The key of the split is the family with its parameters, whatever the wording, and the same as that of
     `CodeRepairSource`.

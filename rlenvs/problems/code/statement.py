@@ -82,8 +82,8 @@ def ask(exam: Exam, entry: str, says: str, frame: int) -> str:
         head = ("Write a Python program.", "Solve this with a Python program.", "Program:", "Task:")[frame]
         return f"{head} {says}\n\n{shown}"
     if family.kind == "asserts":
-        head = (f"Write a Python class `{entry}`.", f"Implement `{entry}`.", f"Class `{entry}`:", f"Design `{entry}`.")
-        return f"{head[frame]} {says}\n\nExample:\n{shown}"
+        heads = (f"Write a Python class `{entry}`.", f"Implement `{entry}`.", f"Class `{entry}`:", f"Design `{entry}`.")
+        return f"{heads[frame]} {says}\n\nExample:\n{shown}"
     signature = f"{entry}({recipe.takes}) -> {recipe.gives}"
     if frame == 0:
         return f"Write a Python function `{signature}`.\n\n{says}\n\nExamples:\n{shown}"

@@ -68,8 +68,8 @@ def solve(nums):
     )
 
 
-@family("lists", 0.3, ("long_runs", "runs"), k=range(1, 6), form=["value first", "length first"])
-def runs(k: int, form: str) -> Recipe:
+@family("lists", 0.3, ("long_runs", "runs"), k=range(1, 6), form=["value first", "length first"], skip=range(-2, 4))
+def runs(k: int, form: str, skip: int) -> Recipe:
     """Runs of equal neighbours of some length."""
     pair, other = (
         ("[value, length]", "[length, value]") if form == "value first" else ("[length, value]", "[value, length]")
@@ -79,9 +79,10 @@ def runs(k: int, form: str) -> Recipe:
         takes="nums: list[int]",
         gives="list[list[int]]",
         says=(
-            f"Split `nums` into runs of equal neighbours and return them in order, each as {pair}.{at_least}",
+            f"Split `nums` into runs of equal neighbours and return them in order, each as {pair}.{at_least} "
+            f"Runs of the value {skip} are left out.",
             f"Return a list with one {pair} for each maximal run of equal adjacent elements of `nums`, from left to "
-            f"right.{at_least} An empty list gives [].",
+            f"right.{at_least} The value {skip} is skipped; an empty list gives [].",
         ),
         code=f"""
 def solve(nums):
@@ -92,18 +93,27 @@ def solve(nums):
         while j < len(nums) and nums[j] == nums[i]:
             j += 1
         value, length = nums[i], j - i
-        if length >= K:
+        if length >= K and value != SKIP:
             found.append({pair})
         i = j
     return found
 """,
         mutants=(
             ("length >= K", "length > K"),
+            (" and value != SKIP", ""),
             (pair, other),
             ("return found", "return sorted(found)"),
             ("nums[i], j - i", "nums[i], j"),
         ),
-        edges=[[[]], [[7]], [[7] * k], [[1, 2, 1, 2]], [[3] * (k + 2) + [1] * k + [3] * k], [[0, 0, -1, -1, -1]]],
+        edges=[
+            [[]],
+            [[7]],
+            [[7] * k],
+            [[skip] * k],
+            [[1, 2, 1, 2]],
+            [[3] * (k + 2) + [1] * k + [3] * k],
+            [[0, 0, -1, -1, -1]],
+        ],
         inputs=lambda dice: [[x for x in ints(dice, -2, 3, 6, 1) for _ in range(number(dice, 1, k + 2))]],
     )
 
@@ -259,44 +269,8 @@ def solve(nums):
     )
 
 
-@family("lists", 0.3, ("longest_stretch", "calm_stretch"), d=range(1, 12), rule=["at most", "at least"])
-def stretches(d: int, rule: str) -> Recipe:
-    """Longest stretch in which neighbours are near, or far."""
-    sign = "<=" if rule == "at most" else ">="
-    strict = sign[0] + " D"
-    return Recipe(
-        takes="nums: list[int]",
-        gives="int",
-        says=(
-            f"Return the length of the longest contiguous stretch of `nums` in which any two neighbours differ by "
-            f"{rule} "
-            f"{d}. A single element is a stretch of length 1; an empty list gives 0.",
-            f"A stretch is a run of consecutive elements in which |nums[i+1] - nums[i]| {sign} {d} holds for each pair "
-            "of neighbours. Return the greatest length of a stretch (0 only for an empty list).",
-        ),
-        code=f"""
-def solve(nums):
-    if not nums:
-        return 0
-    best = run = 1
-    for i in range(1, len(nums)):
-        run = run + 1 if abs(nums[i] - nums[i - 1]) {sign} D else 1
-        best = max(best, run)
-    return best
-""",
-        mutants=(
-            (f"{sign} D", strict),
-            ("return best", "return run"),
-            ("else 1", "else 0"),
-            ("abs(nums[i] - nums[i - 1])", "(nums[i] - nums[i - 1])"),
-        ),
-        edges=[[[]], [[5]], [[0, d]], [[0, d + 1]], [[d, 0, d, 0, 5 * d]], [[0] * 6 + [50, 99]]],
-        inputs=lambda dice: [ints(dice, 0, 2 * d + 1, 14, 3)],
-    )
-
-
-@family("lists", 0.25, ("limit_copies", "keep_copies"), k=range(1, 5), side=["first", "last"])
-def limited_copies(k: int, side: str) -> Recipe:
+@family("lists", 0.25, ("limit_copies", "keep_copies"), k=range(1, 5), side=["first", "last"], free=range(-2, 4))
+def limited_copies(k: int, side: str, free: int) -> Recipe:
     """At most so many copies of each value."""
     a, b = ("nums", "kept") if side == "first" else ("reversed(nums)", "kept[::-1]")
     copies = "copy" if k == 1 else f"{k} copies"
@@ -305,9 +279,9 @@ def limited_copies(k: int, side: str) -> Recipe:
         gives="list[int]",
         says=(
             f"Return `nums` without surplus copies: of each value only the {side} {copies} stay, where they are in the "
-            "order of the list.",
+            f"order of the list. Of the value {free} all copies stay.",
             f"Keep of every value in `nums` its {side} {k} occurrence(s) and drop the others; the order of what stays "
-            "does not change.",
+            f"does not change. The value {free} is not limited.",
         ),
         code=f"""
 def solve(nums):
@@ -315,22 +289,23 @@ def solve(nums):
     kept = []
     for x in {a}:
         seen[x] = seen.get(x, 0) + 1
-        if seen[x] <= K:
+        if seen[x] <= K or x == FREE:
             kept.append(x)
     return {b}
 """,
         mutants=(
             ("seen[x] <= K", "seen[x] <= K + 1"),
+            (" or x == FREE", ""),
             (f"for x in {a}", f"for x in {'reversed(nums)' if side == 'first' else 'nums'}"),
             (f"return {b}", "return sorted(kept)"),
         ),
-        edges=[[[]], [[4]], [[4] * (k + 2)], [[1, 2, 1, 2, 1, 2] * 2], [[0, -1, 0, -1, 5, 0, 0]]],
+        edges=[[[]], [[4]], [[4] * (k + 2)], [[free] * (k + 2)], [[1, 2, 1, 2, 1, 2] * 2], [[0, -1, 0, -1, 5, 0, 0]]],
         inputs=lambda dice: [ints(dice, -2, 3, 6 * k + 5, 4)],
     )
 
 
-@family("lists", 0.25, ("trimmed_total", "trimmed"), k=range(1, 6), what=["sum", "spread"])
-def trimmed(k: int, what: str) -> Recipe:
+@family("lists", 0.25, ("trimmed_total", "trimmed"), k=range(1, 6), m=range(1, 5), what=["sum", "spread"])
+def trimmed(k: int, m: int, what: str) -> Recipe:
     """Sum or spread without the extremes."""
     result = "sum(inner)" if what == "sum" else "inner[-1] - inner[0] if inner else 0"
     words = "sum of the others" if what == "sum" else "difference between the largest and the smallest of the others"
@@ -338,109 +313,23 @@ def trimmed(k: int, what: str) -> Recipe:
         takes="nums: list[int]",
         gives="int",
         says=(
-            f"Leave out the {k} smallest and the {k} largest elements of `nums` (copies count separately) and return "
+            f"Leave out the {k} smallest and the {m} largest elements of `nums` (copies count separately) and return "
             "the "
             f"{words}. If no element is left, return 0.",
-            f"Return the {words} after {k} element(s) have been dropped at each end of the sorted list; 0 if "
-            f"`nums` has at most {2 * k} elements.",
+            f"Sort, drop {k} element(s) at the small end and {m} at the large end, and return the {words}; 0 if "
+            f"`nums` has at most {k + m} elements.",
         ),
         code=f"""
 def solve(nums):
-    inner = sorted(nums)[K:len(nums) - K] if len(nums) > 2 * K else []
+    inner = sorted(nums)[K:len(nums) - M] if len(nums) > K + M else []
     return {result}
 """,
         mutants=(
-            ("sorted(nums)[K:len(nums) - K]", "nums[K:len(nums) - K]"),
-            ("[K:len(nums) - K]", "[K:]"),
-            ("len(nums) > 2 * K", "len(nums) > 2 * K + 1"),
-            ("[K:len(nums) - K]", "[K:len(nums) - K + 1]"),
-        )[: 4 if what == "sum" else 2],
-        edges=[[[]], [[3] * (2 * k)], [[1] * k + [5] + [9] * k], [list(range(30, 0, -1))], [[-7, -7, -7, 0] * k]],
-        inputs=lambda dice: [ints(dice, -40, 60, 2 * k + 7, 2 * k + 1)],
-    )
-
-
-@family("lists", 0.35, ("is_wave", "alternates"), k=range(2, 10), start=["up", "down", "either"])
-def zigzag(k: int, start: str) -> Recipe:
-    """Whether a list goes up and down by at least some amount."""
-    words = {
-        "up": "the first step goes up",
-        "down": "the first step goes down",
-        "either": "the first step may go either way",
-    }[start]
-    first = {"up": "steps[0] > 0", "down": "steps[0] < 0", "either": "True"}[start]
-
-    def wave(size: int, sign: int, amounts: list[int]) -> list[int]:
-        value, values = 10, [10]
-        for place in range(size):
-            value += sign * (-1) ** place * amounts[place % len(amounts)]
-            values.append(value)
-        return values
-
-    return Recipe(
-        takes="nums: list[int]",
-        gives="bool",
-        says=(
-            f"Return True if the steps from one element of `nums` to the next go up and down in turn, each by at least "
-            f"{k}; {words}. Lists with fewer than two elements have no steps and give True.",
-            f"Let steps be the differences nums[i+1] - nums[i]. Return whether all of them have an absolute value of "
-            "at "
-            f"least {k} and neighbours among them have opposite signs; {words}. No steps at all: True.",
+            ("sorted(nums)", "nums"),
+            ("[K:len(nums) - M]", "[K:]"),
+            ("[K:len(nums) - M]", "[K:len(nums) - M + 1]"),
+            ("[K:len(nums) - M]", "[K - 1:len(nums) - M]"),
         ),
-        code=f"""
-def solve(nums):
-    steps = [b - a for a, b in zip(nums, nums[1:])]
-    if not steps:
-        return True
-    if any(abs(step) < K for step in steps):
-        return False
-    return {first} and all(a * b < 0 for a, b in zip(steps, steps[1:]))
-""",
-        mutants=(
-            ("abs(step) < K", "abs(step) <= K"),
-            ("a * b < 0", "a * b > 0"),
-            ("if any(abs(step) < K for step in steps):\n        return False", "if len(nums) > 90:\n        return False"),
-            (f"return {first} and", f"return steps[0] {'<' if start == 'up' else '>'} 0 and"),
-        ),
-        edges=[
-            [[]], [[5]], [[0, k]], [[k, 0]], [[0, k, 0, k]], [[0, k, 2 * k]], [[0, k - 1]], [wave(5, 1, [k])],
-            [wave(5, -1, [k])], [wave(6, 1, [k - 1])],
-        ],
-        inputs=lambda dice: [
-            wave(number(dice, 1, 6), 1 if dice.random() < 0.5 else -1, ints(dice, max(1, k - 1), k + 4, 4, 1))
-        ],
-    )  # fmt: skip
-
-
-@family("lists", 0.3, ("frequent_values", "majorities"), k=range(3, 12), order=["rising", "falling"])
-def frequent(k: int, order: str) -> Recipe:
-    """Values that make up more than a share of a list."""
-    turned, other = ("found", "found[::-1]") if order == "rising" else ("found[::-1]", "found")
-    return Recipe(
-        takes="nums: list[int]",
-        gives="list[int]",
-        says=(
-            f"Return the distinct values that occur more than len(nums) / {k} times in `nums`, in {order} order.",
-            f"Which values make up more than one {k}th of `nums`? Return each once, sorted in {order} order; "
-            "exactly that share is not enough.",
-        ),
-        code=f"""
-def solve(nums):
-    found = sorted({{x for x in nums if nums.count(x) * K > len(nums)}})
-    return {turned}
-""",
-        mutants=(
-            ("* K > len(nums)", "* K >= len(nums)"),
-            (f"return {turned}", f"return {other}"),
-            ("nums.count(x) * K", "nums.count(x) * (K + 1)"),
-        ),
-        edges=[
-            [[]],
-            [[4]],
-            [[1] * 3 + [2] * (3 * k - 3)],
-            [list(range(k))],
-            [[1, 2] * k],
-            [[5] * k + list(range(6, 20))],
-        ],
-        inputs=lambda dice: [ints(dice, 0, k, 4 * k, k)],
+        edges=[[[]], [[3] * (k + m)], [[1] * k + [5] + [9] * k], [list(range(30, 0, -1))], [[-7, -7, -7, 0] * k]],
+        inputs=lambda dice: [ints(dice, -40, 60, k + m + 7, k + m + 1)],
     )

@@ -34,7 +34,7 @@ def solve(n):
     )
 
 
-@family("numbers", 0.2, ("matching_divisors", "count_divisors"), k=range(2, 10), sense=["multiple", "other"])
+@family("numbers", 0.2, ("matching_divisors", "count_divisors"), k=range(2, 21), sense=["multiple", "other"])
 def divisors(k: int, sense: str) -> Recipe:
     """Number of divisors that are, or are not, multiples of a number."""
     are = "are multiples of" if sense == "multiple" else "are not divisible by"
@@ -165,7 +165,7 @@ def solve(n):
             ("n % total == R", "total % n == R"),
         ),
         edges=[[1], [base], [base + 1], [base * base], [999], [1000]],
-        inputs=lambda dice: [number(dice, 1, 400)],
+        inputs=lambda dice: [number(dice, 1, 300)],
     )
 
 

@@ -1,0 +1,432 @@
+"""Code problems about mappings, records and intervals."""
+
+from rlenvs.problems.code.family import Recipe, family
+from rlenvs.problems.code.inputs import ITEMS, LETTERS, NAMES, number, pick, sentence, spans
+
+
+@family("records", 0.3, ("totals", "sum_by_name"), low=range(0, 60, 5), op=["sum", "largest", "number"])
+def group_totals(low: int, op: str) -> Recipe:
+    """Totals by name, small ones left out."""
+    start, add = {"sum": ("0", "old + amount"), "largest": ("0", "max(old, amount)"), "number": ("0", "old + 1")}[op]
+    threshold = low if op != "number" else low // 20
+    what = {"sum": "sum of the amounts", "largest": "largest amount", "number": "number of records"}[op]
+    return Recipe(
+        takes="records: list[list]",
+        gives="dict[str, int]",
+        says=(
+            f"Each record is [name, amount] with an amount >= 0. Return a dictionary from each name to the {what} "
+            "under "
+            f"that name, leaving out names whose value is below {threshold}.",
+            f"Group `records` (pairs [name, amount], no amount is negative) by name and compute the {what} of each "
+            f"group. Return the groups whose result is at least {threshold} as a dictionary.",
+        ),
+        code=f"""
+def solve(records):
+    totals = {{}}
+    for name, amount in records:
+        old = totals.get(name, {start})
+        totals[name] = {add}
+    return {{name: total for name, total in totals.items() if total >= {threshold}}}
+""",
+        mutants=(
+            (f"total >= {threshold}", f"total > {threshold + 1}"),
+            (f"totals.get(name, {start})", f"totals.get(name, {start}) * 0"),
+            (add, {"sum": "old + 1", "largest": "amount", "number": "old + amount"}[op]),
+        ),
+        edges=[[[]], [[["ada", threshold]]], [[["ada", 7], ["bo", 50], ["ada", 60]]], [[["bo", 0], ["bo", 0]]]],
+        inputs=lambda dice: [[[pick(dice, NAMES[:4]), number(dice, 0, low + 25)] for _ in range(number(dice, 2, 9))]],
+    )
+
+
+@family("records", 0.35, ("word_lines", "index_words"), k=range(1, 6), most=range(1, 5))
+def inverted_index(k: int, most: int) -> Recipe:
+    """In which lines each long word occurs."""
+    return Recipe(
+        takes="lines: list[str]",
+        gives="dict[str, list[int]]",
+        says=(
+            f"Return a dictionary from each word with at least {k} letter(s) to the numbers of the lines that "
+            "contain it, "
+            f"rising and each once, but only the first {most} of them. Lines are numbered from 1, words are "
+            "separated by "
+            "single spaces.",
+            f"Build an index of `lines` (words split at spaces): word -> list of line numbers from 1, in rising order, "
+            f"without repeats, cut to {most}. Words shorter than {k} are left out.",
+        ),
+        code="""
+def solve(lines):
+    index = {}
+    for number, line in enumerate(lines, start=1):
+        for word in line.split():
+            if len(word) < K:
+                continue
+            numbers = index.setdefault(word, [])
+            if number not in numbers and len(numbers) < MOST:
+                numbers.append(number)
+    return index
+""",
+        mutants=(
+            ("start=1", "start=0"),
+            ("len(word) < K", "len(word) <= K"),
+            ("number not in numbers and ", ""),
+            ("len(numbers) < MOST", "len(numbers) <= MOST"),
+        )[: 4 if most > 1 else 2]
+        + ((("numbers.append(number)", "numbers.append(number + 1)"),) if most == 1 else ()),
+        edges=[[[]], [[""]], [["a" * k]], [["ox ox", "ox"]], [["abcdef"] * (most + 1)], [["ab abc abcd abcde abcdef"]]],
+        inputs=lambda dice: [
+            [
+                " ".join(pick(dice, ["a", "be", "cat", "dove", "eagle", "falcon"]) for _ in range(number(dice, 1, 4)))
+                for _ in range(number(dice, 1, most + 2))
+            ]
+        ],
+    )
+
+
+@family("records", 0.3, ("top_names", "podium"), k=range(1, 7), order=["highest", "lowest"], ties=["a to z", "z to a"])
+def top_scores(k: int, order: str, ties: str) -> Recipe:
+    """The best few names, with a rule for ties."""
+    sign = "-" if order == "highest" else ""
+    first = "" if ties == "a to z" else ", reverse=True"
+    return Recipe(
+        takes="scores: dict[str, int]",
+        gives="list[str]",
+        says=(
+            f"Return the {k} name(s) with the {order} scores, the {order} first; names with equal scores go {ties}. If "
+            f"there are fewer than {k} names, return all of them.",
+            f"Order the names in `scores` from the {order} score on, names with the same score from {ties}, and return "
+            f"the first {k} of them (or all if there are not so many).",
+        ),
+        code=f"""
+def solve(scores):
+    names = sorted(scores{first})
+    names.sort(key=lambda name: {sign}scores[name])
+    return names[:K]
+""",
+        mutants=(
+            (f"sorted(scores{first})", f"sorted(scores{'' if first else ', reverse=True'})"),
+            (f"{sign}scores[name]", f"{'' if sign else '-'}scores[name]"),
+            ("names[:K]", "names[:K + 1]"),
+            ("names[:K]", "names[-K:]"),
+        ),
+        edges=[[{}], [{"ada": 3}], [{"bo": 1, "ada": 1}], [dict.fromkeys(NAMES, 5)], [{"eve": -2, "dan": -2, "bo": 0}]],
+        inputs=lambda dice: [{name: number(dice, -1, 4) for name in NAMES if dice.random() < 0.4 + k / 12}],
+    )
+
+
+@family("records", 0.4, ("final_stock", "stock_after"), cap=range(5, 30), rule=["refused", "cut"])
+def inventory(cap: int, rule: str) -> Recipe:
+    """Stock after a list of movements, with a capacity."""
+    words = (
+        "A movement that would bring the stock of an item below 0 or above the capacity is ignored as a whole."
+        if rule == "refused"
+        else "Where a movement would bring the stock below 0 it becomes 0, where above the capacity it becomes the "
+        "capacity."
+    )
+    step = (
+        "        if 0 <= new <= CAP:\n            stock[item] = new"
+        if rule == "refused"
+        else "        stock[item] = max(0, min(CAP, new))"
+    )
+    return Recipe(
+        takes="moves: list[list]",
+        gives="dict[str, int]",
+        says=(
+            f"Each move is [item, change]; a positive change puts items in, a negative one takes them out. Every item "
+            f"starts at 0 and has a capacity of {cap}. {words} Return the items with a stock above 0 as a dictionary.",
+            f"Play the `moves` [item, change] in order on a store where each item begins with 0 pieces and at most "
+            f"{cap} "
+            f"fit. {words} Return a dictionary of the final stock without the items that have 0.",
+        ),
+        code=f"""
+def solve(moves):
+    stock = {{}}
+    for item, change in moves:
+        new = stock.get(item, 0) + change
+{step}
+    return {{item: n for item, n in stock.items() if n > 0}}
+""",
+        mutants=(
+            ("stock.get(item, 0) + change", "stock.get(item, 1) + change"),
+            (("0 <= new <= CAP", "new <= CAP") if rule == "refused" else ("max(0, min(CAP, new))", "min(CAP, new)")),
+            (
+                ("0 <= new <= CAP", "0 <= new < CAP")
+                if rule == "refused"
+                else ("max(0, min(CAP, new))", "max(0, min(CAP - 1, new))")
+            ),
+            (" if n > 0}", "}"),
+        ),
+        edges=[
+            [[]],
+            [[["cup", cap]]],
+            [[["cup", cap + 1]]],
+            [[["cup", -1]]],
+            [[["egg", 2], ["egg", -2]]],
+            [[["fig", 3], ["fig", -4], ["fig", 1]]],
+        ],
+        inputs=lambda dice: [
+            [[pick(dice, ITEMS[:3]), number(dice, -cap // 2, cap * 2 // 3)] for _ in range(number(dice, 3, 9))]
+        ],
+    )
+
+
+@family("records", 0.25, ("merged", "merge_counts"), op=["sum", "larger", "difference"], low=range(0, 8))
+def merged_mappings(op: str, low: int) -> Recipe:
+    """Two mappings merged by a rule."""
+    rule = {"sum": "x + y", "larger": "max(x, y)", "difference": "abs(x - y)"}[op]
+    other = {"sum": "max(x, y)", "larger": "x + y", "difference": "x - y"}[op]
+    words = {"sum": "sum", "larger": "larger", "difference": "absolute difference"}[op]
+    return Recipe(
+        takes="a: dict[str, int], b: dict[str, int]",
+        gives="dict[str, int]",
+        says=(
+            f"Merge `a` and `b`: every key of either gets the {words} of its two values, a missing value counting as "
+            "0. "
+            f"Keys whose result is not above {low} are left out.",
+            f"For each key in `a` or `b` compute the {words} of a[key] and b[key] (0 where the key is missing). Return "
+            f"the results greater than {low} as a dictionary.",
+        ),
+        code=f"""
+def solve(a, b):
+    merged = {{}}
+    for key in set(a) | set(b):
+        x, y = a.get(key, 0), b.get(key, 0)
+        if {rule} > LOW:
+            merged[key] = {rule}
+    return merged
+""",
+        mutants=(
+            ("> LOW", ">= LOW"),
+            ("set(a) | set(b)", "set(a) & set(b)"),
+            ("set(a) | set(b)", "set(a)"),
+            (f"merged[key] = {rule}", f"merged[key] = {other}"),
+        ),
+        edges=[
+            [{}, {}],
+            [{"p": low}, {}],
+            [{}, {"q": low + 1}],
+            [{"p": 3, "q": 9}, {"p": 12, "r": 20}],
+            [{"z": 5}, {"z": 5}],
+        ],
+        inputs=lambda dice: [
+            {key: number(dice, 0, low + 6) for key in "pqrstu" if dice.random() < 0.5} for _ in range(2)
+        ],
+    )
+
+
+@family("intervals", 0.4, ("merge_spans", "union"), gap=range(6), least=range(1, 6))
+def merged_intervals(gap: int, least: int) -> Recipe:
+    """Intervals merged when they are near, short ones dropped."""
+    near = "overlap or touch" if gap == 0 else f"overlap or are at most {gap} apart"
+    return Recipe(
+        takes="spans: list[list[int]]",
+        gives="list[list[int]]",
+        says=(
+            f"Merge the intervals [start, end] of `spans` that {near} (start of the next minus end of the one before) "
+            f"until none do. Return the merged intervals with a length of at least {least}, in rising order.",
+            f"`spans` holds intervals [start, end] with start < end, in any order. Two that {near} become one. "
+            "Afterwards "
+            f"drop those with end - start < {least} and return the rest sorted.",
+        ),
+        code="""
+def solve(spans):
+    merged = []
+    for start, end in sorted(spans):
+        if merged and start - merged[-1][1] <= GAP:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([start, end])
+    return [span for span in merged if span[1] - span[0] >= LEAST]
+""",
+        mutants=(
+            ("<= GAP", "< GAP"),
+            ("max(merged[-1][1], end)", "end"),
+            ("in sorted(spans)", "in spans"),
+            (">= LEAST", "> LEAST"),
+        ),
+        edges=[
+            [[]],
+            [[[0, least]]],
+            [[[5, 9], [0, 5]]],
+            [[[0, 9], [2, 4]]],
+            [[[0, 9], [9 + gap, 20 + gap]]],
+            [[[0, 9], [10 + gap, 20 + gap]]],
+        ],
+        inputs=lambda dice: [spans(dice, 30, 6, least + 3)],
+    )
+
+
+@family(
+    "intervals",
+    0.4,
+    ("covered", "covered_length"),
+    low=range(0, 12, 2),
+    width=range(12, 40, 4),
+    what=["covered", "free"],
+)
+def covered_length(low: int, width: int, what: str) -> Recipe:
+    """How much of a range is covered by intervals, or free."""
+    result = "len(points)" if what == "covered" else "WIDTH - len(points)"
+    other = "WIDTH - len(points)" if what == "covered" else "len(points)"
+    state = "covered by at least one interval" if what == "covered" else "not covered by any interval"
+    return Recipe(
+        takes="spans: list[list[int]]",
+        gives="int",
+        says=(
+            f"The intervals [start, end) of `spans` may overlap. Return the length of the part of [{low}, "
+            f"{low + width}) "
+            f"that is {state}.",
+            f"How many integers x with {low} <= x < {low + width} are {state} of `spans`? An interval [start, end] "
+            "contains its start but not its end.",
+        ),
+        code=f"""
+def solve(spans):
+    points = set()
+    for start, end in spans:
+        points.update(range(max(start, LOW), min(end, LOW + WIDTH)))
+    return {result}
+""",
+        mutants=(
+            (f"return {result}", f"return {other}"),
+            ("min(end, LOW + WIDTH)", "end"),
+            ("min(end, LOW + WIDTH)", "min(end + 1, LOW + WIDTH)"),
+            ("max(start, LOW)", "start + 1"),
+        ),
+        edges=[
+            [[]],
+            [[[low, low + width]]],
+            [[[0, 100]]],
+            [[[low + width, low + width + 4]]],
+            [[[4, 9], [6, 20], [6, 7]]],
+        ],
+        inputs=lambda dice: [spans(dice, low + width, 6, 9)],
+    )
+
+
+@family("intervals", 0.45, ("rooms_needed", "most_at_once"), pause=range(6), what=["rooms", "time"])
+def most_meetings(pause: int, what: str) -> Recipe:
+    """Meetings at the same time, with a pause after each."""
+    gives = (
+        "the number of rooms that are needed" if what == "rooms" else "the earliest time at which most rooms are in use"
+    )
+    result = "best[0]" if what == "rooms" else "best[1]"
+    empty = "0" if what == "rooms" else "-1"
+    rule = "can be used again at once" if pause == 0 else f"stays closed for {pause} more after it"
+    return Recipe(
+        takes="meetings: list[list[int]]",
+        gives="int",
+        says=(
+            f"A meeting [start, end] needs a room from its start up to, not including, its end; the room {rule}. "
+            f"Return {gives}. Without meetings the result is {empty}.",
+            f"Each of `meetings` is [start, end]. A room is in use from start (inclusive) until end + {pause} "
+            "(exclusive). "
+            f"Return {gives}, and {empty} for an empty list.",
+        ),
+        code=f"""
+def solve(meetings):
+    best = [0, -1]
+    for time in sorted(start for start, end in meetings):
+        used = sum(start <= time < end + PAUSE for start, end in meetings)
+        if used > best[0]:
+            best = [used, time]
+    return {result}
+""",
+        mutants=(
+            ("time < end + PAUSE", "time <= end + PAUSE"),
+            ("used > best[0]", "used >= best[0]") if what == "time" else ("end + PAUSE", "end + PAUSE - 1"),
+            ("best = [0, -1]", "best = [1, -1]") if what == "time" else ("start <= time", "start < time"),
+        ),
+        edges=[
+            [[]],
+            [[[3, 5]]],
+            [[[0, 5], [5 + pause, 9 + pause]]],
+            [[[0, 5], [4 + pause, 9 + pause]]],
+            [[[1, 9]] * 4],
+        ],
+        inputs=lambda dice: [spans(dice, 24, 8, 6)],
+    )
+
+
+@family("intervals", 0.4, ("free_slots", "gaps"), day=range(24, 61, 6), least=range(1, 7))
+def free_slots(day: int, least: int) -> Recipe:
+    """Free times between busy ones."""
+    return Recipe(
+        takes="busy: list[list[int]]",
+        gives="list[list[int]]",
+        says=(
+            f"A day lasts from 0 to {day}. Return the maximal free intervals [start, end] of at least {least} "
+            "between the "
+            "intervals in `busy`, which may overlap, come in any order, and reach beyond the end of the day.",
+            f"`busy` lists intervals [start, end] in any order; they may overlap or end after {day}. Return every "
+            "longest "
+            f"possible interval within [0, {day}] that touches none of them inside and is {least} or more long, "
+            "sorted.",
+        ),
+        code="""
+def solve(busy):
+    free = []
+    time = 0
+    for start, end in sorted(busy):
+        if min(start, DAY) - time >= LEAST:
+            free.append([time, min(start, DAY)])
+        time = max(time, end)
+    if DAY - time >= LEAST:
+        free.append([time, DAY])
+    return free
+""",
+        mutants=(
+            ("time = max(time, end)", "time = end"),
+            ("min(start, DAY) - time >= LEAST", "min(start, DAY) - time > LEAST"),
+            ("sorted(busy)", "busy"),
+            ("DAY - time >= LEAST:\n        free.append([time, DAY])", "False:\n        pass"),
+        )[:3],
+        edges=[
+            [[]],
+            [[[0, day]]],
+            [[[least, day]]],
+            [[[0, day - least]]],
+            [[[2, 20], [3, 5], [9, 12]]],
+            [[[day + 2, day + 3]]],
+        ],
+        inputs=lambda dice: [spans(dice, day - 4, 6, 8)],
+    )
+
+
+@family(
+    "records",
+    0.2,
+    ("initials", "letter_table"),
+    k=range(1, 4),
+    case=["as written", "in upper case"],
+    sep=["", ".", "-"],
+)
+def initials(k: int, case: str, sep: str) -> Recipe:
+    """Words by their first letters."""
+    key = "word[:K]" if case == "as written" else "word[:K].upper()"
+    words = f"the first {k} letters" if k > 1 else "the first letter"
+    return Recipe(
+        takes="text: str",
+        gives="dict[str, int]",
+        says=(
+            f"Return a dictionary from {words} of the words in `text` ({case}, followed by {sep!r}) to the number of "
+            "words "
+            "that begin so. Words are separated by single spaces; shorter words count under the whole word.",
+            f"Count the words of `text`, split at spaces, by their beginning: the key is {words} of the word, "
+            f"{case}, with "
+            f"{sep!r} behind it. A word that is shorter is its own beginning.",
+        ),
+        code=f"""
+def solve(text):
+    table = {{}}
+    for word in text.split():
+        key = {key} + SEP
+        table[key] = table.get(key, 0) + 1
+    return table
+""",
+        mutants=(
+            ("word[:K]", "word[:K + 1]"),
+            ("table.get(key, 0) + 1", "1"),
+            ("text.split()", "sorted(set(text.split()))"),
+        ),
+        edges=[[""], ["ox"], ["ab ab abc abd"], ["a b c a b a"], [" ".join(LETTERS)]],
+        inputs=lambda dice: [sentence(dice, "abc", 9, 4, 2)],
+    )
