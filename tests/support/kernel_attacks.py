@@ -293,7 +293,7 @@ def the_whole_table():
     from rlenvs.sandbox.kernel import seccomp
     from rlenvs.sandbox.kernel.syscalls import this_architecture
 
-    named = f"{seccomp.ORDINARY} {seccomp.ZYGOTE_ONLY} clone fcntl ioctl socketpair".split()
+    named = {*seccomp.worker_cases(scratch=False)} - {"clone3"}
     names = [name for name in this_architecture().numbers if name not in named]
     return refused(" ".join(names), *(-1,) * 6) if len(names) > 200 else {"table": len(names)}
 
@@ -409,6 +409,25 @@ def devices():
     """TIOCSTI, TIOCSCTTY, FS_IOC_SETFLAGS, FICLONE, BLKGETSIZE, LOOP_CTL_GET_FREE."""
     commands = (0x5412, 0x540E, 0x40086602, 0x40049409, 0x1260, 0x4C82, 0x5411)
     return {command: got for command in commands if (got := refused("ioctl", 0, command))}
+
+
+@ends(("returned", {}))
+def pages_of_others():
+    """MADV_MERGEABLE, COLD, PAGEOUT, HWPOISON."""
+    page = mmap.mmap(-1, mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    advice = (12, 20, 21, 100)
+    return {value: got for value in advice if (got := refused("madvise", start, mmap.PAGESIZE, value))}
+
+
+@ends(EPERM)
+def huge_pages_of_the_machine():
+    return call("mmap", 0, 2 << 20, 3, 0x40000 | 0x22, -1, 0)
+
+
+@ends(("returned", {}))
+def futexes_with_priorities():
+    return {command: got for command in (6, 7, 8, 11, 12, 13, 134) if (got := refused("futex", 0, command))}
 
 
 @ends(("returned", []))

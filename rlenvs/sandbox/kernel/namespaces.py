@@ -5,7 +5,7 @@ import select
 import signal
 from typing import NoReturn
 
-from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, prctl, syscall
+from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, address, prctl, syscall, text
 from rlenvs.sandbox.kernel.plan import Plan
 from rlenvs.sandbox.kernel.privileges import CAP_SYS_ADMIN, become, has_capability, renounce
 from rlenvs.sandbox.kernel.root import build_root, clone_trees
@@ -13,6 +13,8 @@ from rlenvs.sandbox.kernel.root import build_root, clone_trees
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 NAMESPACES = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
+
+HOST_NAME = "sandbox"
 
 
 def isolate(plan: Plan) -> int:
@@ -37,6 +39,8 @@ def isolate(plan: Plan) -> int:
     if child:
         _wait_outside(child, outer_end, plan.uid)
     os.close(outer_end)
+    name = text(HOST_NAME)
+    syscall("sethostname", address(name), len(HOST_NAME), step="naming the host")
     trees = clone_trees(plan)  # first: what another user may not look up is still reachable
     if plan.uid is not None and not privileged:
         become(plan.uid)  # files of the old user, which the new namespace does not map, could not be made

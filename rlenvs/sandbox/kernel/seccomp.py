@@ -30,12 +30,12 @@ read write readv writev pread64 pwrite64 lseek close close_range dup dup2 dup3 p
 fstat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd chdir fchdir getdents64
 open openat
 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2
-mmap munmap mprotect mremap madvise brk membarrier
+munmap mprotect mremap brk
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack
 alarm pause setitimer getitimer nanosleep clock_nanosleep restart_syscall
 clock_gettime clock_getres gettimeofday time times getrusage
 getpid getppid gettid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups
-futex set_robust_list get_robust_list rseq sched_yield sched_getaffinity getcpu
+set_robust_list rseq sched_yield sched_getaffinity getcpu
 getrandom uname sysinfo umask getrlimit
 recvfrom shutdown getsockname getpeername getsockopt
 wait4 waitid exit exit_group
@@ -55,6 +55,14 @@ READ_FCNTL = (0, 1, 2, 3, 4, 1030, 1032)
 signals; no locks, which are seen by every other reader of the same file."""
 HARMLESS_IOCTL = (0x5451, 0x5450, 0x5401, 0x5413, 0x5421, 0x541B)
 """FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ, FIONBIO, FIONREAD."""
+HARMLESS_MADVISE = (0, 1, 2, 3, 4, 8, 14, 15, 16, 17)
+"""NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP. Not MERGEABLE and
+PAGEOUT, by which processes learn of each other's pages."""
+MAP_HUGETLB = 0x40000
+"""Huge pages come from a store that the whole machine shares."""
+PLAIN_FUTEX = (0, 1, 3, 4, 5, 9, 10)
+"""WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP and the BITSET ones: nobody here uses the doors to priority inheritance."""
+FUTEX_COMMAND = 0x7F
 HARMLESS_PRCTL = (PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA)
 
 
@@ -64,18 +72,7 @@ OWN_PID = 0xFFFFFFF5
 
 def worker_code(architecture: Architecture, *, scratch: bool) -> Code:
     """The filter of the worker and of everything that it starts: names what is allowed, and nothing else is."""
-    cases = {
-        **_allow(ORDINARY, ZYGOTE_ONLY, SCRATCH if scratch else ""),
-        "clone": if_in(0, [0], ALLOWED, DENIED, mask=CLONE_NAMESPACES | CLONE_PTRACE | CLONE_PARENT),
-        "clone3": ABSENT,  # its flags lie behind a pointer; the C library falls back to clone
-        "fcntl": if_in(1, READ_FCNTL, ALLOWED, DENIED),
-        "ioctl": if_in(1, HARMLESS_IOCTL, ALLOWED, DENIED),
-        # asyncio wakes itself up through a socket pair: one of streams has no other end than its own.
-        "socketpair": if_in(
-            0, [AF_UNIX], if_in(1, [SOCK_STREAM], ALLOWED, DENIED, mask=0xFFFFFFFF ^ SOCK_OPTIONS), DENIED
-        ),
-    }
-    numbers = _numbered(architecture, cases)
+    numbers = _numbered(architecture, worker_cases(scratch=scratch))
     numbers.setdefault(architecture.last, DENIED)
     decide = bpf.by_number(numbers, default=DENIED, above=ABSENT)
     if architecture.foreign_bit:
@@ -90,9 +87,32 @@ def child_code(architecture: Architecture) -> Code:
 
     It holds together with the filter of the worker only, and it is short, because it is installed for each execution.
     """
+    numbers = _numbered(architecture, child_cases())
+    return (*bpf.load(bpf.NUMBER_OFFSET), *bpf.by_number(numbers, default=ALLOWED, above=ALLOWED))
+
+
+def worker_cases(*, scratch: bool) -> dict[str, Code]:
+    """What the worker's filter decides, by name; what is not named is denied."""
+    only_streams = if_in(1, [SOCK_STREAM], ALLOWED, DENIED, mask=0xFFFFFFFF ^ SOCK_OPTIONS)
+    return {
+        **_allow(ORDINARY, ZYGOTE_ONLY, SCRATCH if scratch else ""),
+        "clone": if_in(0, [0], ALLOWED, DENIED, mask=CLONE_NAMESPACES | CLONE_PTRACE | CLONE_PARENT),
+        "clone3": ABSENT,  # its flags lie behind a pointer; the C library falls back to clone
+        "fcntl": if_in(1, READ_FCNTL, ALLOWED, DENIED),
+        "futex": if_in(1, PLAIN_FUTEX, ALLOWED, ABSENT, mask=FUTEX_COMMAND),
+        "ioctl": if_in(1, HARMLESS_IOCTL, ALLOWED, DENIED),
+        "madvise": if_in(2, HARMLESS_MADVISE, ALLOWED, DENIED),
+        "mmap": if_in(3, [0], ALLOWED, DENIED, mask=MAP_HUGETLB),
+        # asyncio wakes itself up through a socket pair: one of streams has no other end than its own.
+        "socketpair": if_in(0, [AF_UNIX], only_streams, DENIED),
+    }
+
+
+def child_cases() -> dict[str, Code]:
+    """What a child's filter decides on top, by name; what is not named is left to the worker's."""
     thread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD
     to_itself = if_in(0, [OWN_PID], ALLOWED, DENIED)
-    cases = {
+    return {
         **dict.fromkeys(ZYGOTE_ONLY.split(), DENIED),
         "clone": if_in(0, [thread], ALLOWED, DENIED, mask=thread | CLONE_NAMESPACES | CLONE_PTRACE),
         "kill": to_itself,
@@ -101,10 +121,6 @@ def child_code(architecture: Architecture) -> Code:
         "prctl": if_in(0, HARMLESS_PRCTL, ALLOWED, DENIED),
         "prlimit64": if_zero(2, if_in(0, [0, OWN_PID], ALLOWED, DENIED), DENIED),
     }
-    return (
-        *bpf.load(bpf.NUMBER_OFFSET),
-        *bpf.by_number(_numbered(architecture, cases), default=ALLOWED, above=ALLOWED),
-    )
 
 
 def _allow(*names: str) -> dict[str, Code]:

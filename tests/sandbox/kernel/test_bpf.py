@@ -4,12 +4,13 @@ import errno
 
 import pytest
 from bpf_machine import decide
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlenvs.sandbox.kernel import bpf
 
 ACTIONS = [bpf.answer(bpf.ALLOW), bpf.fail(errno.EPERM), bpf.fail(errno.ENOSYS), bpf.answer(bpf.KILL_PROCESS)]
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 actions = st.sampled_from(ACTIONS)
 
 
@@ -17,6 +18,7 @@ def run(code: bpf.Code, *arguments: int, number: int = 0) -> int:
     return decide(bpf.assemble(code), number, arguments=arguments)
 
 
+@patient
 @given(st.dictionaries(st.integers(0, 500), actions, min_size=1), actions, actions, st.integers(0, 600))
 def test_a_tree_answers_as_a_table(cases: dict[int, bpf.Code], default: bpf.Code, above: bpf.Code, asked: int) -> None:
     program = bpf.assemble((*bpf.load(bpf.NUMBER_OFFSET), *bpf.by_number(cases, default, above)))
@@ -25,6 +27,7 @@ def test_a_tree_answers_as_a_table(cases: dict[int, bpf.Code], default: bpf.Code
         assert decide(program, number) == code[0].constant
 
 
+@patient
 @given(st.integers(1, 900), st.booleans())
 def test_branches_reach_beyond_what_a_jump_can(length: int, taken: bool) -> None:
     filler = (bpf.Instruction(bpf.AND, 0, 0, 0xFFFFFFFF),) * length
@@ -32,6 +35,7 @@ def test_branches_reach_beyond_what_a_jump_can(length: int, taken: bool) -> None
     assert run((*bpf.load(0), *code), number=7 if taken else 8) == (1 if taken else 2)
 
 
+@patient
 @given(
     st.integers(0, 2**64 - 1), st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5), st.integers(0, 2**32 - 1)
 )

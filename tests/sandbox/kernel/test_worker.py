@@ -143,6 +143,13 @@ for work in (
     assert found[10:] == ["ENOSPC", None]
 
 
+def test_the_name_of_the_machine_stays_outside() -> None:
+    needs("A")
+    before = os.uname().nodename
+    assert lines(plan_text(tier="A") + "kernel.enter(plan)\nsay(os.uname().nodename)\n") == ["sandbox"]
+    assert os.uname().nodename == before
+
+
 @TIERS
 def test_children_do_not_reach_each_other(tier: str) -> None:
     needs(tier)
