@@ -15,6 +15,7 @@ PROBLEM_SOURCES: dict[str, str] = {
     "word_problems": "rlenvs.problems.words.source:WordProblemSource",
     "countdown": "rlenvs.problems.countdown:CountdownSource",
     "code": "rlenvs.problems.code.source:CodeSource",
+    "code_repair": "rlenvs.problems.code.repair:CodeRepairSource",
     "reasoning_gym": "rlenvs.problems.reasoning:ReasoningGymSource",
     "jsonl": "rlenvs.problems.jsonl:JsonlSource",
     "datasets": "rlenvs.problems.hub:DatasetsSource",

@@ -6,6 +6,7 @@ is run here.
 """
 
 from rlenvs.problems.code.family import FAMILIES, Family, Recipe
+from rlenvs.problems.code.repair import CodeRepairSource
 from rlenvs.problems.code.source import CodeSource
 
-__all__ = ["FAMILIES", "CodeSource", "Family", "Recipe"]
+__all__ = ["FAMILIES", "CodeRepairSource", "CodeSource", "Family", "Recipe"]
