@@ -119,8 +119,7 @@ class Sly(list[Any]):
     def __eq__(self, other: object) -> bool:
         return True
 
-    def __hash__(self) -> int:
-        return 0
+    __hash__ = None
 
 
 @pytest.mark.parametrize("gold", [None, True, 0, 1.5, "x", [1], [], {}, {"a": 1}, {1}])
