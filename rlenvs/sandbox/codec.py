@@ -25,7 +25,7 @@ COUNT = struct.Struct(">I")
 FLOAT = struct.Struct(">d")
 COMPLEX = struct.Struct(">dd")
 NONE, TRUE, FALSE, INT, REAL, IMAGINARY, TEXT, BYTES, LIST, TUPLE, SET, FROZENSET, DICT, HANDLE = range(14)
-CONTAINERS = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET, dict: DICT}
+CONTAINERS: dict[type, int] = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET, dict: DICT}
 DICT_KINDS = (defaultdict, OrderedDict, Counter)
 """Dicts of the standard library that cross as dicts: they are equal to them."""
 
@@ -93,12 +93,12 @@ def encode_single(item: Any, max_bytes: int, handle: Callable[[Any], int] | None
     if kind is int:
         if item.bit_length() > MAX_INT_BITS:
             raise OpaqueValueError(f"an int of more than {MAX_INT_BITS} bits")
-        body = item.to_bytes(item.bit_length() // 8 + 1, "big", signed=True)
+        body: bytes = item.to_bytes(item.bit_length() // 8 + 1, "big", signed=True)
         return bytes((INT,)) + COUNT.pack(len(body)) + body
     if kind is str or kind is bytes:
         if len(item) > max_bytes:  # before a copy is made of it
             raise OpaqueValueError(f"larger than {max_bytes} bytes")
-        body = item if kind is bytes else item.encode("utf-8", "surrogatepass")
+        body = bytes(item) if kind is bytes else item.encode("utf-8", "surrogatepass")
         return bytes((BYTES if kind is bytes else TEXT,)) + COUNT.pack(len(body)) + body
     if kind is float:
         return bytes((REAL,)) + FLOAT.pack(item)

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import functools
+import math
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ SIGNAL_MEANING: dict[int, tuple[Status, str]] = {
 }
 
 
+CPU_LIMIT_SHARE = 0.9
+"""Of its limit of processor time, in whole seconds, a process has used more than this when it is killed for that."""
 FRAME_OVERHEAD = 1024
 """What a message may hold on top of an answer: its kind, or the text of an exception."""
 
@@ -243,7 +246,8 @@ class Execution:
             return self.stopped
         code = os.waitstatus_to_exitcode(status)
         allowed = self.limits.cpu_s
-        if allowed is not None and cpu_s > allowed:
+        killed = code == -signal.SIGKILL
+        if allowed is not None and (cpu_s > allowed or (killed and cpu_s > CPU_LIMIT_SHARE * math.ceil(allowed))):
             return "timeout", f"took more than {allowed:g} s of processor time"
         if code >= 0:
             return "ok", ""

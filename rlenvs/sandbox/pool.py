@@ -23,6 +23,8 @@ from rlenvs.sandbox.settings import worker_settings
 from rlenvs.sandbox.worker import Worker, WorkerDiedError
 
 Tier = Literal["A", "B", "unsafe"]
+REACHABLE: dict[str, tuple[Literal["A", "B"], ...]] = {"A": ("A", "B"), "B": ("B",)}
+"""Tiers that a machine can enter, the best one first, by what the probe finds."""
 HARMLESS = Program("def solve(x):\n    return x + 1", [[1]], limits=Limits(wall_s=30.0))
 """Shows whether workers die of themselves or of what they were given."""
 
@@ -274,14 +276,14 @@ def choose_tier(wanted: Literal["A", "B"] | None, *, unsafe: bool) -> Tier:
     if not sys.platform.startswith("linux"):
         raise SandboxError(f"the sandbox needs Linux, this is {sys.platform}")
     probe = kernel.probe()
-    reachable = {"A": ("A", "B"), "B": ("B",)}.get(probe.tier, ())
+    reachable = REACHABLE.get(probe.tier, ())
     if wanted in reachable:
-        return wanted  # type: ignore[return-value]
-    missing = "; ".join(map(str, probe.missing)) or "unknown"
+        return wanted
+    missing = "; ".join(probe.missing) or "unknown"
     if wanted is not None:
         raise SandboxError(f"this machine cannot enter tier {wanted} of the sandbox: {missing}")
     if reachable:
-        return reachable[0]  # type: ignore[return-value]
+        return reachable[0]
     if unsafe:
         return "unsafe"
     raise SandboxError(

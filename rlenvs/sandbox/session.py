@@ -52,6 +52,8 @@ class Session:
     @property
     def is_closed(self) -> bool:
         """Whether no more cells can be run."""
+        if not self.why_closed and self.execution.lease.fileno() < 0:
+            self.why_closed = "it belongs to the parent of this process"
         return bool(self.why_closed)
 
     def run(self, cell: str) -> Result:

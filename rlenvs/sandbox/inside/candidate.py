@@ -23,7 +23,7 @@ class Callback:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Have the tests call it."""
-        return self._wire.ask("call", self._number, args, kwargs)
+        return self._wire.ask("call", self, args, kwargs)
 
 
 def leave(manager: Any, name: str | None, text: str) -> Any:

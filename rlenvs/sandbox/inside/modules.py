@@ -5,6 +5,7 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -84,7 +85,7 @@ class Policy:
                 self.hidden[name] = sys.modules.pop(name)
 
 
-class Loaded:
+class Loaded(Loader):
     """Loader of a module that is there already."""
 
     def __init__(self, module: ModuleType) -> None:

@@ -6,7 +6,7 @@ that claims to be equal to whatever it meets, or takes the expected value out of
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rlenvs.sandbox import frames
 from rlenvs.sandbox.codec import decode, encode
@@ -14,6 +14,7 @@ from rlenvs.sandbox.inside.calls import REQUEST_BYTES
 from rlenvs.sandbox.inside.solution import as_module, compiled, described
 from rlenvs.sandbox.inside.wire import COMBINING, COMPUTING, THEIRS, Wire, exception_name
 
+T = TypeVar("T")
 VERDICT = b"v"
 TESTS = "<tests>"
 
@@ -96,11 +97,12 @@ class StandIn:
         return exactly(str, self.__wire.ask("format", self, style))
 
 
-def exactly(kind: type, value: Any) -> Any:
+def exactly(kind: type[T], value: Any) -> T:
     """Return a value that must be of this very type."""
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-    return value
+    answer: T = value
+    return answer
 
 
 def converts(operation: str, kind: type) -> Callable[[StandIn], Any]:

@@ -8,7 +8,6 @@ execution outlives the process that asked for it, whatever becomes of that one.
 import contextlib
 import gc
 import os
-import random
 import select
 import signal
 import socket
@@ -44,7 +43,7 @@ def prepare(settings: dict[str, Any]) -> Confine:
     extras = settings["extras"]
     whole = settings["preload_all"]
     policy = modules.Policy(settings["allowed"], extras)
-    sys.meta_path.insert(0, policy)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, policy)
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # threads do not survive a fork
     modules.preload(sorted(policy.allowed - extras.keys()) if whole else modules.CORE, whole=whole)
     modules.preload(list(extras), whole=True)
@@ -53,7 +52,8 @@ def prepare(settings: dict[str, Any]) -> Confine:
     confine = lock(settings["plan"])
     sys.argv[:] = [""]
     policy.hide()
-    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
     gc.collect()
     gc.freeze()
     gc.disable()
