@@ -22,6 +22,8 @@ PAGES = [
 ]
 PARAMETERS = {
     "rlenvs/MathStepsTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
+    "rlenvs/CodeTokens-v0": {"attempts": 2, "max_response_tokens": 20},
+    "rlenvs/CodeRepairTokens-v0": {"attempts": 2, "max_response_tokens": 20},
     "rlenvs/ConversationTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
 }
 """What an id cannot be made without, and what makes the episodes of random tokens short."""
