@@ -39,8 +39,21 @@ def command_on(*conditions: str) -> list[str]:
 
 
 def can_simulate(*conditions: str) -> bool:
-    """Whether this process may take away what the conditions take away, and look again with what is left."""
-    return not conditions or os.geteuid() == 0
+    """Whether this process may take away what the conditions take away, and has what they leave."""
+    if not conditions:
+        return True
+    from rlenvs.sandbox.kernel.privileges import CAP_SYS_ADMIN, has_capability
+
+    if sys.platform != "linux" or not has_capability(CAP_SYS_ADMIN):
+        return False
+    return not {"user", "default-caps"} & set(conditions) or "no-userns" in conditions or has_user_namespaces()
+
+
+def has_user_namespaces() -> bool:
+    """Whether the host lets ordinary users make user namespaces."""
+    switches = {"user/max_user_namespaces": "0", "kernel/apparmor_restrict_unprivileged_userns": "1"}
+    paths = {Path("/proc/sys") / name: off for name, off in switches.items()}
+    return not any(path.exists() and path.read_text().strip() == off for path, off in paths.items())
 
 
 def main() -> None:

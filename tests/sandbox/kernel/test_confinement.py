@@ -23,7 +23,7 @@ CANARIES = [Path("/tmp/sandbox_kernel_canary"), Path("/dev/shm/sandbox_kernel_ca
 
 def skip_unless_possible(tier: str, conditions: tuple[str, ...]) -> None:
     if not can_simulate(*conditions):
-        pytest.skip("only root can take things away from a process")
+        pytest.skip("this process cannot take away what the simulation takes away")
     if not conditions and tier not in {"A": "AB", "B": "B", "C": ""}[kernel.probe().tier]:
         pytest.skip(f"this machine cannot enter tier {tier}")
 
