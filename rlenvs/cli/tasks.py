@@ -19,7 +19,8 @@ Look at the tasks of a file before anything is paid for them.
 """
 
 CHECK_TEXT = """
-Check the code tasks of FILE: one JSON object per line, a task record or an object with one in its field `task`.
+Check the code tasks of FILE: one JSON object per line, a task record, an object with one in its field `task`, or a
+record as HumanEval and MBPP have them.
 
 A task is refused if its record cannot be graded by, if a program that solves nothing passes it (an empty one, one that
 returns a constant or one of its arguments, one that knows only the examples of the prompt, one that raises), if it asks
@@ -153,10 +154,15 @@ def read_lines(args: argparse.Namespace) -> list[TaskLine]:
 
 
 def line_of(row: dict[str, Any], number: int, args: argparse.Namespace) -> TaskLine:
-    """One line: a task record, or an object that has one."""
+    """One line: a task record, an object that has one, or a record as HumanEval and MBPP have them."""
     from rlenvs.json_lines import field_of, text_field
+    from rlenvs.problems.code.records import TIME_LIMIT_S, code_format, read_code
 
     where = f"{args.file}:{number}"
+    if args.task_field not in row and (known := code_format(row)):
+        found = read_code(known, row, where)
+        task = {"type": "asserts", "time_limit_s": TIME_LIMIT_S, **found.task}
+        return TaskLine(number, task, code_of(found.solution, task) if found.solution else None, found.prompt)
     is_record = args.task_field not in row and isinstance(row.get("type"), str)
     task = row if is_record else field_of(row, args.task_field, where)
     if not isinstance(task, Mapping):

@@ -56,6 +56,28 @@ def test_the_prompt_of_a_line_gives_its_examples_away(tmp_path: Path, capsys: py
     assert "knows only the examples of the prompt" in capsys.readouterr().out
 
 
+def test_records_of_data_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check = "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(3) == 6\n    assert candidate(5) == 10\n"
+    record = {"prompt": 'def f(n):\n    """Double n."""\n', "entry_point": "f", "test": check}
+    rows = [
+        record | {"canonical_solution": "    return 2 * n\n"},
+        record | {"canonical_solution": "    return 3 * n\n"},
+        {
+            "text": "Double n.",
+            "code": "def f(n):\n    return 2 * n",
+            "test_list": ["assert f(1) == 2", "assert f(2) == 4", "assert f(3) == 6"],
+        },
+        {"text": "Double n.", "code": "def f(n):\n    return 2 * n", "test_list": ["assert f(1) == 2"]},
+    ]
+    path = written(tmp_path, *rows)
+    assert main(["tasks", "check", path]) == 2
+    out = capsys.readouterr().out
+    assert f"{path}:2: refuses its own solution: an assertion failed" in out
+    assert f"{path}:4: passed by a program that always returns 2" in out
+    assert f"{path}:1:" not in out
+    assert f"{path}:3:" not in out
+
+
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, GOOD, CONSTANT)
     assert main(["tasks", "check", path, "--json"]) == 2

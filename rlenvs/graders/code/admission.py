@@ -36,7 +36,7 @@ def check_task(
     Args:
         task: the record; `rlenvs.graders.code` has the schema.
         solution: the code of a right solution, to be held to the tests.
-        prompt: what the policy is shown; the task's own `prompt` by default.
+        prompt: what the policy is shown; the task's own `prompt` or `question` by default.
         pool: the sandbox; the pool of this process by default.
 
     Example:
@@ -67,7 +67,7 @@ def check_tasks(
             problems.append([str(error)])
             continue
         problems.append(unbalanced(question))
-        shown = prompt if prompt is not None else task.get("prompt")
+        shown = prompt if prompt is not None else task.get("prompt", task.get("question"))
         for program in trivial_programs(question, shown if isinstance(shown, str) else ""):
             jobs.append(question.job(program.code))
             askers.append((row, program))
