@@ -4,6 +4,7 @@ A table holds the infos of some rows, as columns where all of them have the same
 arrays of tables. Whoever has columns already is so spared a dict per row.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -216,12 +217,15 @@ def array_of(values: Sequence[Any], *, boxed: bool = False) -> npt.NDArray[Any]:
     """An array of values.
 
     The first value decides: numbers and arrays keep their type, anything else (and everything if `boxed`) is an object.
+    Values that are no numbers of that type, or too large for an array of it, are all objects: none is lost.
     """
     first = values[0]
     if not boxed and isinstance(first, np.ndarray):
         return np.array(values, dtype=first.dtype)
-    if not boxed and (type(first) in NUMBERS or isinstance(first, np.number)):
-        return np.array(values, dtype=type(first))
+    numbers = type(first) in NUMBERS or isinstance(first, np.number)
+    if not boxed and numbers and set(map(type, values)) == {type(first)}:
+        with contextlib.suppress(OverflowError):
+            return np.array(values, dtype=type(first))
     return np.fromiter(values, dtype=object, count=len(values))
 
 
