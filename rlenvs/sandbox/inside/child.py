@@ -2,7 +2,6 @@
 
 import gc
 import os
-import random
 import resource
 from collections.abc import Callable
 from typing import NoReturn
@@ -44,7 +43,6 @@ def run(mode: str, limits: Limits, given: list[int], confine: Callable[[], None]
     os.closerange(CHANNEL + 1, MOST_DESCRIPTORS)
     confine()
     gc.enable()
-    random.seed(0)  # Python gives every forked process a seed of its own
     os._exit(MODES[mode](CHANNEL))
 
 
