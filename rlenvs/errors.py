@@ -15,6 +15,7 @@ RlenvsError
 ├── ComponentError (RuntimeError)   a reward component failed for a reason the judged text cannot provoke
 ├── GraderError (RuntimeError)      a grader failed for a reason the judged text cannot provoke
 ├── SandboxError (RuntimeError)     code cannot be run in isolation here, for a reason the code cannot provoke
+├── UserModelError (RuntimeError)   a model that plays the user of a conversation gave no message
 └── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
 ```
 
@@ -100,6 +101,10 @@ class GraderError(RlenvsError, RuntimeError):
 
 class SandboxError(RlenvsError, RuntimeError):
     """Code cannot be run in isolation on this machine, for a reason that the code cannot provoke."""
+
+
+class UserModelError(RlenvsError, RuntimeError):
+    """A model that plays the user of a conversation gave no message."""
 
 
 class TrainingDivergedError(RlenvsError, RuntimeError):

@@ -58,7 +58,7 @@ COMBINATIONS = (
         "reasoning_gym",
         "reasoning_gym",
         "single",
-        "Any data set of reasoning-gym (`dataset=`), graded by its own scorers.",
+        "Any data set of reasoning-gym (`dataset=`): its reference answer, or its own scorer (`scoring=`).",
         {"dataset": "family_relationships"},
     ),
     Combination("Dataset", "jsonl", "by task", "single", "Problems of your own, from a JSONL file (`path=`)."),
@@ -70,24 +70,17 @@ COMBINATIONS = (
 )
 
 SUITE = "rlenvs.envs.suite"
-CLASSES = {
-    # Arithmetic came first and has classes of its own, whose keyword arguments are the source's alone.
-    "Arithmetic": ("rlenvs.envs.arithmetic", "ArithmeticEnv", "ArithmeticVectorEnv", "ArithmeticTokenEnv"),
-}
 
 
 def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
     """The turn level and the token level of a combination."""
-    module, turn, vector, token = CLASSES.get(combination.name, (SUITE, "SuiteEnv", "SuiteVectorEnv", "SuiteTokenEnv"))
-    own = combination.name in CLASSES
-    named = {"source": combination.source, "protocol": combination.protocol}
-    kwargs = {} if own else {**named, **combination.parameters}
+    kwargs = {"source": combination.source, "protocol": combination.protocol, **combination.parameters}
     parts = (combination.source, combination.grader, combination.protocol)
     return (
         EnvironmentRow(
             f"rlenvs/{combination.name}-v0",
-            f"{module}:{turn}",
-            f"{module}:{vector}",
+            f"{SUITE}:SuiteEnv",
+            f"{SUITE}:SuiteVectorEnv",
             "turn",
             *parts,
             combination.description,
@@ -95,8 +88,8 @@ def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
         ),
         EnvironmentRow(
             f"rlenvs/{combination.name}Tokens-v0",
-            f"{module}:{token}",
-            f"{module}:{token.replace('Env', 'VectorEnv')}",
+            f"{SUITE}:SuiteTokenEnv",
+            f"{SUITE}:SuiteTokenVectorEnv",
             "token",
             *parts,
             f"{combination.description.rstrip('.')}; one token per step.",

@@ -1,5 +1,8 @@
+import ast
 import importlib
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +12,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import rlenvs  # registers the ids
-from rlenvs.envs.protocols import PROTOCOLS
+from rlenvs.envs.protocols import PROTOCOLS, EndpointUser
 from rlenvs.errors import UserError
+from rlenvs.problems.registry import source_class
 from rlenvs.registration import COMBINATIONS, ENVIRONMENTS, environment_table, markdown_table, register_all
 from rlenvs.testing import check_text_env
 
@@ -89,6 +93,49 @@ def test_pages_show_the_table_as_it_is(page):
     assert shown == markdown_table(), f"{page.name}: replace what is between the marks by rlenvs envs --markdown"
 
 
+def section(name):
+    """The section of an id in docs/environments.md."""
+    text = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+    return text.split(f"\n## rlenvs/{name}-v0\n")[1].split("\n## ")[0]
+
+
+def documented(name):
+    """The parameters in the table of a section, with their defaults; None for a default that is described in words."""
+    defaults = {}
+    for names, default in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*?) \| ", section(name), flags=re.MULTILINE):
+        parameters = re.findall(r"`(\w+)`", names)
+        try:
+            values = ast.literal_eval(f"[{re.sub(r'(?<=[0-9]),(?=[0-9]{3})', '', default.replace('`', ''))}]")
+        except (ValueError, SyntaxError):
+            values = [...] * len(parameters)
+        values *= len(parameters) if len(values) == 1 else 1
+        assert len(values) == len(parameters), f"{name}: {names} has the defaults {default}"
+        defaults |= dict(zip(parameters, values, strict=True))
+    return defaults
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda combination: combination.name)
+def test_every_section_tells_the_whole_episode_and_every_parameter(combination):
+    text = section(combination.name)
+    assert [word for word in ("**Observation**", "**Action**", "**Reward**", "**End**") if word not in text] == []
+    assert re.search(r"^```python$", text, flags=re.MULTILINE), "a transcript"
+    found = documented(combination.name)
+    if "those of `MathWord`" in text:
+        found |= documented("MathWord")
+    signatures = [source_class(combination.source), PROTOCOLS[combination.protocol], EndpointUser]
+    known = {
+        name: parameter.default
+        for kind in signatures[: 3 if combination.protocol == "conversation" else 2]
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if name not in ("args", "kwargs")
+    }
+    assert found.keys() == known.keys()
+    for name, default in found.items():
+        if default is not ... and name not in combination.parameters:
+            actual = list(known[name]) if isinstance(known[name], tuple) else known[name]
+            assert default == actual, f"{combination.name}: {name}"
+
+
 def test_registering_twice_changes_nothing():
     before = dict(gym.registry)
     register_all()
@@ -125,6 +172,26 @@ def test_make_vec_takes_the_own_vector_form(row, kwargs_of):
     assert envs.spec.kwargs["vectorization_mode"] == mode
     assert len(envs.reset(seed=0)[0]) == 3
     envs.close()
+
+
+@pytest.mark.parametrize("name", ["rlenvs/MathSteps-v0", "rlenvs/ToolMath-v0", "rlenvs/Conversation-v0"])
+def test_the_vector_forms_of_gymnasium_play_the_same_episodes(name):
+    seen = []
+    for mode, more in (("sync", {}), ("async", {"vector_kwargs": {"shared_memory": False}})):
+        envs = gym.make_vec(name, num_envs=2, vectorization_mode=mode, **more)
+        try:
+            seen.append((envs.reset(seed=3)[0], *envs.step(("1+1 = 3", "<calculator>2*3</calculator>"))[:4]))
+        finally:
+            envs.close()
+    single = [gym.make(name), gym.make(name)]
+    first = tuple(env.reset(seed=3 + row)[0] for row, env in enumerate(single))
+    steps = [env.step(text) for env, text in zip(single, ("1+1 = 3", "<calculator>2*3</calculator>"), strict=True)]
+    for observations, following, rewards, terminated, truncated in seen:
+        assert observations == first
+        assert following == tuple(step[0] for step in steps)
+        assert (rewards.tolist(), terminated.tolist(), truncated.tolist()) == tuple(
+            [step[place] for step in steps] for place in (1, 2, 3)
+        )
 
 
 def test_arithmetic_specs_keep_their_parameters():

@@ -6,6 +6,7 @@ when it runs, so that help and the light commands answer at once.
 Exit codes: 0 done; 1 failed, or a check said no; 2 something the user can put right; 130 interrupted.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -26,6 +27,7 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def build_parser() -> tuple[CommandParser, list[str]]:
@@ -73,6 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if debug or error.errno not in FULL_DISK:
+            raise
+        _discard_output()
+        print(f"rlenvs: cannot write ({error.strerror})", file=sys.stderr)
+        return EXIT_FAILED
     return code
 
 

@@ -26,7 +26,7 @@ def register(subparsers: "Subparsers") -> None:
         run,
         summary="list the registered environments",
         text=TEXT,
-        example="rlenvs envs\nrlenvs envs --json",
+        example="rlenvs envs\nrlenvs envs --markdown > environments.md",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -5,11 +5,9 @@
 * `rlenvs.envs.text_env`: turn level, one episode at a time: action and observation are whole messages.
 * `rlenvs.envs.text_vector_env`: turn level, many episodes per call, graded in one batch.
 * `rlenvs.envs.token_env`, `token_vector_env`: token level: a turn-level environment seen through a tokenizer.
-* `rlenvs.envs.suite`: any source with any protocol, by name; most ids are made of it.
-* `rlenvs.envs.arithmetic`: the first environment, with classes of its own.
+* `rlenvs.envs.suite`: any source with any protocol, by name; every id is made of it.
 """
 
-from rlenvs.envs.arithmetic import ArithmeticEnv, ArithmeticTokenEnv, ArithmeticTokenVectorEnv, ArithmeticVectorEnv
 from rlenvs.envs.byte_tokenizer import ByteTokenizer
 from rlenvs.envs.char_tokenizer import CharTokenizer
 from rlenvs.envs.episode import Episode, TextTask
@@ -33,10 +31,6 @@ from rlenvs.envs.token_vector_env import TokenVectorEnv
 from rlenvs.envs.tokenizers import make_tokenizer
 
 __all__ = [
-    "ArithmeticEnv",
-    "ArithmeticTokenEnv",
-    "ArithmeticTokenVectorEnv",
-    "ArithmeticVectorEnv",
     "ByteTokenizer",
     "CharTokenizer",
     "Completion",

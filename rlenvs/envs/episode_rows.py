@@ -16,7 +16,7 @@ from rlenvs.envs.collation import Columns, ColumnTable, InfoStore, Rows, RowTabl
 from rlenvs.envs.episode import Episode, TextTask, copy_record
 from rlenvs.envs.protocols.base import SingleAnswer
 from rlenvs.envs.state import generator_state, restored_generator
-from rlenvs.envs.verdicts import judged
+from rlenvs.envs.verdicts import Verdicts, judged
 from rlenvs.errors import UserError
 from rlenvs.problems import Problem
 from rlenvs.problems.batch import ProblemBatch, boxed
@@ -82,6 +82,8 @@ class EpisodeRows:
             UserError: what is given is no problem, or a prompt is longer than the observation space allows.
         """
         self._seed(rows)
+        for row in rows.tolist() if self.task.teaches else ():
+            self.task.leave(self.episodes[row])
         drawn: Sequence[Any]
         if problems is None:
             drawn = self.task.source.sample_batch(self.streams, rows.tolist(), self.split)
@@ -125,7 +127,7 @@ class EpisodeRows:
 
     def end(self, row: int) -> None:
         """Note that an episode is over, whatever its protocol says."""
-        self.episode(row).over = True
+        self.task.leave(self.episode(row))
 
     def episode(self, row: int) -> Episode:
         """The episode of a row."""
@@ -144,7 +146,7 @@ class EpisodeRows:
             for row in range(self.num_rows)
         ]
         episodes = [None if episode is None else episode.to_dict() for episode in self.listed()]
-        return {"generators": streams, "episodes": episodes}
+        return {"generators": streams, "episodes": episodes, "source": self.task.source_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called.
@@ -154,6 +156,7 @@ class EpisodeRows:
         """
         if len(state["episodes"]) != self.num_rows:
             raise UserError(f"state: it has {len(state['episodes'])} rows, this environment {self.num_rows}")
+        self.task.load_source_state(state.get("source", {}))
         self.streams = RowStreams(self.num_rows)
         for row, generator in enumerate(state["generators"]):
             if generator is not None:
@@ -161,7 +164,7 @@ class EpisodeRows:
         for row, episode in enumerate(state["episodes"]):
             self.begun[row] = episode is not None
             if episode is not None:
-                self._put(row, Episode.from_dict(episode))
+                self._put(row, self.task.restored(episode))
         self.store = None if self.store is None else InfoStore(self.num_rows)
         self._keep(np.flatnonzero(self.begun))
 
@@ -233,22 +236,10 @@ class SingleAnswerRows(EpisodeRows):
         verdicts = judged(
             self.task, table.columns["task"], lambda places: [self.record(row) for row in rows[places].tolist()], texts
         )
-        table.columns.update(
-            {
-                "messages": [
-                    [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
-                    for prompt, text in zip(self.problems.prompts[rows].tolist(), texts, strict=True)
-                ],
-                "progress": verdicts.correct.astype(np.float64),
-                "response": texts,
-                "correct": verdicts.correct,
-                "score": verdicts.scores,
-                "grade_status": verdicts.statuses,
-                "extracted": verdicts.extracted,
-                "reason": verdicts.reasons,
-            }
-        )
+        table.columns.update(answered_columns(self.problems.prompts[rows].tolist(), texts, verdicts))
         self._note(rows, texts, verdicts.scores, verdicts.correct)
+        for row, correct in zip(rows.tolist(), verdicts.correct.tolist(), strict=True) if self.task.teaches else ():
+            self.task.ended(self.problem(row), correct)
         return Answers(
             observations=[""] * len(texts),
             rewards=verdicts.scores.copy(),
@@ -334,15 +325,7 @@ class SingleAnswerRows(EpisodeRows):
             # Conversations that open with more than the prompt, and tasks of several kinds, are described one by one.
             self._keep_records(rows, batch)
             return
-        splits = batch.splits.tolist()
-        columns: Columns = {
-            "problem_id": batch.ids,
-            "task": fields if batch.fields is not None else copied_columns(fields),
-            "difficulty": batch.difficulties,
-            "split": splits if None not in splits else [split or "" for split in splits],
-            "messages": [[{"role": "user", "content": prompt}] for prompt in batch.prompts.tolist()],
-            "progress": np.zeros(len(batch)),
-        }
+        columns = opening_columns(batch, fields if batch.fields is not None else copied_columns(fields))
         table = ColumnTable(rows, columns)
         if self.store.fits(table):
             self.store.put(table)
@@ -357,6 +340,36 @@ class SingleAnswerRows(EpisodeRows):
                 self.records[row] = self.record(row)
         self.records[rows] = boxed([batch.task(place) for place in range(len(batch))])
         self.store.uniform, self.store.columns = False, {}
+
+
+def opening_columns(batch: ProblemBatch, fields: Columns) -> Columns:
+    """The infos of episodes that have just begun; `fields` are the task records by columns."""
+    splits = batch.splits.tolist()
+    return {
+        "problem_id": batch.ids,
+        "task": fields,
+        "difficulty": batch.difficulties,
+        "split": splits if None not in splits else [split or "" for split in splits],
+        "messages": [[{"role": "user", "content": prompt}] for prompt in batch.prompts.tolist()],
+        "progress": np.zeros(len(batch)),
+    }
+
+
+def answered_columns(prompts: Sequence[str], texts: Sequence[str], verdicts: Verdicts) -> Columns:
+    """What one answer that ends the episode adds to these."""
+    return {
+        "messages": [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}]
+            for prompt, text in zip(prompts, texts, strict=True)
+        ],
+        "progress": verdicts.correct.astype(np.float64),
+        "response": texts,
+        "correct": verdicts.correct,
+        "score": verdicts.scores,
+        "grade_status": verdicts.statuses,
+        "extracted": verdicts.extracted,
+        "reason": verdicts.reasons,
+    }
 
 
 def episode_rows(task: TextTask, num_rows: int, *, keep: bool = False) -> EpisodeRows:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -17,6 +18,8 @@ WIDTH = 100
 """Columns of a rendered text that goes to no terminal: the same everywhere."""
 MIN_WIDTH = 30
 INDENT = "    "
+FILLER = "\0"
+"""Stands behind a character of two columns while its line is wrapped; no neutralised text holds one."""
 SHOWN_CHARS = 20_000
 """Of a longer message the beginning is shown, and how much is left out."""
 COLOURS = {"system": "\x1b[35m", "user": "\x1b[36m", "assistant": "\x1b[32m"}
@@ -55,11 +58,24 @@ def body(text: str, width: int) -> str:
     rest = len(text) - SHOWN_CHARS
     lines = []
     for line in neutralised(text[:SHOWN_CHARS]).split("\n"):
-        folded = textwrap.wrap(line, width - len(INDENT)) or [""]
+        folded = wrapped(line, width - len(INDENT)) or [""]
         lines.extend([(INDENT + part).rstrip() for part in folded])
     if rest > 0:
         lines.append(f"{INDENT}... ({rest} more characters)")
     return "\n".join(lines)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """The parts of a line that is wrapped at a number of columns; Chinese and other wide characters take two.
+
+    Example:
+        >>> wrapped("\u4e2d\u6587 text", 8), wrapped("\u4e2d" * 5, 8)
+        (['\u4e2d\u6587', 'text'], ['\u4e2d\u4e2d\u4e2d\u4e2d', '\u4e2d'])
+    """
+    if line.isascii():
+        return textwrap.wrap(line, width)
+    spread = "".join(c + FILLER if unicodedata.east_asian_width(c) in "WF" else c for c in line)
+    return [part.replace(FILLER, "") for part in textwrap.wrap(spread, width)]
 
 
 def transcript(

@@ -18,7 +18,7 @@ def generator_state(generator: np.random.Generator) -> dict[str, Any]:
     return state
 
 
-def restored_generator(state: Mapping[str, Any]) -> np.random.Generator:
+def restored_generator(state: object) -> np.random.Generator:
     """A new generator that goes on where the saved one stood.
 
     Raises:
@@ -26,18 +26,21 @@ def restored_generator(state: Mapping[str, Any]) -> np.random.Generator:
     """
     generator, _ = seeding.np_random(0)
     name = generator.bit_generator.state["bit_generator"]
-    if state.get("bit_generator") != name:
-        raise UserError(f"state: expected a {name} generator, got {state.get('bit_generator')!r}")
+    found = state.get("bit_generator") if isinstance(state, Mapping) else state
+    if not isinstance(state, Mapping) or found != name:
+        raise UserError(f"state: expected a {name} generator, got {found!r:.80}")
     generator.bit_generator.state = dict(state)
     return generator
 
 
-def check_state(state: Mapping[str, Any], kind: str) -> None:
+def check_state(state: object, kind: str) -> None:
     """Refuse a state that another kind of environment or another version wrote.
 
     Raises:
         UserError: it did.
     """
+    if not isinstance(state, Mapping):
+        raise UserError(f"state: expected what state_dict() returned, got {state!r:.80}")
     found = (state.get("kind"), state.get("version"))
     if found != (kind, STATE_VERSION):
         raise UserError(f"state: expected kind {kind!r} version {STATE_VERSION}, got {found[0]!r} {found[1]!r}")

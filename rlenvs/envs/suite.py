@@ -1,5 +1,6 @@
 """One environment class for every combination of problem source and protocol, configured by plain keyword arguments."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,9 +30,15 @@ TURNS_IN_WINDOW = 4
 
 
 def sources_and_protocols(
-    source: SourceLike, protocol: ProtocolLike, parameters: Mapping[str, Any]
+    source: SourceLike, protocol: ProtocolLike, parameters: Mapping[str, Any], kind: type | None = None
 ) -> tuple[ProblemSource, Protocol]:
     """A source and a protocol, and the parameters given to whichever of the two has them.
+
+    Args:
+        source: as in `SuiteEnv`.
+        protocol: as in `SuiteEnv`.
+        parameters: those of both.
+        kind: the class that takes them, whose own parameters are worth a hint too.
 
     Raises:
         UserError: a name or parameter that does not exist, with the nearest one that does; a parameter that both have.
@@ -46,7 +53,8 @@ def sources_and_protocols(
     for name in parameters:
         if name not in of_source and name not in of_protocol:
             known = [*of_source, *of_protocol]
-            hint = did_you_mean(name, [*known, "split", "render_mode", "max_prompt_chars", "max_response_chars"])
+            own = inspect.signature(kind).parameters if kind is not None else ()
+            hint = did_you_mean(name, [*known, *(other for other in own if other != "parameters")])
             raise UserError(f"unknown parameter {name!r}{hint} (known: {', '.join(sorted(known)) or 'none'})")
         if name in of_source and name in of_protocol:
             raise UserError(
@@ -96,7 +104,7 @@ class SuiteEnv(TextEnv):
         render_mode: str | None = None,
         **parameters: Any,
     ) -> None:
-        made_source, made_protocol = sources_and_protocols(source, protocol, parameters)
+        made_source, made_protocol = sources_and_protocols(source, protocol, parameters, type(self))
         super().__init__(
             made_source,
             grader=grade_tasks,
@@ -130,7 +138,7 @@ class SuiteVectorEnv(TextVectorEnv):
         render_mode: str | None = None,
         **parameters: Any,
     ) -> None:
-        made_source, made_protocol = sources_and_protocols(source, protocol, parameters)
+        made_source, made_protocol = sources_and_protocols(source, protocol, parameters, type(self))
         super().__init__(
             made_source,
             num_envs,
@@ -201,7 +209,8 @@ class SuiteTokenEnv(TokenEnv):
         render_mode: str | None = None,
         **parameters: Any,
     ) -> None:
-        env = SuiteEnv(source, protocol, split, max_prompt_chars, max_response_chars, render_mode, **parameters)
+        made_source, made_protocol = sources_and_protocols(source, protocol, parameters, type(self))
+        env = SuiteEnv(made_source, made_protocol, split, max_prompt_chars, max_response_chars, render_mode)
         made = make_tokenizer(tokenizer, getattr(env.source, "alphabet", None))
         context, response = token_limits(env.source, env.task.protocol, context_tokens, max_response_tokens)
         super().__init__(env, made, context_tokens=context, max_response_tokens=response)
@@ -233,7 +242,7 @@ class SuiteTokenVectorEnv(TokenVectorEnv):
         render_mode: str | None = None,
         **parameters: Any,
     ) -> None:
-        made_source, made_protocol = sources_and_protocols(source, protocol, parameters)
+        made_source, made_protocol = sources_and_protocols(source, protocol, parameters, type(self))
         context, response = token_limits(made_source, made_protocol, context_tokens, max_response_tokens)
         super().__init__(
             made_source,

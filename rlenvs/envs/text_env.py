@@ -7,12 +7,14 @@ import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask
+from rlenvs.envs.messages import Message
 from rlenvs.envs.protocols.base import Protocol, SingleAnswer
 from rlenvs.envs.rendering import print_transcript, transcript
 from rlenvs.envs.state import STATE_VERSION, check_state, generator_state, restored_generator
 from rlenvs.errors import RenderModeError, UserError
-from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.graders import BatchGrader
 from rlenvs.problems import ProblemSource
+from rlenvs.problems.checks import check_split
 
 RENDER_MODES = ("ansi", "human")
 
@@ -26,7 +28,9 @@ def check_render_mode(render_mode: str | None) -> str | None:
 
 def check_options(options: Mapping[str, Any] | None, known: tuple[str, ...]) -> Mapping[str, Any]:
     """Return reset options whose keys are all known, or raise a UserError."""
-    unknown = sorted(set(options or ()) - set(known))
+    if options is not None and not isinstance(options, Mapping):
+        raise UserError(f"options must be a dict with some of {', '.join(known)}, got {options!r:.80}")
+    unknown = [key for key in options or () if key not in known]
     if unknown:
         raise UserError(f"options: unknown {unknown[0]!r} (known: {', '.join(known)})")
     return options or {}
@@ -49,10 +53,10 @@ class TextEnv(gym.Env[str, str]):
 
     Args:
         source: where problems come from.
-        grader: judges a batch of answers; `rlenvs.graders.grade_batch` or a function like it.
+        grader: judges a batch of answers, a function like `rlenvs.graders.grade_batch`; None for that of the source.
         protocol: what follows an answer.
         split: the only split that episodes are drawn from, "train" or "held_out".
-        max_prompt_chars: length limit of observations.
+        max_prompt_chars: length limit of observations: a longer prompt is an error, later messages are cut.
         max_response_chars: length limit of actions.
         render_mode: None, "ansi" (`render()` returns the conversation) or "human" (every reset and step
         prints what is new in it).
@@ -78,7 +82,7 @@ class TextEnv(gym.Env[str, str]):
         self,
         source: ProblemSource,
         *,
-        grader: BatchGrader = grade_batch,
+        grader: BatchGrader | None = None,
         protocol: Protocol | None = None,
         split: str = "train",
         max_prompt_chars: int = DEFAULT_MAX_CHARS,
@@ -106,6 +110,7 @@ class TextEnv(gym.Env[str, str]):
         """
         super().reset(seed=seed)
         problem = check_options(options, ("problem",)).get("problem")
+        self.task.leave(self.episode)
         self.episode = self.task.start(self.np_random, problem)
         self.printed = 0
         self._show()
@@ -143,6 +148,27 @@ class TextEnv(gym.Env[str, str]):
         print_transcript(self.episode.messages, self.episode.rewards)
         return None
 
+    def demonstrations(self, limit: int | None = None, seed: int = 0) -> list[list[Message]]:
+        """Conversations of episodes that are done right, one per problem, for supervised warm starts.
+
+        They are played by this environment's rules: a derivation has a step per message, a tool is called and answers.
+
+        Args:
+            limit: most problems; endless sources need one.
+            seed: which of them, and their order.
+
+        Raises:
+            UserError: the problems or the protocol do not show how it is done.
+
+        Example:
+            >>> from rlenvs.problems import ArithmeticSource
+            >>> env = TextEnv(ArithmeticSource(digits=1))
+            >>> [message["content"] for message in env.demonstrations(limit=1)[0]]
+            ['2+8=', '10']
+        """
+        problems = self.source.problems(check_split(self.task.split), limit, seed)
+        return [self.task.demonstrate(problem) for problem in problems]
+
     def state_dict(self) -> dict[str, Any]:
         """Random stream and conversation as a JSON-serialisable dict, also in the middle of an episode."""
         return {
@@ -150,6 +176,7 @@ class TextEnv(gym.Env[str, str]):
             "version": STATE_VERSION,
             "generator": generator_state(self.np_random),
             "episode": None if self.episode is None else self.episode.to_dict(),
+            "source": self.task.source_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -159,8 +186,12 @@ class TextEnv(gym.Env[str, str]):
             UserError: the state is not one of this kind of environment.
         """
         check_state(state, self.state_kind)
-        self.np_random = restored_generator(state["generator"])
-        self.episode = None if state["episode"] is None else Episode.from_dict(state["episode"])
+        saved = state.get("episode")
+        episode = None if saved is None else self.task.restored(saved)
+        self.np_random = restored_generator(state.get("generator"))
+        self.task.load_source_state(state.get("source", {}))
+        self.episode = episode
+        self.printed = 0
 
     def _show(self) -> None:
         if self.render_mode == "human" and self.episode is not None:

@@ -18,7 +18,7 @@ from rlenvs.envs.protocol import Protocol, SingleAnswer
 from rlenvs.envs.state import STATE_VERSION, check_state
 from rlenvs.envs.text_env import RENDER_MODES, check_options, check_render_mode
 from rlenvs.errors import UserError
-from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.graders import BatchGrader
 from rlenvs.problems import ProblemSource
 from rlenvs.problems.checks import check_int
 from rlenvs.problems.streams import RowStreams
@@ -57,7 +57,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         num_envs: episodes side by side.
         max_episode_steps: answers after which an unfinished episode is truncated; None for no limit.
         autoreset_mode: "SameStep", "NextStep" or "Disabled".
-        grader: judges a batch of answers.
+        grader: judges a batch of answers; None for that of the source.
         protocol: what follows an answer.
         split: the only split that episodes are drawn from.
         max_prompt_chars: length limit of observations.
@@ -85,7 +85,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         max_episode_steps: int | None = None,
         autoreset_mode: str | AutoresetMode = "SameStep",
         *,
-        grader: BatchGrader = grade_batch,
+        grader: BatchGrader | None = None,
         protocol: Protocol | None = None,
         split: str = "train",
         max_prompt_chars: int = DEFAULT_MAX_CHARS,
@@ -154,7 +154,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             ResetNeeded: a row has not started.
             UserError: the number of actions is wrong, or an action of a live row is not a text.
         """
-        if isinstance(actions, str) or len(actions) != self.num_envs:
+        if not one_per_row(actions, self.num_envs):
             raise UserError(f"actions must be a sequence of {self.num_envs} texts, got {actions!r:.80}")
         if not self.conversations.begun.all():
             raise ResetNeeded("some episodes have not started: call reset() before step()")
@@ -245,16 +245,25 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
             self.render()
 
 
+def one_per_row(values: object, num_envs: int) -> bool:
+    """True for a sequence or an array with a value per row."""
+    if isinstance(values, np.ndarray):
+        return bool(values.shape == (num_envs,))
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes) and len(values) == num_envs
+
+
 def row_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> Sequence[int | None]:
     """The seed of each row.
 
     Raises:
-        UserError: a list of another length.
+        UserError: neither an int nor a list of one int or None per environment.
     """
     if seed is None:
         return [None] * num_envs
     if isinstance(seed, int | np.integer):
         return [int(seed) + row for row in range(num_envs)]
+    if not hasattr(seed, "__len__"):
+        raise UserError(f"seed must be an int or a list of one per environment, got {seed!r:.80}")
     if len(seed) != num_envs:
         raise UserError(f"seed: a list must have one entry per environment ({num_envs}), got {len(seed)}")
     return seed
@@ -292,6 +301,6 @@ def given_problems(problems: Any, rows: Rows, num_envs: int) -> list[Any] | None
     """
     if problems is None:
         return None
-    if isinstance(problems, str) or len(problems) != num_envs:
+    if not one_per_row(problems, num_envs):
         raise UserError(f"options: 'problems' must have one entry per environment ({num_envs})")
     return [problems[row] for row in rows.tolist()]

@@ -73,9 +73,9 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
         UserError: a parameter out of range, an environment or a tokenizer that cannot serve.
 
     Example:
-        >>> from rlenvs.envs import ArithmeticEnv, CharTokenizer
+        >>> from rlenvs.envs import SuiteEnv, CharTokenizer
         >>> tokenizer = CharTokenizer("0123456789+=")
-        >>> env = TokenEnv(ArithmeticEnv(digits=1), tokenizer, context_tokens=8, max_response_tokens=3)
+        >>> env = TokenEnv(SuiteEnv(digits=1), tokenizer, context_tokens=8, max_response_tokens=3)
         >>> observation, info = env.reset(seed=0)
         >>> tokenizer.decode(observation.tolist())
         '8+6='
@@ -167,13 +167,20 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
             UserError: the state is of another kind of environment, or of another window.
         """
         check_state(state, self.state_kind)
-        if len(state["window"]) != self.context_tokens:
-            raise UserError(f"state: its window has {len(state['window'])} tokens, not {self.context_tokens}")
-        self.base.load_state_dict(state["env"])
-        self.window[:] = state["window"]
+        try:
+            window, tokens = (
+                np.array(state["window"], dtype=np.int32),
+                [self._token(token) for token in state["tokens"]],
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"state: it cannot be read ({type(error).__name__}: {error})") from error
+        if window.shape != (self.context_tokens,):
+            raise UserError(f"state: its window has {window.size} tokens, not {self.context_tokens}")
+        self.base.load_state_dict(state.get("env", {}))
+        self.window[:] = window
         episode = self.base.episode
         self._begin_message("" if episode is None else episode.problem.demonstration)
-        for token in state["tokens"]:
+        for token in tokens:
             self.tokens.append(token)
             if token not in (self.eos_id, self.pad_id):
                 self.progress.push(self.text.push(token))

@@ -14,10 +14,15 @@ import numpy.typing as npt
 from rlenvs.envs.collation import Rows
 from rlenvs.envs.incremental_text import IncrementalText, PrefixProgress
 from rlenvs.envs.token_env import Tokenizer
+from rlenvs.problems.arithmetic_columns import packed
 
 SILENT, DEPENDS, NOTHING = -1, -2, -3
 """In place of a code point: a token without a text, one whose text depends on others, the end of a target."""
 FIRST_CAPACITY = 16
+LONG_AGO = 64
+"""Least number of steps that are kept for `SoFar`."""
+NEVER = 1 << 62
+"""When the message of a row began that has none."""
 
 
 class TokenTable:
@@ -56,7 +61,7 @@ class TokenTable:
             points: [k, P] code points of the texts, if they are known.
         """
         tails = [text[-length:] for text in texts] if points is None else texts
-        sizes = np.fromiter(map(len, tails), dtype=np.int64, count=len(tails))
+        sizes = sizes_of(tails)
         windows = np.full((len(texts), length), pad, dtype=np.int32)
         width = int(sizes.max(initial=0))
         plain: npt.NDArray[np.bool_] = np.zeros(len(texts), dtype=np.bool_)
@@ -64,6 +69,11 @@ class TokenTable:
             points = code_points(tails, width) if points is None else points[:, :width]
             ids = self.ids[np.minimum(points, len(self.ids) - 1)]
             plain = np.all((ids >= 0) | (np.arange(width) >= sizes[:, None]), axis=1)
+            if plain.all() and width <= length:
+                windows[:, length - width :][np.arange(width, 0, -1) <= sizes[:, None]] = ids[
+                    np.arange(width) < sizes[:, None]
+                ]
+                return windows
             places = sizes[:, None] - length + np.arange(length)
             shifted = np.take_along_axis(ids, np.maximum(places, 0), axis=1)
             windows = np.where(plain[:, None] & (places >= 0), shifted, windows)
@@ -78,6 +88,109 @@ def code_points(texts: Sequence[str], width: int) -> npt.NDArray[np.uint32]:
     """[k, width] code points, zeros behind the end of a text."""
     array = np.array(texts, dtype=f"<U{width}")
     return array.view(np.uint32).reshape(len(texts), width)
+
+
+class Written(Sequence[str]):
+    """k texts as arrays, and as texts once somebody asks.
+
+    Args:
+        points: [k, P] code points, zeros behind the ends.
+        sizes: [k] their lengths.
+        texts: the texts, if they are known; needed where one of them holds a zero.
+    """
+
+    def __init__(
+        self, points: npt.NDArray[np.uint32], sizes: npt.NDArray[np.int64], texts: list[str] | None = None
+    ) -> None:
+        self.points, self.sizes = points, sizes
+        self.known = texts
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Written":
+        """The arrays of texts."""
+        sizes = sizes_of(texts)
+        width = max(int(sizes.max(initial=0)), 1)
+        return cls(code_points(texts, width), sizes, list(texts))
+
+    @classmethod
+    def of_points(cls, points: npt.NDArray[np.uint32]) -> "Written":
+        """Texts without zeros."""
+        return cls(points, (points != 0).sum(axis=1))
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts."""
+        if self.known is None:
+            self.known = strings_of(self.points).tolist()
+        return self.known
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.texts[place]
+
+
+def sizes_of(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """[k] the lengths of texts."""
+    if isinstance(texts, Written):
+        return texts.sizes
+    return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+
+
+class SoFar:
+    """What the messages of N rows read at one moment, written when somebody asks.
+
+    What all rows wrote in a step is one array that nobody changes, so a moment is known by where its messages began.
+
+    Args:
+        steps: for each step the [N] code points that it wrote, `SILENT` for none; may grow.
+        first: the number of the first of them.
+        end: the number of the first step that does not count.
+        starts: [N] the step that each message began with.
+        followed: the pieces of the texts that were decoded with their neighbours.
+    """
+
+    def __init__(
+        self,
+        steps: list[npt.NDArray[np.int64]],
+        first: int,
+        end: int,
+        starts: npt.NDArray[np.int64],
+        followed: dict[int, tuple[list[str], int]],
+    ) -> None:
+        self.steps, self.first, self.end, self.starts, self.followed = steps, first, end, starts, followed
+        self.known: npt.NDArray[np.object_] | None = None
+
+    def without(self, rows: Rows) -> "SoFar":
+        """The same with nothing written in some rows."""
+        starts = self.starts.copy()
+        starts[rows] = NEVER
+        gone = set(rows.tolist()) if self.followed else set()
+        followed = {row: pieces for row, pieces in self.followed.items() if row not in gone}
+        return SoFar(self.steps, self.first, self.end, starts, followed)
+
+    def texts(self) -> npt.NDArray[np.object_]:
+        """[N] the texts."""
+        if self.known is None:
+            begin = min(int(self.starts.min(initial=self.end)), self.end)
+            texts = np.full(len(self.starts), "", dtype=object)
+            if begin < self.end:
+                written = np.stack(self.steps[begin - self.first : self.end - self.first], axis=1)
+                written[np.arange(begin, self.end) < self.starts[:, None]] = SILENT
+                texts = strings_of(packed(np.maximum(written, 0).astype(np.uint32)))
+            for row, (pieces, count) in self.followed.items():
+                texts[row] = "".join(pieces[:count])
+            self.known = texts
+        return self.known
+
+
+def strings_of(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.object_]:
+    """[k] texts of code points, zeros behind their ends."""
+    width = points.shape[1]
+    if not width:
+        return np.full(len(points), "", dtype=object)
+    return np.ascontiguousarray(points).view(f"<U{width}")[:, 0].astype(object)
 
 
 class MessageRows:
@@ -99,10 +212,13 @@ class MessageRows:
         self.target_lengths = np.zeros(num_rows, dtype=np.int64)
         self.matched = np.zeros(num_rows, dtype=np.int64)
         self.frozen = np.zeros(num_rows, dtype=np.bool_)
-        self.demonstrations = np.full(num_rows, "", dtype=object)
         # Rows whose message holds a token that depends on its neighbours.
         self.followed: dict[int, tuple[IncrementalText, PrefixProgress]] = {}
         self.alone = np.zeros(num_rows, dtype=np.bool_)
+        self.history: list[npt.NDArray[np.int64]] = []
+        """For each step [N] what it wrote; only what messages that go on have written since they began."""
+        self.forgotten, self.most_history = 0, LONG_AGO
+        self.starts = np.full(num_rows, NEVER, dtype=np.int64)
 
     def begin(
         self,
@@ -118,6 +234,7 @@ class MessageRows:
             points: [k, D] code points of the demonstrations, if they are known.
         """
         self.counts[rows] = 0
+        self.starts[rows] = self.forgotten + len(self.history)
         self.text[rows] = 0
         self.lengths[rows] = 0
         self.matched[rows] = 0
@@ -128,11 +245,10 @@ class MessageRows:
                 self.followed.pop(row, None)
         if demonstrations is None:
             return
-        sizes = np.fromiter(map(len, demonstrations), dtype=np.int64, count=len(demonstrations))
+        sizes = sizes_of(demonstrations)
         width = int(sizes.max(initial=0))
         if width >= self.targets.shape[1]:
             self.targets = widened(self.targets, width + 1, NOTHING)
-        self.demonstrations[rows] = np.fromiter(demonstrations, dtype=object, count=len(demonstrations))
         self.target_lengths[rows] = sizes
         self.targets[rows] = NOTHING
         if width:
@@ -156,6 +272,7 @@ class MessageRows:
         if slow.any():
             for row, token in zip(rows[slow].tolist(), tokens[slow].tolist(), strict=True):
                 self._follow(row, token)
+        self._remember(rows, points)
         written = (points >= 0) & ~slow
         if not written.all():
             rows, points = rows[written], points[written]
@@ -182,16 +299,26 @@ class MessageRows:
             shares[row] = progress.share
         return shares
 
-    def texts(self) -> npt.NDArray[np.object_]:
-        """[N] the text of each message so far."""
-        width = int(self.lengths.max(initial=0))
-        if width:
-            texts = np.ascontiguousarray(self.text[:, :width]).view(f"<U{width}")[:, 0].astype(object)
-        else:
-            texts = np.full(self.num_rows, "", dtype=object)
-        for row, (text, _) in self.followed.items():
-            texts[row] = text.value
-        return texts
+    def so_far(self) -> SoFar:
+        """What the messages read at this moment."""
+        followed = {row: (text.pieces, len(text.pieces)) for row, (text, _) in self.followed.items()}
+        end = self.forgotten + len(self.history)
+        return SoFar(self.history, self.forgotten, end, self.starts.copy(), followed)
+
+    def written(self, rows: Rows) -> Written:
+        """The messages of some rows."""
+        if self.followed and self.alone[rows].any():
+            texts = strings_of(self.text[rows, : int(self.lengths[rows].max(initial=0))])
+            for place, row in enumerate(rows.tolist()):
+                if self.alone[row]:
+                    texts[place] = self.followed[row][0].value
+            return Written.of(texts.tolist())
+        sizes = self.lengths[rows]
+        return Written(self.text[rows, : max(int(sizes.max(initial=0)), 1)], sizes)
+
+    def rest(self, rows: Rows) -> None:
+        """Note that some rows have no message any more."""
+        self.starts[rows] = NEVER
 
     def listed(self) -> list[list[int]]:
         """The tokens of each message."""
@@ -202,7 +329,8 @@ class MessageRows:
         """Append a token that depends on its neighbours, or follows one that does."""
         if row not in self.followed:
             known = IncrementalText(self.table.tokenizer.decode)
-            progress = PrefixProgress(self.demonstrations[row])
+            target = self.targets[row, : self.target_lengths[row]]
+            progress = PrefixProgress("".join(map(chr, target.tolist())))
             self.followed[row], self.alone[row] = (known, progress), True
             # The pad and end tokens of the tokenizer are no text, though the tokenizer might decode them.
             for earlier in self.tokens[row, : self.counts[row] - 1].tolist():
@@ -210,6 +338,20 @@ class MessageRows:
                     progress.push(known.push(earlier))
         text, progress = self.followed[row]
         progress.push(text.push(token))
+
+    def _remember(self, rows: Rows, points: npt.NDArray[np.int64]) -> None:
+        """Keep what this step wrote; forget what no message that goes on needs."""
+        if len(rows) < self.num_rows:
+            everywhere = np.full(self.num_rows, SILENT, dtype=np.int64)
+            everywhere[rows] = points
+            points = everywhere
+        self.history.append(points)
+        if len(self.history) > self.most_history:
+            end = self.forgotten + len(self.history)
+            oldest = min(int(self.starts.min(initial=end)), end)
+            # Another list: whoever holds a `SoFar` reads on in the old one.
+            self.history, self.forgotten = self.history[oldest - self.forgotten :], oldest
+            self.most_history = max(LONG_AGO, 2 * len(self.history))
 
     def _advance(self, rows: Rows, points: npt.NDArray[np.int64]) -> None:
         """Compare one new character per row with the demonstration."""

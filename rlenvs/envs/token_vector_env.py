@@ -1,5 +1,7 @@
 """The token level, many episodes per call: arrays instead of objects wherever a token is all that happens."""
 
+import itertools
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -12,17 +14,19 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from rlenvs.envs.collation import Rows, Table, collate, collate_finals
+from rlenvs.envs.deferred import DeferredInfos, DeferredTable
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
-from rlenvs.envs.episode_rows import Answers, episode_rows
+from rlenvs.envs.episode_rows import Answers
+from rlenvs.envs.number_rows import token_rows
 from rlenvs.envs.protocol import Protocol, SingleAnswer
 from rlenvs.envs.state import STATE_VERSION, check_state
 from rlenvs.envs.text_env import RENDER_MODES, check_options, check_render_mode
 from rlenvs.envs.text_vector_env import check_autoreset_mode, given_problems, masked_rows, row_seeds, seed_rows
 from rlenvs.envs.token_env import Tokenizer, token_ids
-from rlenvs.envs.token_rows import MessageRows, TokenTable
+from rlenvs.envs.token_rows import MessageRows, SoFar, TokenTable
 from rlenvs.envs.token_windows import TokenWindows
 from rlenvs.errors import UserError
-from rlenvs.graders import BatchGrader, grade_batch
+from rlenvs.graders import BatchGrader
 from rlenvs.problems import ProblemSource
 from rlenvs.problems.checks import check_int
 
@@ -91,7 +95,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         *,
         context_tokens: int,
         max_response_tokens: int,
-        grader: BatchGrader = grade_batch,
+        grader: BatchGrader | None = None,
         protocol: Protocol | None = None,
         split: str = "train",
         max_prompt_chars: int = DEFAULT_MAX_CHARS,
@@ -139,8 +143,8 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         self._open(rows, problems)
         self._blank(self.over)
         self._show()
-        texts, shares = self.messages.texts(), self.messages.shares()
-        return self.windows.values(), collate([self._ongoing(rows, texts, shares)], self.num_envs)
+        table = self._ongoing(rows, self.messages.so_far(), self.messages.shares())
+        return self.windows.values(), DeferredInfos(lambda: collate([table], self.num_envs))
 
     def step(self, actions: Any) -> tuple[Windows, Array, Array, Array, dict[str, Any]]:
         """Append one token to the message of every row.
@@ -167,10 +171,10 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         done = (tokens[live] == self.eos_id) | (self.messages.counts[live] >= self.max_response_tokens)
         ended = live[done]
         self.messages.finish(ended)
-        texts, shares = self.messages.texts(), self.messages.shares()
+        texts, shares = self.messages.so_far(), self.messages.shares()
         answers = None
         if len(ended):
-            answers = self.conversations.answer(ended, texts[ended].tolist())
+            answers = self.conversations.answer(ended, self.messages.written(ended))
             rewards[ended], terminated[ended] = answers.rewards, answers.terminated
             truncated[ended] = answers.truncated
             self._describe(answers, ended, texts, shares)
@@ -215,23 +219,47 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             UserError: the state is of another kind of environment, of another number of rows or another window.
         """
         check_state(state, self.state_kind)
-        windows = np.array(state["windows"], dtype=np.int32)
-        if windows.shape[1:] != (self.context_tokens,):
-            raise UserError(f"state: its windows have {windows.shape[-1]} tokens, not {self.context_tokens}")
+        windows, tokens, steps = self._stored(state)
+        conversations = token_rows(self.task, self.num_envs)
+        conversations.load_state_dict(state)
         self._forget()
-        self.conversations.load_state_dict(state)
+        self.conversations = conversations
         self.windows.fill(self.rows, windows)
-        self.steps[:] = state["steps"]
+        self.steps[:] = steps
         episodes = self.episodes
         self.over[:] = [episode is not None and episode.over for episode in episodes]
         self.messages.begin(self.rows, ["" if e is None else e.problem.demonstration for e in episodes])
-        for place in range(max(map(len, state["tokens"]))):
-            rows = np.array([row for row, tokens in enumerate(state["tokens"]) if len(tokens) > place])
-            self.messages.push(rows, np.array([state["tokens"][row][place] for row in rows], dtype=np.int64))
+        for place in range(max(map(len, tokens))):
+            rows = np.array([row for row, written in enumerate(tokens) if len(written) > place])
+            self.messages.push(rows, np.array([tokens[row][place] for row in rows], dtype=np.int64))
+        self.messages.rest(np.flatnonzero(self.over))
+
+    def _stored(self, state: Mapping[str, Any]) -> tuple[Windows, list[list[int]], list[int]]:
+        """Windows, unfinished messages and counts of steps of a state.
+
+        Raises:
+            UserError: they do not fit this environment.
+        """
+        if len(state["episodes"]) != self.num_envs:
+            raise UserError(f"state: it has {len(state['episodes'])} rows, this environment {self.num_envs}")
+        try:
+            windows = np.array(state["windows"], dtype=np.int32)
+            tokens = [[operator.index(token) for token in written] for written in state["tokens"]]
+            steps = [operator.index(count) for count in state["steps"]]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"state: it cannot be read ({type(error).__name__}: {error})") from error
+        if windows.shape[1:] != (self.context_tokens,):
+            raise UserError(f"state: its windows have {windows.shape[-1]} tokens, not {self.context_tokens}")
+        if not len(windows) == len(tokens) == len(steps) == self.num_envs:
+            raise UserError(f"state: its windows, tokens and steps must be of {self.num_envs} rows")
+        ids = [*windows.ravel().tolist(), *itertools.chain.from_iterable(tokens)]
+        if not 0 <= min(ids) <= max(ids) < self.vocab_size:
+            raise UserError(f"state: its token ids must be in 0..{self.vocab_size - 1}, got {min(ids)} to {max(ids)}")
+        return windows, tokens, steps
 
     def _forget(self) -> None:
         """Start without episodes."""
-        self.conversations = episode_rows(self.task, self.num_envs, keep=True)
+        self.conversations = token_rows(self.task, self.num_envs)
         self.windows = TokenWindows(self.num_envs, self.context_tokens, self.pad_id)
         self.messages = MessageRows(self.table, self.num_envs)
         self.steps = np.zeros(self.num_envs, dtype=np.int64)
@@ -239,16 +267,19 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
 
     def _checked(self, actions: Any) -> npt.NDArray[np.int64]:
         """The actions as an array, padding in the rows that are over."""
-        tokens = np.asarray(actions)
+        try:
+            tokens = np.asarray(actions)
+        except (ValueError, TypeError):  # rows of different lengths are no array
+            tokens = np.zeros(0)
         if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
             raise UserError(f"actions must be {self.num_envs} token ids (ints), got {actions!r:.80}")
-        tokens = np.where(self.over, self.pad_id, tokens).astype(np.int64)
-        if tokens.min() < 0 or tokens.max() >= self.vocab_size:
-            row = int(np.flatnonzero((tokens < 0) | (tokens >= self.vocab_size))[0])
+        wrong = ~self.over & ((tokens < 0) | (tokens >= self.vocab_size))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
             raise UserError(
                 f"an action must be a token id in 0..{self.vocab_size - 1}, got {int(tokens[row])} in row {row}"
             )
-        return tokens
+        return np.where(self.over, self.pad_id, tokens.astype(np.int64))
 
     def _open(self, rows: Rows, problems: Sequence[object] | None = None) -> None:
         """Begin episodes."""
@@ -259,11 +290,11 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         self.steps[rows] = 0
         self.over[rows] = False
 
-    def _describe(self, answers: Answers, ended: Rows, texts: Array, shares: Array) -> None:
+    def _describe(self, answers: Answers, ended: Rows, texts: SoFar, shares: Array) -> None:
         """Add to the infos of messages that ended what the token level knows."""
         if self.task.protocol.follows_demonstration:
             answers.infos.add("progress", shares[ended])
-        answers.infos.add("response_so_far", texts[ended])
+        self._add_texts(answers.infos, ended, texts)
         answers.infos.add("response_tokens", self.messages.counts[ended])
 
     def _go_on(self, ended: Rows, answers: Answers) -> None:
@@ -284,7 +315,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         answers: Answers | None,
         over: Array,
         idle: Array,
-        texts: Array,
+        texts: SoFar,
         shares: Array,
     ) -> dict[str, Any]:
         """End episodes, begin the next ones where that happens in this step, and collate the infos.
@@ -295,42 +326,55 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             answers: what that led to.
             over: [N] rows whose episode ended.
             idle: [N] rows whose episode had ended before.
-            texts: [N] what the messages read.
+            texts: what the messages of the N rows read.
             shares: [N] their progress.
         """
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP and over.any()
-        tables: list[Table] = []
-        collated: dict[str, Any] = {}
+        finals: list[Table] = []
+        rows, last = self.rows[over], None
         if same_step:
-            finals: list[Table] = [self._ongoing(writing[over[writing]], texts, shares)]
+            finals.append(self._ongoing(writing[over[writing]], texts, shares))
             if answers is not None:
                 finals.append(answers.infos.picked(over[ended]))
-            rows = self.rows[over]
-            observations = list(self.windows.values()[rows])
-            collated = collate_finals(rows, observations, finals, self.num_envs)
+            last = self.windows.of(rows)
         elif over.any():
             self.over |= over
-            for row in np.flatnonzero(over).tolist():
+            self.messages.rest(rows)
+            for row in rows.tolist():
                 self.conversations.end(row)
-        begun = np.flatnonzero(over if same_step else idle & (self.autoreset_mode is AutoresetMode.NEXT_STEP))
+        begun = rows if same_step else np.flatnonzero(idle & (self.autoreset_mode is AutoresetMode.NEXT_STEP))
         if len(begun):
             self._open(begun)
-            texts[begun] = ""
-            shares[begun] = self.messages.shares()[begun]
+            texts = texts.without(begun)
+            shares[begun] = self.messages.target_lengths[begun] == 0
             going = np.zeros(self.num_envs, dtype=np.bool_)
             going[writing] = going[begun] = True
             writing = np.flatnonzero(going)
+        tables: list[Table] = [self._ongoing(writing, texts, shares)]
         if answers is not None:
             tables.append(answers.infos.picked(~over[ended]) if same_step else answers.infos)
-        return {**collated, **collate([self._ongoing(writing, texts, shares), *tables], self.num_envs)}
 
-    def _ongoing(self, rows: Rows, texts: Array, shares: Array) -> Table:
+        def collated() -> dict[str, Any]:
+            final = {} if last is None else collate_finals(rows, list(last), finals, self.num_envs)
+            return {**final, **collate(tables, self.num_envs)}
+
+        return DeferredInfos(collated)
+
+    def _ongoing(self, rows: Rows, texts: SoFar, shares: Array) -> Table:
         """The infos of rows whose message goes on."""
         table = self.conversations.infos(rows)
         if self.task.protocol.follows_demonstration:
             table.add("progress", shares[rows])
-        table.add("response_so_far", texts[rows])
+        self._add_texts(table, rows, texts)
         return table
+
+    @staticmethod
+    def _add_texts(table: Table, rows: Rows, texts: SoFar) -> None:
+        """Add what messages read, when it is asked for where that can be."""
+        if isinstance(table, DeferredTable):
+            table.add("response_so_far", lambda: texts.texts()[rows])
+        else:
+            table.add("response_so_far", texts.texts()[rows])
 
     def _blank(self, idle: Array) -> None:
         """Show padding in rows whose episode had ended before."""

@@ -42,6 +42,10 @@ class TokenWindows:
         """[L] one window, a new array."""
         return self.buffer[row, self.end - self.length : self.end].copy()
 
+    def of(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+        """[k, L] the windows of some rows, a new array."""
+        return self.buffer[rows, self.end - self.length : self.end]
+
     def push(self, tokens: npt.NDArray[np.int64]) -> None:
         """Append one id to every row, [N]."""
         if self.end == self.buffer.shape[1]:

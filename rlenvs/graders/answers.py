@@ -15,9 +15,9 @@ from rlenvs.errors import GraderError
 from rlenvs.graders import polynomials
 from rlenvs.graders.deadline import Exceeded
 from rlenvs.graders.expressions import LITERAL, ROOTS, WORK
-from rlenvs.graders.extraction import extract_answer
+from rlenvs.graders.extraction import MAX_ANSWER_CHARS, extract_answer
 from rlenvs.graders.formulas import comparable_formulas, same_text
-from rlenvs.graders.numbers import ASSIGNMENT, fraction_parts, measure_of, parse_number
+from rlenvs.graders.numbers import ASSIGNMENT, fraction_parts, is_approximate, measure_of, parse_number
 from rlenvs.graders.question import SHOWN_CHARS, Grade, Pending, Policy, Question, invalid, right, shown, wrong
 from rlenvs.graders.reading import read_value
 from rlenvs.graders.values import Value, same
@@ -57,8 +57,15 @@ def folded_text(answer: str) -> str:
     return folded.removesuffix(".").rstrip()
 
 
+def require_reachable(gold: str) -> None:
+    """Raise GraderError for a gold that is longer than any answer may be."""
+    if len(gold) > MAX_ANSWER_CHARS:
+        raise GraderError(f"task gold: must have at most {MAX_ANSWER_CHARS} characters as answers do, got {len(gold)}")
+
+
 def compile_text(policy: Policy, gold: str) -> TextQuestion:
     """Read the gold of a qa_exact task."""
+    require_reachable(gold)
     folded = folded_text(gold)
     if not folded:
         raise GraderError(f"task gold: {gold[:SHOWN_CHARS]!r} is not a text")
@@ -70,6 +77,8 @@ class NumberQuestion(Question):
     """A number is right if it has the gold value; `%` is its unit."""
 
     gold: Fraction
+    most_work: int
+    """How much work an answer may leave: none that the gold does not leave."""
     tolerance: Tolerance | None
 
     def judge(self, answer: str, where: str) -> Grade:
@@ -77,21 +86,24 @@ class NumberQuestion(Question):
         value = parse_number(answer, percent_is_unit=True)
         if value is None:
             return invalid(answer, f"not a number: {shown(answer)}")
+        if fraction_level(answer) > self.most_work:
+            return invalid(answer, f"not evaluated: {shown(answer)}")
         close = self.tolerance is not None and self.tolerance.allows(self.gold, value)
         return right(answer, where) if value == self.gold or close else wrong(answer, where)
 
 
 def compile_number(policy: Policy, gold: str, tolerance: Tolerance | None) -> NumberQuestion:
     """Read the gold of a gsm8k task: a number, or a whole solution."""
+    written = gold
     value = parse_number(gold, percent_is_unit=True)
     # A whole solution: the task's own policy first, then the marker of the published data set.
     for extract in (policy.extract, "last_hash"):
         if value is None:
-            answer = extract_answer(gold, extract, policy.markers).answer
-            value = parse_number(answer, percent_is_unit=True) if answer is not None else None
+            written = extract_answer(gold, extract, policy.markers).answer or ""
+            value = parse_number(written, percent_is_unit=True)
     if value is None:
         raise GraderError(f"task gold: {gold[:SHOWN_CHARS]!r} is not a number")
-    return NumberQuestion(policy, value, tolerance)
+    return NumberQuestion(policy, value, max(ROOTS, fraction_level(written)), tolerance)
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,8 @@ class MathQuestion(Question):
 
     def judge(self, answer: str, where: str) -> Grade | Pending:
         """Judge a formula."""
+        if self.tolerance is None and is_approximate(answer) and not is_approximate(self.text):
+            return invalid(answer, f"only about so much: {shown(answer)}")
         if self.rational is not None:
             value = parse_number(answer)
             if value is not None:
@@ -219,26 +233,31 @@ def fraction_level(answer: str) -> int:
     return LITERAL if gcd(*parts) == 1 else ROOTS
 
 
+def meaning_of(gold: str) -> tuple[Fraction | None, Value | None]:
+    """The rational number that a gold is, and its exact value, as far as it has them."""
+    letter_factor = re.search(r"\d[A-Za-z]\s*\$?$", gold) is not None  # 5m is a product, 5 m is a length
+    number = None if letter_factor else parse_number(gold)
+    value = read_value(gold)
+    if number is None:
+        return (value.rational if value is not None else None), value
+    if value is None or value.rational != number:
+        # The reader of numbers knows thousands and units that a list or a product is not.
+        value = Value("number", frozenset(polynomials.constant(number).items()))
+    return number, value
+
+
 def compile_math(
     policy: Policy, gold: str, require_evaluated: bool | None, tolerance: Tolerance | None, seconds: float
 ) -> MathQuestion:
     """Read the gold of a math task.
 
     Raises:
-        GraderError: it is empty, or there is a tolerance and it is not a number.
+        GraderError: it is empty or too long, or there is a tolerance and it is not a number.
     """
     if not gold.strip():
         raise GraderError("task gold: it is empty")
-    letter_factor = re.search(r"\d[A-Za-z]\s*\$?$", gold) is not None  # 5m is a product, 5 m is a length
-    number = None if letter_factor else parse_number(gold)
-    value = read_value(gold)
-    if number is None and value is not None:
-        number = value.rational
-    if value is None and number is not None:
-        value = Value("number", frozenset(polynomials.constant(number).items()))
-    elif value is not None and number is not None and value.rational != number:
-        # The reader of numbers knows thousands and units that a list or a product is not.
-        value = Value("number", frozenset(polynomials.constant(number).items()))
+    require_reachable(gold)
+    number, value = meaning_of(gold)
     if number is not None:
         level = max(fraction_level(gold), value.level if value is not None else LITERAL)
     else:

@@ -7,27 +7,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlenvs.errors import GraderError
-from rlenvs.graders.numbers import NOT_UNITS
+from rlenvs.graders import units
 from rlenvs.graders.question import Grade, Policy, Question, invalid, right, shown, text_of, wrong
 
 MAX_CHOICES = 100
-DRESSING = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
+DRESSING = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed|fbox)\s*\{([^{}]*)\}")
 LEAD = re.compile(r"(?:(?:the )?(?:correct )?(?:final )?(?:option|choice|answer)(?: is)?:? +)", re.IGNORECASE)
-LABELLED = re.compile(r"[(\[]?\s*(?P<label>\w{1,16})\s*(?:[)\]]\s*[.:]?|[.:])(?:\s+(?P<rest>\S.*))?", re.DOTALL)
-PAIRS = (("$", "$"), ("**", "**"), ("*", "*"), ("(", ")"), ("[", "]"), ("{", "}"), ("`", "`"), ('"', '"'), ("'", "'"))
-HEDGES = NOT_UNITS | {"both", "neither", "none", "all", "but", "also", "unless", "except", "any"}
+LABELLED = re.compile(
+    r"[(\[]?\s*(?P<label>\w{1,16})\s*(?:[)\]]\s*[.:]?|[.:,]|\s[-\u2013\u2014]|(?=\s\())(?:\s+(?P<rest>\S.*))?",
+    re.DOTALL,
+)
+PAIRS = (
+    ("$", "$"), ("\\(", "\\)"), ("*", "*"), ("_", "_"), ("<", ">"), ("(", ")"), ("[", "]"), ("{", "}"), ("`", "`"),
+    ('"', '"'), ("'", "'"),
+)  # fmt: skip
+HEDGES = units.HEDGES | {"both", "neither", "none", "all", "but", "also", "unless", "except", "any"}
 MAX_REST_WORDS = 40
 
 
 def folded(text: str) -> str:
-    """A text without differences of case, white space, composition and a final full stop."""
-    text = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    """A text without differences of case, white space, composition, bold type and a final full stop."""
+    text = " ".join(unicodedata.normalize("NFC", text.replace("**", "")).casefold().split())
     return text.removesuffix(".").rstrip()
 
 
 def bare(text: str) -> str:
     r"""An answer without emphasis, quotes, math delimiters, `\text{}` and the words before a label."""
-    text = DRESSING.sub(r"\1", text.strip())
+    text = DRESSING.sub(r"\1", text.strip()).replace("**", "")
     for _ in range(8):
         text = text.strip()
         before = text
@@ -56,7 +62,7 @@ class ChoiceQuestion(Question):
     def judge(self, answer: str, where: str) -> Grade:
         """Judge an answer: `C`, `(C)`, `C) Jupiter`, or `Jupiter` where the options' texts are known."""
         text = bare(answer)
-        label = self.label(text) or self.named(text)
+        label = self.label(text) or self.named(text) or self.named_and_labelled(text)
         labelled = LABELLED.fullmatch(text) if label is None else None
         if labelled:
             label, rest = self.label(labelled["label"]), labelled["rest"]
@@ -77,10 +83,16 @@ class ChoiceQuestion(Question):
         names = [label for label, option in zip(self.labels, self.options, strict=False) if option == text]
         return names[0] if len(names) == 1 else None
 
+    def named_and_labelled(self, text: str) -> str | None:
+        """The label behind the text of its option: `Jupiter (C)`."""
+        option, _, label = text.removesuffix(")").rpartition("(")
+        named = self.named(option) if text.endswith(")") else None
+        return named if named is not None and named == self.label(label) else None
+
     def fits(self, label: str, rest: str) -> bool:
         """True if what follows a label is its option, or, where options are unknown, no other answer and no hedge."""
         if self.options:
-            return folded(rest) == self.options[self.labels.index(label)]
+            return folded(bare(rest)) == self.options[self.labels.index(label)]
         words = re.findall(r"\w+", rest)
         others = {other.casefold() for other in self.labels} - {label.casefold()}
         return (

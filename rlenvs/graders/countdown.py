@@ -8,15 +8,27 @@ from fractions import Fraction
 from typing import Any
 
 from rlenvs.errors import GraderError
-from rlenvs.graders.numbers import MINUS_SIGNS
+from rlenvs.graders.numbers import MINUS_SIGNS, undelimited
 from rlenvs.graders.question import Grade, Policy, Question, invalid, right, shown, wrong
 
 MAX_DEPTH = 100
 MAX_LITERAL_CHARS = 30
 MAX_NUMBERS = 200
 LITERAL = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
-SIGNS = {"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\\times": "*", "\\cdot": "*", "\\div": "/"}
+SIGNS = {
+    "\u00d7": "*",
+    "\u2217": "*",
+    "x": "*",
+    "\\left": "",
+    "\\right": "",
+    "\u00b7": "*",
+    "\u00f7": "/",
+    "\\times": "*",
+    "\\cdot": "*",
+    "\\div": "/",
+}
 PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3}
+FRACTION = re.compile(r"\\[dt]?frac\s?\{([^{}\\]*)\}\s?\{([^{}\\]*)\}")
 USES = ("all", "some")
 
 
@@ -139,7 +151,8 @@ class CountdownQuestion(Question):
 
     def judge(self, answer: str, where: str) -> Grade:
         """Judge an expression, perhaps followed by `= target`."""
-        text = answer.translate(MINUS_SIGNS)
+        text = undelimited(answer.translate(MINUS_SIGNS)).removesuffix(".")
+        text = FRACTION.sub(r"((\1)/(\2))", text)
         for left, right_sign in SIGNS.items():
             text = text.replace(left, right_sign)
         text, equals, result = text.partition("=")

@@ -27,12 +27,15 @@ TOKEN = re.compile(
 FRACTIONS = frozenset({"\\frac", "\\dfrac", "\\tfrac", "\\cfrac"})
 TIMES = frozenset({"*", "\\cdot", "\\times", "·", "\u00d7"})
 OVER = frozenset({"/", "\\div", "÷"})
+DIVISION_SIGNS = OVER - {"/"}
+"""Signs of a division to be done; a slash may also be the bar of a fraction."""
 GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
     "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell"
 )
 LETTERS = frozenset(f"\\{name}" for name in GREEK.split())
 OPENING = {"(": ")", "[": "]", "{": "}"}
+SUPERSCRIPTS = {"²": Fraction(2), "³": Fraction(3)}
 UPRIGHT = frozenset({"\\mathrm", "\\text", "\\mathit"})
 MAX_PRODUCT_LETTERS = 2
 """A longer run of letters is a word or a function, not a product."""
@@ -60,6 +63,16 @@ def tokens_of(text: str) -> list[str]:
         elif match.lastgroup:
             tokens.append(match[0])
     return tokens
+
+
+def is_digits(text: str) -> bool:
+    """True for digits 0 to 9; `str.isdigit` also holds a superscript for one."""
+    return text.isascii() and text.isdigit()
+
+
+def starts_number(token: str) -> bool:
+    """True for the start of a number: 3, 0.5 or .5."""
+    return is_digits(token[:1]) or token[:1] == "."
 
 
 def letters_of(word: str) -> list[str]:
@@ -112,12 +125,12 @@ class FormulaReader:
             negative = self.take() == "-"
         total = self.product()
         if negative:
-            total = Term(exact.multiply(exact.constant(-1), total.value), total.level, total.form)
+            total = negated(total)
         while self.token in ("+", "-"):
             sign = -1 if self.take() == "-" else 1
             other = self.product()
             # Terms that could be put together were not: work is left to do.
-            left = WORK if total.value.keys() & other.value.keys() else LITERAL
+            left = WORK if total.value.keys() & other.value.keys() or not (total.value and other.value) else LITERAL
             total = Term(exact.add(total.value, other.value, sign), max(total.level, other.level, left))
         self.depth -= 1
         return total
@@ -134,6 +147,8 @@ class FormulaReader:
             elif token in OVER:
                 self.take()
                 result = over(result, self.signed_factor())
+                if token in DIVISION_SIGNS:
+                    result = Term(result.value, WORK)
                 slashed = True
             elif self.starts_factor(token):
                 if slashed:
@@ -145,9 +160,9 @@ class FormulaReader:
     def implied(self, left: Term) -> Term:
         """A product without a sign, or a mixed number."""
         before = self.tokens[self.position - 1]
-        if self.token[0].isdigit() or self.token[0] == ".":
+        if starts_number(self.token):
             raise BeyondError  # 2 3 and x2
-        mixed = before.isdigit() and self.token in FRACTIONS and left.form == "number"
+        mixed = is_digits(before) and self.token in FRACTIONS and left.form == "number"
         right = self.factor()
         if mixed:
             part, whole = exact.rational(right.value), exact.rational(left.value)
@@ -159,15 +174,16 @@ class FormulaReader:
     def starts_factor(self, token: str) -> bool:
         """True if a token can follow another factor directly."""
         return bool(token) and (
-            token[0].isalnum() or token in ("(", "{", "√", "π") or (token[0] == "\\" and token not in TIMES | OVER)
+            (token[0].isalnum() and token not in SUPERSCRIPTS)
+            or token in ("(", "{", "√")
+            or (token[0] == "\\" and token not in TIMES | OVER)
         )
 
     def signed_factor(self) -> Term:
         """A factor that may be negative: 3 * -2."""
         if self.token == "-":
             self.take()
-            term = self.factor()
-            return Term(exact.multiply(exact.constant(-1), term.value), term.level)
+            return negated(self.factor())._replace(form="")
         return self.factor()
 
     def factor(self) -> Term:
@@ -183,7 +199,7 @@ class FormulaReader:
                 self.powers_of_sums += len(base.value) > 1
                 if self.powers_of_sums > MAX_POWERS_OF_SUMS:
                     raise BeyondError
-                exponent = {"²": Fraction(2), "³": Fraction(3)}.get(token)
+                exponent = SUPERSCRIPTS.get(token)
                 base = raised(base, self.exponent() if exponent is None else exponent)
                 if self.token in ("^", "²", "³"):
                     raise BeyondError  # x^2^3 is not LaTeX
@@ -199,23 +215,23 @@ class FormulaReader:
             if negative:
                 self.take()
             token = self.take()
-            value = Fraction(token) if token.isdigit() else None
+            value = Fraction(token) if is_digits(token) else None
             value = -value if value is not None and negative else value
         if value is None:
             raise BeyondError
         return value
 
     def bracketed(self) -> Term:
-        """A formula in brackets."""
+        """A formula in brackets; a plain number stays one: (-1)/2 is a fraction."""
         closing = OPENING[self.take()]
         term = self.sum()
         self.take(closing)
-        return Term(term.value, term.level)
+        return Term(term.value, term.level, term.form if term.form == "number" else "")
 
     def base(self) -> Term:
         """A number, a name, a fraction, a root or brackets."""
         token = self.token
-        if token and (token[0].isdigit() or token[0] == "."):
+        if starts_number(token):
             self.take()
             if token == ".":
                 raise BeyondError
@@ -235,10 +251,10 @@ class FormulaReader:
         if self.token == "{":
             return self.group()
         token = self.token
-        if token and token[0].isdigit():
+        if is_digits(token[:1]):
             # LaTeX takes one digit; the rest goes on: \frac12 is \frac{1}{2}.
             self.tokens[self.position : self.position + 1] = [token[0], token[1:]] if len(token) > 1 else [token]
-            if not self.tokens[self.position][0].isdigit():
+            if not is_digits(self.tokens[self.position][0]):
                 raise BeyondError
             self.position += 1
             return Term(exact.constant(int(token[0])), LITERAL, "number")
@@ -258,7 +274,7 @@ class FormulaReader:
         if self.token == "[":
             self.take()
             number = self.take()
-            if not number.isdigit() or len(number) > 2:
+            if not is_digits(number) or len(number) > 2:
                 raise BeyondError
             degree = int(number)
             self.take("]")
@@ -266,7 +282,7 @@ class FormulaReader:
             if command == "\\sqrt" and not self.is_plain:
                 raise BeyondError
             inside = self.base()
-        elif self.token and self.token[0].isdigit() and len(self.token) > 1:
+        elif is_digits(self.token[:1]) and len(self.token) > 1:
             raise BeyondError  # \sqrt12 is \sqrt{1}2, and nobody means that
         else:
             inside = self.argument()
@@ -304,6 +320,13 @@ class FormulaReader:
         return "".join(parts)
 
 
+def negated(term: Term) -> Term:
+    """A term with a minus in front; in front of a negative number, that leaves work."""
+    number = exact.rational(term.value)
+    level = WORK if number is not None and number < 0 else term.level
+    return Term(exact.multiply(exact.constant(-1), term.value), level, term.form)
+
+
 def times(left: Term, right: Term) -> Term:
     """A product; scientific notation is a number, two numbers or two roots are work."""
     value = exact.multiply(left.value, right.value)
@@ -314,7 +337,8 @@ def times(left: Term, right: Term) -> Term:
         return Term(value, WORK)
     roots = any(radicand > 1 for radicand, _ in left.value) and any(radicand > 1 for radicand, _ in right.value)
     sums = len(left.value) > 1 and len(right.value) > 1
-    return Term(value, max(left.level, right.level, WORK if roots or sums else LITERAL))
+    cancels = exact.rational(value) is not None
+    return Term(value, max(left.level, right.level, WORK if roots or sums or cancels else LITERAL))
 
 
 def over(above: Term, below: Term) -> Term:
@@ -322,7 +346,8 @@ def over(above: Term, below: Term) -> Term:
     value = exact.divide(above.value, below.value)
     a, b = exact.rational(above.value), exact.rational(below.value)
     if a is None or b is None:
-        return Term(value, max(above.level, below.level))
+        # A number out of what is none, as in x/x: something was left to cancel.
+        return Term(value, max(above.level, below.level, LITERAL if exact.rational(value) is None else WORK))
     if above.form == below.form == "number":
         return Term(value, fraction_level(a, b), "fraction")
     return Term(value, WORK)
@@ -346,7 +371,8 @@ def raised(base: Term, exponent: Fraction) -> Term:
     else:
         raise BeyondError
     if exact.rational(base.value) is None:
-        return Term(value, max(base.level, WORK if len(base.value) > 1 else LITERAL))
+        cancels = exact.rational(value) is not None
+        return Term(value, max(base.level, WORK if len(base.value) > 1 or cancels else LITERAL))
     ten = base.form == "number" and base.value == exact.constant(10) and exponent.denominator == 1
     return Term(value, WORK, "ten" if ten else "")
 

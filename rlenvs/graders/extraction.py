@@ -6,11 +6,11 @@ rescued by an earlier one. All policies cut surrounding white space, and take ti
 | `extract` | the answer |
 |---|---|
 | "whole" | the whole response |
-| "last_boxed" | inside the last `\boxed{...}`, braces balanced; of boxes in a box the outer one counts |
+| "last_boxed" | inside the last `\boxed{...}` or `\fbox{...}`, braces balanced; of nested boxes the outer one counts |
 | "last_hash" | after the last `####`, up to the end of its line |
 | "last_answer_tag" | between the last `<answer>` and the `</answer>` that follows it; may span lines |
-| "last_answer_line" | after `Answer:` or `Final answer:` at the start of the last such line, any case, `**`
-ignored |
+| "last_answer_line" | after `Answer:` or `Final answer:` at the start of the last such line, any case; emphasis and
+the marks of a heading, list or quotation are ignored |
 | "last_marker" | after the last of the task's `markers` at the start of a line (blanks may precede it), to
 the line's end |
 | "last_python_block" | the last closed block between a line "```python" (or "```py", "```") and a line "```" |
@@ -33,8 +33,12 @@ FENCE_LINE = re.compile(r"^[ ]{0,3}```([^`\n]*)$", re.MULTILINE)
 PYTHON_FENCES = frozenset({"", "python", "py", "python3"})
 OPEN_BOX = re.compile(r"\\boxed {0,8}\{")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+FRAMED_BOX = "\\fbox"
+"""A box as well, with text inside; the answers of the MATH data set have both."""
 BOX, HASH, TAG_OPEN, TAG_CLOSE = "\\boxed", "####", "<answer>", "</answer>"
-ANSWER_LINE = re.compile(r"(?s:.*)^[ \t*]*+(?:final )?answer:", re.MULTILINE | re.IGNORECASE | re.ASCII)
+ANSWER_LINE = re.compile(
+    r"(?s:.*)^[ \t*_#>-]*+(?:final )?answer[*_]{0,3}[ \t]?:", re.MULTILINE | re.IGNORECASE | re.ASCII
+)
 
 
 class Extraction(NamedTuple):
@@ -100,6 +104,8 @@ def unboxed(text: str) -> str:
 
 def last_boxed(response: str, markers: Sequence[str]) -> Extraction:
     r"""Inside the last \boxed{...}; a box in a box is a part of it, unless it is all of it."""
+    if FRAMED_BOX in response:
+        response = response.replace(FRAMED_BOX, BOX)
     start = response.rfind(BOX)
     if start < 0:
         return Extraction(None, "no \\boxed{} in the response")
@@ -157,7 +163,7 @@ def last_answer_line(response: str, markers: Sequence[str]) -> Extraction:
     match = ANSWER_LINE.match(response)
     if match is None:
         return Extraction(None, "no line starts with 'Answer:'")
-    return found(to_line_end(response, match.end()).strip(" \t\r*"), "the last answer line")
+    return found(to_line_end(response, match.end()).strip(" \t\r*_"), "the last answer line")
 
 
 def last_marker(response: str, markers: Sequence[str]) -> Extraction:

@@ -7,9 +7,10 @@ of digits. A reward is paid for the verdict here, so that what it would forgive 
 import re
 import unicodedata
 
-from rlenvs.graders.numbers import DELIMITERS, MINUS_SIGNS, is_unit
+from rlenvs.graders.numbers import MINUS_SIGNS, undelimited
 from rlenvs.graders.polynomials import BeyondError
 from rlenvs.graders.reading import ASSIGNED, COMMA, CONJUNCTION, SPACES, STYLES, TEXT, THOUSANDS, pieces
+from rlenvs.graders.units import is_unit
 
 FUNCTION_NAMES = (
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan ln lg log exp lim max min gcd lcm mod det pi sqrt "
@@ -26,10 +27,10 @@ WORK_COMMANDS = frozenset(WORK_COMMAND_NAMES.split())
 """Commands that leave something to do; `require_evaluated` allows only those that the gold has."""
 RELATION_NAMES = (
     "\\approx \\sim \\simeq \\cong \\equiv \\ne \\neq \\lor \\vee \\land \\wedge \\pm \\mp \\to \\rightarrow "
-    "\\Rightarrow \\implies \\iff \\Leftrightarrow \\mid"
+    "\\Rightarrow \\implies \\iff \\Leftrightarrow \\mid \\ldots \\dots \\cdots \\vdots \\dotsc \\dotsb"
 )
 RELATIONS = frozenset(RELATION_NAMES.split())
-"""Commands that make several values or statements of one."""
+"""Commands that make several values or statements of one, or leave open which."""
 COMMAND = re.compile(r"\\[A-Za-z]+")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[a-z]+\}(?:\{[clr|]+\})?")
@@ -64,11 +65,7 @@ OPENINGS = (("\\{", "set"), ("\\lbrace", "set"), ("(", "tuple"), ("[", "tuple"),
 
 def formula_of(text: str) -> str:
     """A text without delimiters and spacing commands."""
-    text = text.strip().translate(MINUS_SIGNS)
-    for left, right in DELIMITERS:
-        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
-            text = text[len(left) : -len(right)].strip()
-            break
+    text = undelimited(text.translate(MINUS_SIGNS))
     text = THOUSANDS.sub("", STYLES.sub("", text)).translate(TRANSLATION)
     for written, command in ASCII_RELATIONS:
         text = text.replace(written, command)
@@ -133,6 +130,8 @@ def comparable_formulas(gold: str, answer: str, *, strict: bool) -> tuple[str, s
         return "characters that no formula has"
     if not right.isascii() or not right.isprintable() or BASE.search(right) or BASE.search(left):
         return "not the text of the gold answer"
+    if "..." in left and "..." not in right:
+        return "more than one value"
     if "$" in left or "\\boxed" in left or "#" in left:
         return "not one formula"
     if words_of(left) - words_of(right) - FUNCTIONS:

@@ -1,6 +1,7 @@
 """From task records and responses to grades."""
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,15 @@ plain_integer = re.compile(r"\s*(-?[1-9][0-9]{0,30}|0)\s*", re.ASCII).fullmatch
 
 known_replies: dict[tuple[str, float, str], Any] = {}
 known_replies_lock = threading.Lock()
+
+
+def renew_lock_in_child() -> None:
+    """After a fork: another thread, which the child does not have, may have held it."""
+    global known_replies_lock
+    known_replies_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=renew_lock_in_child)
 
 
 def question_of(task: Task) -> Question:

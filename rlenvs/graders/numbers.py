@@ -15,65 +15,48 @@ import re
 from fractions import Fraction
 
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS
+from rlenvs.graders.units import HEDGES, MEASURE_OF, is_unit
 
 MAX_EXPONENT = 1000
 """Largest power of ten: 10^999999999 would take memory and minutes."""
 
+VULGAR_FRACTIONS = str.maketrans(
+    {
+        chr(code): f" {above}/{below}"
+        for code, above, below in (
+            (0xBC, 1, 4),
+            (0xBD, 1, 2),
+            (0xBE, 3, 4),
+            (0x2153, 1, 3),
+            (0x2154, 2, 3),
+            (0x2155, 1, 5),
+            (0x2156, 2, 5),
+            (0x2157, 3, 5),
+            (0x2158, 4, 5),
+            (0x2159, 1, 6),
+            (0x215A, 5, 6),
+            (0x215B, 1, 8),
+            (0x215C, 3, 8),
+            (0x215D, 5, 8),
+            (0x215E, 7, 8),
+        )
+    }
+)
 SUPERSCRIPTS = str.maketrans("²³", "23")
 MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\ufe63\uff0d", "-"))
-HEDGES = "or and not no is was are if to maybe perhaps possibly probably either about around approximately nearly"
-OPERATIONS = "plus minus times over under more less than between wrong percent half halves quarter quarters"
-SCALES = (
-    "hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens third "
-    "thirds fourth fourths fifth fifths tenth tenths hundredth hundredths"
-)
-NOT_UNITS = frozenset(f"{HEDGES} {OPERATIONS} {SCALES}".split())
-"""Words that change or hedge the number before them."""
-NOT_FIRST = frozenset({"squared", "cubed", "factorial"})
-"""Words that change the number when they follow it directly: "5 squared" is 25, "5 meters squared" is not."""
-ONE_LETTER_UNITS = frozenset("mghslLVWNJAKCF")
-"""Metre, gram, hour and so on; any other single letter is a variable or a factor, as in 5x or 5k."""
-
-MEASURES = {
-    "millimeter": "mm millimeter millimetre",
-    "centimeter": "cm centimeter centimetre",
-    "meter": "m meter metre",
-    "kilometer": "km kilometer kilometre",
-    "inch": "in inch inches",
-    "foot": "ft foot feet",
-    "yard": "yd yard",
-    "mile": "mi mile",
-    "milligram": "mg milligram",
-    "gram": "g gram",
-    "kilogram": "kg kilogram kilo",
-    "pound": "lb pound",
-    "ounce": "oz ounce",
-    "second": "s sec second",
-    "minute": "min minute",
-    "hour": "h hr hour",
-    "day": "day",
-    "week": "week",
-    "month": "month",
-    "year": "yr year",
-    "milliliter": "ml milliliter millilitre",
-    "liter": "l liter litre",
-    "cent": "\u00a2 cent",
-    "dollar": "$ dollar",
-    "euro": "\u20ac euro",
-}
-"""Units that differ in size: a number of one is none of another."""
-MEASURE_OF = {name: unit for unit, names in MEASURES.items() for word in names.split() for name in (word, f"{word}s")}
-
 LONG_BLANKS = re.compile(r"\s{9,}")
 """Cut, or patterns that begin with blanks would try every part of a long run."""
-LATEX_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{([^{}\\]*)\}")
+LATEX_TEXT = re.compile(r"\\(?:text(?:rm|bf|it|normal)?|math(?:rm|bf|it)|mbox|fbox|bold(?:symbol)?)\s?\{([^{}\\]*)\}")
 INTEGER_GROUP = r"(?:\{\s*([+-]?\d{1,4000})\s*\}|(\d))"
 LATEX_FRACTION = re.compile(rf"\\[dtc]?frac\s?{INTEGER_GROUP}\s?{INTEGER_GROUP}", re.ASCII)
 UNIT_POWER = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?(?=[\s.]*$)")
 DEGREES = re.compile(r"\s*(?:\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree)(?![A-Za-z])")
 MIXED = re.compile(r"(-?)[ ]?(\d{1,15})[ ]{1,2}(\d{1,15})/(\d{1,15})(?!\d)", re.ASCII)
+LEAD = re.compile(r"(?:the )?(?:(?:final )?answer|result)(?: is)?\s?(?::\s{0,4}|\s{1,4})", re.IGNORECASE)
+"""Words before a number that say what it is."""
 LATEX_SPACE = re.compile(r"\\[;:! ]|\\q?quad\b|~")
-DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("*", "*"), ("`", "`"))
+"""What may surround a whole answer: math delimiters and the emphasis of Markdown."""
 ASSIGNMENT = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9]|_\{[A-Za-z0-9]{1,8}\})?\s{0,4}=\s{0,4}(?=[^=])")
 DIGITS = r"(?:[1-9][0-9]{0,2}(?P<separator>[,\u2009\u202f\u00a0])[0-9]{3}(?:(?P=separator)[0-9]{3})*|[0-9]+)"
 NUMBER = re.compile(
@@ -81,20 +64,31 @@ NUMBER = re.compile(
     (?:(?P<whole>{DIGITS})(?:\.(?P<decimals>[0-9]*))?|\.(?P<bare>[0-9]+))
     (?:[eE](?P<exponent>[+-]?[0-9]{{1,20}}))?
     (?:[ ]?/[ ]?(?P<denominator>[0-9]+))?
-    (?:[ ]?(?P<percent>%|(?:percent(?:age)?|pct)\b))?""",
+    (?:[ ]{{0,3}}(?P<percent>%|(?:percent(?:age)?|per[ ]cent|pct)\b))?""",
     re.VERBOSE | re.ASCII,
 )
-UNIT = re.compile(r"[^\W\d_]{1,32}(?:(?:/|[ ]{1,2}|-)[^\W\d_]{1,32}){0,2}(?:\^?[23²³])?|°[CF]?|[$¢€£¥]")
+
+
+def is_approximate(text: str) -> bool:
+    """True for an answer that starts with a tilde: about so much. Between things it is a space of LaTeX."""
+    return text.lstrip(" $").startswith("~")
+
+
+def undelimited(text: str) -> str:
+    """A text without the math delimiters or the emphasis around all of it."""
+    text = text.strip()
+    for left, right in DELIMITERS:
+        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
+            return text[len(left) : -len(right)].strip()
+    return text
 
 
 def plain(text: str) -> str:
     """Take LaTeX dressing off a number."""
-    text = text.strip()
-    for left, right in DELIMITERS:
-        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
-            text = text[len(left) : -len(right)].strip()
-            break
+    text = undelimited(text)
     text = LONG_BLANKS.sub(" " * 8, text.translate(MINUS_SIGNS))
+    if not text.isascii():
+        text = text.translate(VULGAR_FRACTIONS).strip()
     if "\\" in text or "{" in text or "~" in text:
         text = text.replace("{,}", ",").replace("\\,", "\u2009").replace("\\$", "$").replace("\\%", "%")
         text = text.replace("\\left", "").replace("\\right", "")
@@ -102,8 +96,11 @@ def plain(text: str) -> str:
         text = DEGREES.sub("°", text)
         text = UNIT_POWER.sub(r"^\1", LATEX_TEXT.sub(r" \1 ", text))
         text = LATEX_SPACE.sub(" ", text)
-    assigned = ASSIGNMENT.match(text.strip())
-    return text.strip()[assigned.end() :].strip() if assigned else text.strip()
+    text = text.strip()
+    assigned = ASSIGNMENT.match(text)
+    if assigned and assigned[0].rstrip("= ").lower() not in HEDGES:
+        text = text[assigned.end() :].strip()
+    return text
 
 
 def frac_to_slash(match: re.Match[str]) -> str:
@@ -138,8 +135,14 @@ def parse_number(text: str, *, percent_is_unit: bool = False) -> Fraction | None
     """
     if len(text) > MAX_ANSWER_CHARS:
         return None
+    if is_approximate(text):
+        return None
     text = improper(plain(text))
     match = NUMBER.match(text)
+    if match is None:
+        lead = LEAD.match(text)
+        text = improper(text[lead.end() :]) if lead else ""
+        match = NUMBER.match(text)
     if match is None or (match["sign"] and match["inner_sign"]):
         return None
     if not is_unit(text[match.end() :]):
@@ -174,17 +177,6 @@ def measure_of(text: str) -> str:
     unit = text[match.end() :].strip().removesuffix(".").lower() or (match["currency"] or "")
     base, power = (unit[:-1].removesuffix("^"), unit[-1]) if unit[-1:] in ("2", "3", "²", "³") else (unit, "")
     return MEASURE_OF[base] + power.translate(SUPERSCRIPTS) if base in MEASURE_OF else ""
-
-
-def is_unit(rest: str) -> bool:
-    """True if what follows a number leaves its value alone: nothing, a full stop, a unit."""
-    rest = rest.strip().removesuffix(".").rstrip()
-    if not rest:
-        return True
-    if UNIT.fullmatch(rest) is None or (len(rest) == 1 and rest.isalpha() and rest not in ONE_LETTER_UNITS):
-        return False
-    words = re.split(r"[ /^-]+", rest.lower())
-    return words[0] not in NOT_FIRST and NOT_UNITS.isdisjoint(words)
 
 
 def value_of(match: re.Match[str], percent_is_unit: bool) -> Fraction | None:

@@ -12,6 +12,7 @@ these forms has no value here.
 | interval | `[0, 1)`; `(1, 2)` is a pair and an open interval | yes |
 | union | `[0, 1) \cup (2, \infty)` | no |
 | based | `204_5`, a number in another base | |
+| inequality | `0 \le x < 1`, `x < 0 \text{ or } x > 1`: the same as the interval or union it says | |
 | matrix | `\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}` | yes |
 | text | `\text{odd}`, a word | |
 """
@@ -22,8 +23,10 @@ from fractions import Fraction
 from rlenvs.graders import polynomials as exact
 from rlenvs.graders.expressions import LITERAL, read_formula
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS
-from rlenvs.graders.numbers import DELIMITERS, MINUS_SIGNS, is_unit
+from rlenvs.graders.inequalities import RELATION, read_inequality
+from rlenvs.graders.numbers import MINUS_SIGNS, is_approximate, undelimited
 from rlenvs.graders.polynomials import BeyondError
+from rlenvs.graders.units import HEDGES, is_unit
 from rlenvs.graders.values import Value, entry_of, listed, union, unnamed
 
 MAX_NESTING = 20
@@ -31,7 +34,9 @@ MAX_ITEMS = 500
 
 NAME = r"[A-Za-z](?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]{1,8}\}))?"
 ASSIGNED = re.compile(
-    rf"""\s*(?P<name>{NAME}(?:\(\s*[a-z]\s*\))?|\\[a-z]{{2,8}}|[A-Z]{{2,3}}|\(\s*{NAME}(?:\s*,\s*{NAME}){{1,5}}\s*\))
+    rf"""\s*(?P<name>{NAME}(?:\(\s*[A-Za-z0-9]{{1,3}}\s*\))?|\\[a-z]{{2,8}}|[A-Z]{{2,3}}|\\angle\s?[A-Z]{{1,3}}
+    |\|\s?[A-Z]{{2}}\s?\||\\overline\s?\{{[A-Z]{{2}}\}}|\\text\s?\{{[A-Za-z ]{{1,30}}\}}
+    |\(\s*{NAME}(?:\s*,\s*{NAME}){{1,5}}\s*\))
     \s*(?:=(?!=)|\\in\b)""",
     re.VERBOSE | re.ASCII,
 )
@@ -43,15 +48,18 @@ TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textnormal|mathrm|mathbf|mbox
 TRAILING_UNIT = re.compile(
     r"(?:\\,|~|\s)*\\(?:text|textrm|textbf|textnormal|mathrm|mbox)\s*\{([^{}\\$]+)\}(\^\{?[23]\}?)?\.?\s*$"
 )
-CONJUNCTION = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*")
+DRESSED = re.compile(r"\\(?:text(?:rm|bf|it|normal)?|math(?:rm|bf)|mbox|fbox)\s?\{([^{}\\$]*)\}")
+CONJUNCTION = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*(?:,?\s*(?:and|or)|,)\s*\}|\b(?:and|or)\b)\s*")
 MATRIX = re.compile(r"\\begin\{([pb]matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 ARRAY = re.compile(r"(?:\[|\()\s*\\begin\{(array)\}\{[clr]+\}(.*)\\end\{array\}\s*(?:\]|\))", re.DOTALL)
+ROW_END = re.compile(r"\\\\(?:\[-?[0-9.]{1,6}(?:pt|em|ex|mm|cm|in)\])?")
+"""With the extra space between rows, if any."""
 WORDS = re.compile(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*\.?")
 CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\langle": "\\rangle", "\\lbrace": "\\rbrace"}
 OPENINGS = ("\\{", "\\lbrace", "\\langle", "(", "[", "{")
 CLOSINGS = ("\\}", "\\rbrace", "\\rangle", ")", "]", "}")
 SET_MARKS = frozenset({"\\{", "\\}", "\\lbrace", "\\rbrace"})
-BRACKET = re.compile(r"\\(?:[{}]|langle|rangle|lbrace|rbrace|cup|pm|mp)(?![A-Za-z])|\\.|[()\[\]{},;]", re.DOTALL)
+BRACKET = re.compile(r"\\(?:[{}]|langle|rangle|lbrace|rbrace|cup|bigcup|pm|mp)(?![A-Za-z])|\\.|[()\[\]{},;]", re.DOTALL)
 BASED = re.compile(r"([0-9A-Z]{1,200})_\{?([0-9]{1,2})\}?", re.ASCII)
 REPEATING = re.compile(r"(-?)(\d*)\.(\d*)\\(?:overline|bar)\s*\{(\d{1,50})\}", re.ASCII)
 INFINITY = {"\\infty": 1, "+\\infty": 1, "-\\infty": -1, "∞": 1, "+∞": 1, "-∞": -1}
@@ -60,13 +68,14 @@ EMPTY_SETS = frozenset({"\\emptyset", "\\varnothing", "∅"})
 
 def cleaned(text: str) -> str:
     """Take off what changes only the look of a formula."""
-    text = text.strip().translate(MINUS_SIGNS)
-    for left, right in DELIMITERS:
-        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
-            text = text[len(left) : -len(right)].strip()
-            break
+    text = undelimited(text.translate(MINUS_SIGNS))
+    dressed = DRESSED.fullmatch(text)
+    if dressed and WORDS.fullmatch(dressed[1].strip()) is None:
+        text = dressed[1]
     text = STYLES.sub("", text)
     text = THOUSANDS.sub("", text).replace("\\%", "%").replace("\\$", "")
+    if "$" in text and text.count("$") % 2 == 0:
+        text = text.replace("$", " ")  # $1$, $2$: each item in delimiters of its own
     # One space at most, or patterns that begin with blanks would try every part of a long run.
     return " ".join(SPACES.sub(" ", text).split()).removesuffix(".").rstrip()
 
@@ -80,10 +89,11 @@ def read_value(text: str) -> Value | None:
         >>> read_value("\\sin x") is None
         True
     """
-    if len(text) > MAX_ANSWER_CHARS:
+    if len(text) > MAX_ANSWER_CHARS or is_approximate(text):
         return None
     try:
-        return read_list(cleaned(text), 0)
+        formula = cleaned(text)
+        return read_inequality(formula, read_number) if RELATION.search(formula) else read_list(formula, 0)
     except (BeyondError, RecursionError):
         return None
 
@@ -112,7 +122,7 @@ def pieces(text: str, separators: frozenset[str]) -> list[str]:
 
 
 COMMA = frozenset({",", ";"})
-CUP = frozenset({"\\cup"})
+CUP = frozenset({"\\cup", "\\bigcup"})
 
 
 def read_list(text: str, nesting: int) -> Value:
@@ -139,7 +149,10 @@ def read_item(text: str, nesting: int) -> Value:
         raise BeyondError
     assigned = ASSIGNED.match(text)
     if assigned:
-        name = re.sub(r"[\s{}]", "", assigned["name"])
+        name = re.sub(r"\\text|[\s{}]", "", assigned["name"])
+        said = assigned["name"].removeprefix("\\text").strip("{} ").lower().split()
+        if assigned["name"].startswith("\\text") and not HEDGES.isdisjoint(said):
+            raise BeyondError
         item = read_item(text[assigned.end() :], nesting + 1)
         if nesting > MAX_NESTING or item.name:
             raise BeyondError
@@ -289,7 +302,7 @@ def closes_at_end(text: str) -> bool:
 
 def read_matrix(inside: str) -> Value:
     """Rows of numbers."""
-    rows = [row for row in re.split(r"\\\\", inside) if row.strip()]
+    rows = [row for row in ROW_END.split(inside) if row.strip()]
     cells = [[read_formula(cell) for cell in row.split("&")] for row in rows]
     if not cells or len({len(row) for row in cells}) != 1:
         raise BeyondError

@@ -104,6 +104,8 @@ def compile_task(task: Mapping[str, Any]) -> Question:
         >>> question.respond("\\boxed{42}").correct
         True
     """
+    if not isinstance(task, Mapping):
+        raise GraderError(f"task: must be a mapping with a type and a gold, got {task!r:.80}")
     task_type = one_of(task, "type", task.get("type"), TASK_TYPES)
     policy = policy_of(task, task_type)
     if task_type in CODE_TYPES:

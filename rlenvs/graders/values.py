@@ -135,13 +135,41 @@ def same(gold: Value, answer: Value) -> bool:
             return True
         return gold.kind == "list" and same_lists(gold, answer)
     kinds = {gold.kind, answer.kind}
+    if "inequality" in kinds:
+        # (1, 2) may be a point, and then it is not 1 < x < 2; an answer in that form is what the gold says, though.
+        plain, said = (gold, answer) if answer.kind == "inequality" else (answer, gold)
+        return said.body == (plain.kind, plain.body) and not (plain is gold and is_open_pair(gold))
     if kinds == {"list", "set"}:
-        return set(entries(gold, True)) == set(entries(answer, True))
+        whole, listing = (gold, answer) if gold.kind == "set" else (answer, gold)
+        named = len({base_name(item.name) for item in listing.items}) > 1
+        return set(entries(whole, True)) == set(entries(listing, named))
+    if kinds in ({"list", "tuple"}, {"list", "interval"}):
+        return same_by_name(*((gold, answer) if gold.kind == "list" else (answer, gold)))
     if "set" in kinds:
         whole, single = (gold, answer) if gold.kind == "set" else (answer, gold)
         assert isinstance(whole.body, frozenset)
         return whole.body == {("", single.kind, single.body)}
     return False
+
+
+def same_by_name(listing: Value, row: Value) -> bool:
+    """Compare `x = 1, y = 2` with `(1, 2)`, whose places are those of the names in the alphabet."""
+    names = [item.name for item in listing.items]
+    written = f"({','.join(sorted(names))})"
+    if "" in names or len(set(names)) != len(names) or row.name not in ("", written):
+        return False
+    if not isinstance(row.body, tuple) or (row.kind == "interval" and not is_open_pair(unnamed(row))):
+        return False
+    ordered = sorted(listing.items, key=lambda item: item.name)
+    return [("", item.kind, item.body) for item in ordered] == list(row.body[: 2 if row.kind == "interval" else None])
+
+
+def is_open_pair(value: Value) -> bool:
+    """True for `(1, 2)` without a name."""
+    if value.kind != "interval" or value.name or not isinstance(value.body, tuple):
+        return False
+    low, high, closed_low, closed_high = value.body
+    return not closed_low and not closed_high and "infinity" not in (low[1], high[1])
 
 
 def entries(value: Value, names: bool) -> dict[Hashable, int]:
@@ -154,9 +182,14 @@ def entries(value: Value, names: bool) -> dict[Hashable, int]:
     return dict(counts)
 
 
+def base_name(name: str) -> str:
+    """A name without its subscript: x_1 and x_2 are two values of x."""
+    return name.partition("_")[0]
+
+
 def same_lists(gold: Value, answer: Value) -> bool:
     """Compare two lists of which only one has names; names that differ (`p=5, q=2`) fix the order of the other."""
-    names = [{item.name for item in value.items} for value in (gold, answer)]
+    names = [{base_name(item.name) for item in value.items} for value in (gold, answer)]
     if {""} not in names:
         return False
     if max(map(len, names)) == 1:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rlenvs.errors import UserError
 from rlenvs.problems.arithmetic_columns import FIRST_NUMBER, FIRST_OPERATOR, LARGEST, ArithmeticColumns
 from rlenvs.problems.batch import ProblemBatch
-from rlenvs.problems.checks import check_int, check_split
+from rlenvs.problems.checks import check_int, check_split, seeded
 from rlenvs.problems.expressions import OPERATORS, canonical, evaluate, work_bounds, written
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 from rlenvs.problems.streams import RowStreams
@@ -211,7 +211,7 @@ class ArithmeticSource(ProblemSource):
         check_split(split)
         if limit is not None:
             limit = check_int("limit", limit, 1, 10**9)
-        rng = np.random.default_rng(seed)
+        rng = seeded(seed)
         if self.size <= ENUMERATION_LIMIT:
             indices = self._listed(split)
             if limit is not None and limit < len(indices):

@@ -3,7 +3,7 @@
 Everything here says what `rlenvs.problems.expressions` says of one problem; the tests hold the one to the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -56,27 +56,28 @@ def product_works(a: Ints, b: Ints) -> Ints:
     return work
 
 
-def evaluate_columns(operands: Sequence[Ints], signs: Sequence[Points]) -> tuple[Ints, Ints]:
+def evaluate_columns(operands: Sequence[Ints], signs: Sequence[Points], *, with_work: bool = True) -> tuple[Ints, Ints]:
     """Values of expressions under the usual precedence, and the digit operations they take.
 
     Args:
         operands: for each place of the expression [k] numbers.
         signs: for each place between two of them [k] code points of operators.
+        with_work: False leaves the digit operations out, which cost most of the time; they are zeros then.
     """
     term = operands[0]
     total, work, sign = np.zeros_like(term), np.zeros_like(term), np.ones_like(term)
     begun = np.zeros(len(term), dtype=np.bool_)
     for operator, operand in zip(signs, operands[1:], strict=True):
         times = operator == ord("*")
-        if times.any():
+        if with_work and times.any():
             work += np.where(times, product_works(term, operand), 0)
-        if not times.all():
+        if with_work and not times.all():
             work += np.where(~times & begun, sum_works(total, sign * term), 0)
         total = np.where(times, total, total + sign * term)
         begun |= ~times
         term = np.where(times, term * operand, operand)
         sign = np.where(times, sign, np.where(operator == ord("-"), -1, 1))
-    if begun.any():
+    if with_work and begun.any():
         work += np.where(begun, sum_works(total, sign * term), 0)
     return total + sign * term, work
 
@@ -95,11 +96,10 @@ def packed(points: Points) -> Points:
     kept = points != 0
     if kept.all():
         return points
-    places = np.cumsum(kept, axis=1)
-    width = int(places[:, -1].max(initial=0))
-    texts = np.zeros((len(points), max(width, 1)), dtype=np.uint32)
-    rows, columns = np.nonzero(kept)
-    texts[rows, places[rows, columns] - 1] = points[rows, columns]
+    sizes = kept.sum(axis=1)
+    width = max(int(sizes.max(initial=0)), 1)
+    texts = np.zeros((len(points), width), dtype=np.uint32)
+    texts[np.arange(width) < sizes[:, None]] = points[kept]
     return texts
 
 
@@ -160,12 +160,14 @@ class ArithmeticColumns:
         self.digits, self.zero_pad, self.answer_digits = digits, zero_pad, answer_digits
         self.signs = np.array([ord(sign) for sign in operators], dtype=np.uint32)
         self.operands, self.links, self.most_work = operands, links, most_work
+        self.operator_count = links * (operands - 1)
+        self.number_count = self.operator_count + 1
         self.backwards, self.record = backwards, record
         self.head = prompt.index(expression)
         self.tail = len(prompt) - len(expression) - self.head
         self.prefix = "arithmetic:reversed:" if backwards else "arithmetic:"
 
-    def batch(self, numbers: Ints, picks: Ints, split: str) -> ProblemBatch:
+    def batch(self, numbers: Ints, picks: Ints, split: str) -> "ArithmeticBatch":
         """Write problems.
 
         Args:
@@ -173,47 +175,31 @@ class ArithmeticColumns:
             picks: [k, m] which of the operators.
             split: of all of them.
         """
-        count = len(numbers)
-        signs = self.signs[picks]
-        values, work = self.evaluated(numbers, signs)
-        digits = [digit_points(column, self.digits, padded=self.zero_pad) for column in numbers.T]
-        prompt_points = packed(self.laid_out(self.prompt, digits, signs))
-        prompts = strings(prompt_points)
-        # An expression is what the prompt has between its fixed ends.
-        ids = boxed([self.prefix + prompt[self.head : len(prompt) - self.tail] for prompt in prompts.tolist()])
-        answers = np.concatenate(
-            [
-                np.where(values < 0, np.uint32(ord("-")), np.uint32(0))[:, None],
-                digit_points(abs(values), self.answer_digits),
-            ],
-            axis=1,
-        )
-        gold_points = packed(answers[:, ::-1] if self.backwards else answers)
-        golds = strings(gold_points)
-        demonstration_points, demonstrations = gold_points, golds
-        if any(self.answer):
-            before, after = (constant(text, count) for text in self.answer)
-            demonstration_points = packed(np.concatenate([before, gold_points, after], axis=1))
-            demonstrations = strings(demonstration_points)
-        return ProblemBatch(
-            ids=ids,
-            prompts=prompts,
-            tasks=None,
-            demonstrations=demonstrations,
-            difficulties=work / self.most_work,
-            splits=repeated(split, count),
-            fields=self.fields(prompts, golds),
-            prompt_points=prompt_points,
-            demonstration_points=demonstration_points,
-        )
+        return ArithmeticBatch(self, numbers, picks, split)
 
-    def evaluated(self, numbers: Ints, signs: Points) -> tuple[Ints, Ints]:
-        """Values and digit operations."""
+    def points(self, numbers: Ints, signs: Points, values: Ints) -> tuple[Points, Points, Points]:
+        """[k, P] the texts of the prompts, of the right numbers, and of the demonstrations."""
+        count = len(numbers)
+        digits = [digit_points(column, self.digits, padded=self.zero_pad) for column in numbers.T]
+        prompts = packed(self.laid_out(self.prompt, digits, signs))
+        answers = digit_points(abs(values), self.answer_digits)
+        if (values < 0).any():
+            minus = np.where(values < 0, np.uint32(ord("-")), np.uint32(0))
+            answers = np.concatenate([minus[:, None], answers], axis=1)
+        golds = packed(answers[:, ::-1] if self.backwards else answers)
+        if not any(self.answer):
+            return prompts, golds, golds
+        before, after = (constant(text, count) for text in self.answer)
+        return prompts, golds, packed(np.concatenate([before, golds, after], axis=1))
+
+    def evaluated(self, numbers: Ints, signs: Points, *, with_work: bool) -> tuple[Ints, Ints]:
+        """Values and digit operations; the latter are zeros unless they are wanted."""
         step = self.operands - 1
         value, work = numbers[:, 0], np.zeros(len(numbers), dtype=np.int64)
         for link in range(self.links):
             operands = [value, *numbers[:, 1 + link * step : 1 + (link + 1) * step].T]
-            value, spent = evaluate_columns(operands, list(signs[:, link * step : (link + 1) * step].T))
+            between = list(signs[:, link * step : (link + 1) * step].T)
+            value, spent = evaluate_columns(operands, between, with_work=with_work)
             work = work + spent
         return value, work
 
@@ -247,3 +233,63 @@ class ArithmeticColumns:
         if "markers" in self.record:
             fields["markers"] = [list(self.record["markers"]) for _ in range(count)]
         return fields
+
+
+class ArithmeticBatch(ProblemBatch):
+    """Arithmetic problems by columns; objects and difficulties are made when they are asked for.
+
+    Args:
+        columns: writes them.
+        numbers: [k, n] the numbers.
+        picks: [k, m] which of the operators.
+        split: of all of them.
+    """
+
+    def __init__(self, columns: ArithmeticColumns, numbers: Ints, picks: Ints, split: str) -> None:
+        self.columns, self.numbers, self.picks, self.split = columns, numbers, picks, split
+        signs = columns.signs[picks]
+        values, _ = columns.evaluated(numbers, signs, with_work=False)
+        self.points = columns.points(numbers, signs, values)
+        """[k, P] the texts of the prompts, of the right numbers, and of the demonstrations."""
+        self.prompt_points, self.gold_points, self.demonstration_points = self.points
+        self.tasks = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getattr__(self, name: str) -> Any:
+        written = WRITTEN.get(name)
+        if written is None:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        value = written(self)
+        setattr(self, name, value)
+        return value
+
+    def write_ids(self) -> Texts:
+        """Ids: an expression is what the prompt has between its fixed ends."""
+        columns = self.columns
+        cut = [prompt[columns.head : len(prompt) - columns.tail] for prompt in self.prompts.tolist()]
+        return boxed([columns.prefix + expression for expression in cut])
+
+    def write_demonstrations(self) -> Texts:
+        """Right responses."""
+        _, golds, points = self.points
+        return self.golds if points is golds else strings(points)
+
+    def write_difficulties(self) -> npt.NDArray[np.float64]:
+        """Digit operations, as a share of the most there can be."""
+        _, work = self.columns.evaluated(self.numbers, self.columns.signs[self.picks], with_work=True)
+        difficulties: npt.NDArray[np.float64] = work / self.columns.most_work
+        return difficulties
+
+
+WRITTEN: dict[str, Callable[[Any], Any]] = {
+    "ids": ArithmeticBatch.write_ids,
+    "prompts": lambda batch: strings(batch.prompt_points),
+    "golds": lambda batch: strings(batch.gold_points),
+    "demonstrations": ArithmeticBatch.write_demonstrations,
+    "difficulties": ArithmeticBatch.write_difficulties,
+    "splits": lambda batch: repeated(batch.split, len(batch)),
+    "fields": lambda batch: batch.columns.fields(batch.prompts, batch.golds),
+}
+"""What is written when it is asked for."""

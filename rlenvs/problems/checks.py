@@ -1,6 +1,7 @@
 """Checks of parameters that sources and environments share."""
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -57,6 +58,19 @@ def check_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ParameterError(name, f"must be a non-empty text, got {value!r}")
     return value
+
+
+def check_path(name: str, value: object) -> str:
+    """Return `value` as a text if it can name a file, or raise a ParameterError that names it."""
+    path = check_text(name, str(value) if isinstance(value, os.PathLike) else value)
+    if "\0" in path:
+        raise ParameterError(name, f"must be the name of a file, got {path!r}")
+    return path
+
+
+def seeded(seed: object) -> np.random.Generator:
+    """A new generator, or a ParameterError that names the seed."""
+    return np.random.default_rng(check_int("seed", seed, 0, 2**64 - 1))
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> str:

@@ -60,6 +60,8 @@ class MultipleChoiceSource(ProblemSource):
         self.source = make_source(source)
         if isinstance(self.source, MultipleChoiceSource):
             raise ParameterError("source", "must not be multiple choice already")
+        if self.source.adapts:
+            raise ParameterError("source", "must not be a curriculum: make a curriculum of multiple choice instead")
 
     @property
     def size(self) -> int | None:

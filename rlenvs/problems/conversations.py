@@ -10,7 +10,7 @@ import numpy as np
 from rlenvs.errors import DataError, ParameterError
 from rlenvs.graders import BatchGrader
 from rlenvs.json_lines import read_rows
-from rlenvs.problems.checks import check_int, check_text
+from rlenvs.problems.checks import check_int, check_path
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.listed import ListedSource, folded
 from rlenvs.problems.problem import Problem, ProblemSource, Split
@@ -83,15 +83,15 @@ class ConversationList(ListedSource):
             return [checked_conversation(row, f"{path}:{number}") for number, row in read_rows(path)]
         return [checked_conversation(record, f"conversations[{index}]") for index, record in enumerate(path)]
 
-    def keys(self) -> Iterator[str]:
-        """The opening of each conversation, without differences of case and white space."""
-        return (folded(opening) for opening, _, _ in self.entries)
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """The opening of each conversation, without differences of case and white space, and its id."""
+        return ((folded(entry[0]), conversation_id(*entry)) for entry in self.entries)
 
     def at(self, index: int, split: Split) -> Problem:
         """One conversation."""
         opening, turns, system = self.entries[index]
         task = conversation_task(opening, turns, system)
-        name = content_id("conversation", opening, *turns, system or "")
+        name = conversation_id(opening, turns, system)
         return Problem(id=name, prompt=opening, task=task, demonstration="", split=split)
 
     def described(self) -> str:
@@ -101,6 +101,11 @@ class ConversationList(ListedSource):
 
     def __repr__(self) -> str:
         return f"ConversationList({self.described()}, held_out_fraction={self.held_out_fraction})"
+
+
+def conversation_id(opening: str, turns: Sequence[str], system: str | None) -> str:
+    """The id of a conversation: a hash of all that is said."""
+    return content_id("conversation", opening, *turns, system or "")
 
 
 class TalkSource(ProceduralSource):
@@ -170,7 +175,7 @@ class ConversationSource(ProblemSource):
         if conversations is None:
             self.inner = TalkSource(min_turns, max_turns, held_out_fraction)
         elif isinstance(conversations, str):
-            self.inner = ConversationList(check_text("conversations", conversations), held_out_fraction)
+            self.inner = ConversationList(check_path("conversations", conversations), held_out_fraction)
         elif isinstance(conversations, Sequence) and conversations:
             self.inner = ConversationList(conversations, held_out_fraction)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
-from rlenvs.problems.checks import check_int, check_share, check_split
+from rlenvs.problems.checks import check_int, check_share, check_split, seeded
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.mixture import check_fractions, weighted_source
 from rlenvs.problems.problem import Problem, ProblemSource, Split
@@ -45,10 +45,10 @@ class CurriculumSource(ProblemSource):
     """Training problems of a level that moves with the success rate; held-out problems of all levels, always.
 
     Levels are either a list of sources, the easiest first, or one source cut by `difficulty` so that each level has an
-    equal share of its training problems, as far as 1,000 of them show. `report` tells how a training problem went. Once
-    `window` outcomes at the current level are known, a mean of `raise_at` or more moves one level up, one of `lower_at`
-    or less one down, and counting starts again. A share of the draws goes to lower levels, so that they are not
-    forgotten.
+    equal share of its training problems, as far as 1,000 of them show. Environments with split="train" tell how each of
+    their episodes ended, and keep the state in their own; a loop without one calls `report`. Once `window` outcomes at
+    the current level are known, a mean of `raise_at` or more moves one level up, one of `lower_at` or less one down,
+    and counting starts again. A share of the draws goes to lower levels, so that they are not forgotten.
 
     What is held out does not depend on the level: it is drawn from all levels alike, and reports about it are refused.
     The state is the level and the outcomes since it last moved; `state_dict` has both. The task record of a problem has
@@ -57,7 +57,8 @@ class CurriculumSource(ProblemSource):
     Args:
         source: name or mapping of one source, divided by difficulty; None with `sources`.
         sources: names or mappings of sources, the easiest first; None with `source`.
-        levels: for `source`: how many parts it is cut into, 2..20; fewer where many problems are equally difficult.
+        levels: for `source` alone: how many parts it is cut into, 2..20, None for 5; fewer where many problems are
+            equally difficult.
         start_level: the first level, from 0.
         window: outcomes after which the level may move, 1..100,000.
         raise_at: mean success from which it goes up, in [0, 1].
@@ -80,7 +81,7 @@ class CurriculumSource(ProblemSource):
         self,
         source: str | Mapping[str, Any] | ProblemSource | None = None,
         sources: Sequence[str | Mapping[str, Any] | ProblemSource] | None = None,
-        levels: int = 5,
+        levels: int | None = None,
         start_level: int = 0,
         window: int = 100,
         raise_at: float = 0.8,
@@ -97,8 +98,13 @@ class CurriculumSource(ProblemSource):
             else [weighted_source(entry, place)[1] for place, entry in enumerate(sources or ())]
         )
         check_fractions(self.sources)
-        check_int("levels", levels, 2, 20)
-        self.edges = edges_of(self.sources[0], levels) if source is not None else []
+        for place, inner in enumerate(self.sources):
+            if inner.adapts:
+                raise ParameterError(f"sources[{place}]" if sources else "source", "must not be a curriculum itself")
+        if sources is not None and levels is not None:
+            raise ParameterError("levels", "is for 'source'; each of 'sources' is a level")
+        parts = check_int("levels", 5 if levels is None else levels, 2, 20)
+        self.edges = edges_of(self.sources[0], parts) if source is not None else []
         self.levels = len(self.edges) + 1 if source is not None else len(self.sources)
         self.level = check_int("start_level", start_level, 0, self.levels - 1)
         self.window = check_int("window", window, 1, 100_000)
@@ -121,6 +127,11 @@ class CurriculumSource(ProblemSource):
     def grader(self) -> BatchGrader:
         """That of `rlenvs.graders` if all sources have that; else one that knows the types of every source."""
         return grade_batch if all(source.grader is grade_batch for source in self.sources) else grade_tasks
+
+    @property
+    def adapts(self) -> bool:
+        """True: environments report how training goes."""
+        return True
 
     @property
     def success_rate(self) -> float | None:
@@ -152,7 +163,7 @@ class CurriculumSource(ProblemSource):
             reach = self.levels if split == "held_out" else self.level + 1
             found = {problem.id: problem for problem in listed if problem.task[LEVEL_KEY] < reach}
             return list(found.values())
-        rng, found = np.random.default_rng(seed), {}
+        rng, found = seeded(seed), {}
         for _ in range(20 * check_int("limit", limit, 1, 10**9) + 100):
             problem = self.sample(rng, split)
             found.setdefault(problem.id, problem)
@@ -171,7 +182,7 @@ class CurriculumSource(ProblemSource):
         Raises:
             UserError: the problem is held out, or its level is not known.
         """
-        value = check_share("success", float(success))
+        value = check_share("success", float(success) if isinstance(success, bool | np.bool_ | np.number) else success)
         if self._level_of(problem) != self.level:
             return  # review, or a problem that was drawn before the level moved
         self.outcomes.append(value)
@@ -183,6 +194,11 @@ class CurriculumSource(ProblemSource):
         # At the ends, and in between the two bounds, the window slides on.
         self.outcomes = [] if level != self.level else self.outcomes[1:]
         self.level = level
+
+    def episode_ended(self, problem: Problem, solved: bool) -> None:
+        """Report an episode, if its problem is a training problem of this curriculum."""
+        if problem.split == "train" and LEVEL_KEY in problem.task:
+            self.report(problem, solved)
 
     def state_dict(self) -> dict[str, Any]:
         """Level and outcomes, as plain JSON."""

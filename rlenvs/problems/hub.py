@@ -32,6 +32,8 @@ class DatasetsSource(RecordSource):
         markers: for extract="last_marker" only.
         format_hint: whether the prompt says how to write the answer.
         held_out_fraction: share of the problems kept from training, in [0, 1].
+        difficulty_field: name of the field with the difficulty, a number in [0, 1]; None takes `difficulty`, or the
+            level of MATH, where a record has one.
 
     Raises:
         ParameterError: a parameter that cannot be used.
@@ -55,6 +57,7 @@ class DatasetsSource(RecordSource):
         markers: Sequence[str] = ("A:",),
         format_hint: bool = True,
         held_out_fraction: float = 0.1,
+        difficulty_field: str | None = None,
     ) -> None:
         super().__init__(
             prompt_field,
@@ -66,6 +69,7 @@ class DatasetsSource(RecordSource):
             markers,
             format_hint,
             held_out_fraction,
+            difficulty_field,
         )
         self.path = check_text("path", path)
         self.subset = subset if subset is None else check_text("subset", subset)
@@ -74,22 +78,30 @@ class DatasetsSource(RecordSource):
     @cached_property
     def table(self) -> Any:
         """The data set, loaded on first use."""
-        library = require("datasets", "reasoning", "the source datasets")
+        library = require("datasets", "datasets", "the source datasets")
         try:
             if (Path(self.path) / "state.json").exists() or (Path(self.path) / "dataset_dict.json").exists():
-                loaded = library.load_from_disk(self.path)
-                return loaded if not isinstance(loaded, Mapping) else self._split_of(loaded)
+                return self._split_of(library.load_from_disk(self.path))
             return library.load_dataset(self.path, self.subset, split=self.data_split)
         except DataError:
             raise
         except Exception as error:  # dozens of kinds, all of them about the data set
             raise DataError(f"{self.described()}: cannot be loaded ({type(error).__name__}: {error!s:.200})") from error
 
-    def _split_of(self, loaded: Mapping[str, Any]) -> Any:
-        if self.data_split not in loaded:
-            hint = did_you_mean(self.data_split, loaded)
-            raise DataError(f"{self.path}: no split {self.data_split!r}{hint} (found: {', '.join(loaded)})")
-        return loaded[self.data_split]
+    def _split_of(self, loaded: Any) -> Any:
+        """The split of a saved data set; what was saved without splits counts as "train"."""
+        if self.subset is not None:
+            raise DataError(
+                f"{self.path}: subset={self.subset!r} is for data sets of the hub: a saved one has no subsets"
+            )
+        named = getattr(loaded, "split", None)
+        splits = loaded if isinstance(loaded, Mapping) else {str(named or "train"): loaded}
+        if self.data_split in splits:
+            return splits[self.data_split]
+        if named is None and not isinstance(loaded, Mapping):
+            raise DataError(f"{self.path}: it was saved without splits: leave data_split at 'train'")
+        hint = did_you_mean(self.data_split, splits)
+        raise DataError(f"{self.path}: no split {self.data_split!r}{hint} (found: {', '.join(splits)})")
 
     def rows(self) -> Iterator[tuple[Mapping[str, Any], str]]:
         """Every record, and its place."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rlenvs.errors import DataError
-from rlenvs.problems.checks import check_text
+from rlenvs.problems.checks import check_path
 from rlenvs.problems.record_source import RecordSource
 from rlenvs.shown import shown
 
@@ -56,7 +56,7 @@ class LineFile:
         """Start and line number of each line that is not blank, and at the end the length of the file."""
         starts, numbers, position = array("Q"), array("L"), 0
         for number, line in enumerate(file, start=1):
-            if line.strip():
+            if line.removeprefix(BYTE_ORDER_MARK).strip():
                 starts.append(position)
                 numbers.append(number)
             position += len(line)
@@ -113,6 +113,8 @@ class JsonlSource(RecordSource):
         markers: for extract="last_marker" only.
         format_hint: whether the prompt says how to write the answer.
         held_out_fraction: share of the problems kept from training, in [0, 1]; 1.0 for a file that is a test set.
+        difficulty_field: name of the field with the difficulty, a number in [0, 1]; None takes `difficulty`, or the
+            level of MATH, where a record has one.
 
     Raises:
         ParameterError: a parameter that cannot be used.
@@ -143,6 +145,7 @@ class JsonlSource(RecordSource):
         markers: Sequence[str] = ("A:",),
         format_hint: bool = True,
         held_out_fraction: float = 0.1,
+        difficulty_field: str | None = None,
     ) -> None:
         super().__init__(
             prompt_field,
@@ -154,8 +157,9 @@ class JsonlSource(RecordSource):
             markers,
             format_hint,
             held_out_fraction,
+            difficulty_field,
         )
-        self.path = check_text("path", str(path) if isinstance(path, os.PathLike) else path)
+        self.path = check_path("path", path)
 
     @cached_property
     def lines(self) -> LineFile:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from rlenvs.errors import DataError, UserError
-from rlenvs.problems.checks import SPLITS, check_int, check_share, check_split
+from rlenvs.problems.checks import SPLITS, check_int, check_share, check_split, seeded
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 
 
@@ -26,6 +26,8 @@ def folded(text: str) -> str:
 class ListedSource(ProblemSource):
     """A source whose problems are numbered. The list is read once, when it is first needed; 4 bytes each stay.
 
+    One that comes again is left out: there would be two problems with one id.
+
     Subclasses define `keys`, which reads and checks everything, and `at`.
     """
 
@@ -35,8 +37,8 @@ class ListedSource(ProblemSource):
         self.held_out_fraction = check_share("held_out_fraction", held_out_fraction)
 
     @abstractmethod
-    def keys(self) -> Iterator[str]:
-        """The canonical text of each problem, in order.
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """The canonical text of each problem, which decides its split, and its id; in order.
 
         Raises:
             DataError: something is wrong with one of them; says where it is.
@@ -50,7 +52,12 @@ class ListedSource(ProblemSource):
     def members(self) -> "dict[Split, array[int]]":
         """The numbers of the problems of each split."""
         found: dict[Split, array[int]] = {split: array("I") for split in SPLITS}
-        for index, key in enumerate(self.keys()):
+        seen: set[int] = set()
+        for index, (key, name) in enumerate(self.keys()):
+            # Hashes of 64 bits instead of the ids: a million take 60 MB less while they are read.
+            if (mark := hash(name)) in seen:
+                continue
+            seen.add(mark)
             found[split_of(key, self.held_out_fraction)].append(index)
         if not any(found.values()):
             raise DataError(f"{self.described()}: no problems in it")
@@ -74,13 +81,13 @@ class ListedSource(ProblemSource):
         """List the problems of a split in their order, or a seeded choice of them."""
         numbers = self._of(split)
         if limit is not None and check_int("limit", limit, 1, 10**9) < len(numbers):
-            picks = np.random.default_rng(seed).permutation(len(numbers))[:limit]
+            picks = seeded(seed).permutation(len(numbers))[:limit]
             return [self.at(numbers[pick], split) for pick in sorted(picks.tolist())]
         return [self.at(number, split) for number in numbers]
 
     def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
         """All problems of a split in an order that the seed decides, again and again in new orders, without end."""
-        numbers, rng = self._of(split), np.random.default_rng(seed)
+        numbers, rng = self._of(split), seeded(seed)
         while True:
             for pick in rng.permutation(len(numbers)).tolist():
                 yield self.at(numbers[pick], split)

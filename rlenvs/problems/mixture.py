@@ -7,7 +7,7 @@ import numpy as np
 
 from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
-from rlenvs.problems.checks import check_int, check_real, check_split
+from rlenvs.problems.checks import check_int, check_real, check_split, seeded
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.problem import Problem, ProblemSource, Split
 from rlenvs.problems.registry import make_source, read_spec
@@ -80,6 +80,10 @@ class MixtureSource(ProblemSource):
         self.shares = [share for share, _ in used]
         self.sources = [source for _, source in used]
         check_fractions(self.sources)
+        adapting = [place for place, source in enumerate(self.sources) if source.adapts]
+        if len(adapting) > 1:
+            raise ParameterError("sources", "must not have more than one curriculum: a report could be of either")
+        self.adapting = self.sources[adapting[0]] if adapting else None
         self.bounds = np.cumsum(self.shares)
 
     @property
@@ -93,6 +97,25 @@ class MixtureSource(ProblemSource):
     def grader(self) -> BatchGrader:
         """That of `rlenvs.graders` if all sources have that; else one that knows the types of every source."""
         return grade_batch if all(source.grader is grade_batch for source in self.sources) else grade_tasks
+
+    @property
+    def adapts(self) -> bool:
+        """True if one of the sources does."""
+        return self.adapting is not None
+
+    def episode_ended(self, problem: Problem, solved: bool) -> None:
+        """Tell the source that adapts, which knows its own problems."""
+        if self.adapting is not None:
+            self.adapting.episode_ended(problem, solved)
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the source that adapts."""
+        return {} if self.adapting is None else self.adapting.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        if self.adapting is not None:
+            self.adapting.load_state_dict(state)
 
     def sample(self, rng: np.random.Generator, split: Split) -> Problem:
         """Draw a source, then a problem of it."""
@@ -108,7 +131,7 @@ class MixtureSource(ProblemSource):
             for source in self.sources:
                 found.update((problem.id, problem) for problem in source.problems(split))
             return list(found.values())
-        rng = np.random.default_rng(seed)
+        rng = seeded(seed)
         for _ in range(MAX_REPEATS * check_int("limit", limit, 1, 10**9) + 100):
             problem = self.sample(rng, split)
             found.setdefault(problem.id, problem)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rlenvs.errors import DataError
+from rlenvs.errors import DataError, UserError
 from rlenvs.graders import BatchGrader, grade_batch
 from rlenvs.problems.streams import RowStreams
 
@@ -80,7 +80,7 @@ def split_of(key: str, held_out_fraction: float) -> Split:
 
 
 class ProblemSource(ABC):
-    """Where problems come from. A source holds parameters only, never random state."""
+    """Where problems come from. A source holds parameters only, never random state; one that adapts, what it heard."""
 
     @property
     def size(self) -> int | None:
@@ -92,9 +92,41 @@ class ProblemSource(ABC):
         """What judges answers to these problems: `rlenvs.graders`, unless a source has tasks of its own types."""
         return grade_batch
 
+    @property
+    def adapts(self) -> bool:
+        """True if what is drawn for training depends on how training went; environments then tell."""
+        return False
+
+    def episode_ended(self, problem: Problem, solved: bool) -> None:
+        """Hear from an environment how an episode on a training problem ended.
+
+        Only sources that adapt are told. A problem that is not of this source is none of its business.
+
+        Args:
+            problem: what the episode was about.
+            solved: whether its last answer was right.
+        """
+        if self.adapts:
+            raise TypeError(f"{type(self).__name__} adapts: it must define episode_ended")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned from the reports, as plain JSON; nothing where a source does not adapt."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called.
+
+        Raises:
+            UserError: the state is not of such a source.
+        """
+        if state:
+            raise UserError(f"{type(self).__name__} has no state, got {dict(state)!r:.80}")
+
     def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
         """Problems of a split in an order that the seed decides, without end; they may come again."""
-        rng = np.random.default_rng(seed)
+        from rlenvs.problems.checks import seeded  # it knows what a split is
+
+        rng = seeded(seed)
         while True:
             yield self.sample(rng, split)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlenvs.errors import UserError
-from rlenvs.problems.checks import check_int, check_share, check_split
+from rlenvs.problems.checks import check_int, check_share, check_split, seeded
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 
 MAX_DRAWS = 10_000
@@ -88,7 +88,7 @@ class ProceduralSource(ProblemSource):
         if limit is None:
             raise UserError(f"{type(self).__name__} has no end of problems: pass limit=N to list N of them")
         check_int("limit", limit, 1, 10**9)
-        rng = np.random.default_rng(seed)
+        rng = seeded(seed)
         found: dict[str, Problem] = {}
         for _ in range(20 * limit + MAX_DRAWS):
             problem = self.sample(rng, split)

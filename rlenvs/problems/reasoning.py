@@ -9,7 +9,7 @@ import numpy as np
 from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import BatchGrader
 from rlenvs.problems.answer_format import AnswerFormat
-from rlenvs.problems.checks import check_choice, check_int, check_real, check_share, check_split
+from rlenvs.problems.checks import check_choice, check_int, check_real, check_share, check_split, seeded
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 from rlenvs.problems.procedural import MAX_DRAWS, content_id
@@ -17,6 +17,7 @@ from rlenvs.problems.reasoning_library import (
     EVALUATES_ANSWERS,
     WITHOUT_GOLD,
     check_dataset,
+    difficulty_of,
     entry_of,
     make_dataset,
 )
@@ -58,6 +59,9 @@ class ReasoningGymSource(ProblemSource):
     possible (`rlenvs.problems.reasoning_library.EVALUATES_ANSWERS`). Two data sets come without any answer and need
     "verified" or "partial"; their demonstrations are empty (`WITHOUT_GOLD`). Problems whose reference answer is the
     empty text are left out.
+
+    The difficulty of a problem is where its numbers lie in the ranges that the data set drew them from, for the half of
+    the data sets that say so, else 0.0.
 
     The split of a problem is the hash of its question, so that the same question at two indices is in one split. The
     global random generators are neither used nor changed, by the data sets that would use them included.
@@ -117,8 +121,19 @@ class ReasoningGymSource(ProblemSource):
                 raise ParameterError(
                     "scoring", f"must be 'exact' for {name}: its own scorer would run the answer as Python code"
                 )
-        self.datasets = [make_dataset(name, self.configs[name], self.seed, self.length) for name in self.names]
+        self.datasets = self._datasets()
         self.splits: dict[tuple[int, int], Split | None] = {}
+
+    def _datasets(self) -> list[Any]:
+        return [make_dataset(name, self.configs[name], self.seed, self.length) for name in self.names]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Some data sets hold functions that cannot be pickled; all of them can be made again.
+        return {key: value for key, value in vars(self).items() if key != "datasets"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.datasets = self._datasets()
 
     @property
     def size(self) -> int:
@@ -146,7 +161,7 @@ class ReasoningGymSource(ProblemSource):
         order = np.arange(self.size)
         if limit is not None:
             check_int("limit", limit, 1, 10**9)
-            order = np.random.default_rng(seed).permutation(order)
+            order = seeded(seed).permutation(order)
         found: dict[str, Problem] = {}
         for place in order.tolist():
             index, number = divmod(place, len(self.names))
@@ -196,6 +211,7 @@ class ReasoningGymSource(ProblemSource):
             prompt=prompt,
             task=task,
             demonstration="" if gold is None else self.format.respond([], gold),
+            difficulty=difficulty_of(entry["metadata"]),
             split=split,
         )
 
@@ -216,7 +232,9 @@ def check_weights(weights: object, count: int) -> np.ndarray[Any, np.dtype[np.fl
         weights = [1.0] * count
     if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != count:
         raise ParameterError("weights", f"must be a list of {count} numbers, got {weights!r:.80}")
-    numbers = [check_real("weights", weight, 0.0, float("inf")) for weight in weights]
-    if not 0 < sum(numbers) < float("inf"):
+    bounds = np.cumsum([check_real("weights", weight, 0.0, float("inf")) for weight in weights])
+    if not 0 < bounds[-1] < float("inf"):
         raise ParameterError("weights", f"must have a positive, finite sum, got {list(weights)!r:.80}")
-    return np.cumsum(numbers) / sum(numbers)
+    # Divided by their own last entry they end with exactly 1.0, above every number that is drawn.
+    shares: np.ndarray[Any, np.dtype[np.float64]] = bounds / bounds[-1]
+    return shares

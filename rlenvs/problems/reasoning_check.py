@@ -6,16 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rlenvs.extras import require
+from rlenvs.graders.deadline.checks import CHECKS
 from rlenvs.problems.reasoning_library import make_dataset
-
-PROBE = {
-    "dataset": "leg_counting",
-    "config": "{}",
-    "answer": "4",
-    "entry": {"question": "How many legs has a cow?", "answer": "4", "metadata": {}},
-}
-"""A request that any healthy worker gives the full score."""
-
 
 HOLDS_TUPLES = ("arc_agi", "rearc")
 """Data sets whose scorer compares with tuples in the metadata, which JSON turns into lists."""
@@ -51,6 +43,7 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
 
 def prepare() -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Import reasoning-gym and score once."""
-    require("reasoning_gym", "reasoning", "scoring by a data set of reasoning-gym")
-    check(PROBE)
+    kind = CHECKS["reasoning_gym"]
+    require(kind.needs, kind.extra, kind.purpose)
+    check(kind.probe)
     return check

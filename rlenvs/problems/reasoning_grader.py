@@ -8,12 +8,13 @@ from typing import Any
 
 from rlenvs.errors import GraderError
 from rlenvs.graders import MAX_ANSWER_CHARS, Grade, extract_answer
-from rlenvs.graders.deadline import Exceeded
+from rlenvs.graders.deadline import Exceeded, shared_pool
 from rlenvs.problems.reasoning_library import EVALUATES_ANSWERS
-from rlenvs.problems.reasoning_pool import scorer_pool
 
 DEADLINE_SECONDS = 5.0
 """What scoring one answer may take; symbolic and search problems of reasoning-gym need seconds at worst."""
+KIND = "reasoning_gym"
+"""The kind of check of `rlenvs.graders.deadline` that runs the scorers."""
 SCORINGS = ("exact", "verified", "partial")
 
 
@@ -89,7 +90,7 @@ def grade_reasoning(tasks: Sequence[Mapping[str, Any]], responses: Sequence[str]
             waiting.append((row, answer, where))
     if waiting:
         requests = [(request_of(tasks[row], answer), DEADLINE_SECONDS) for row, answer, _ in waiting]
-        replies = scorer_pool().check_all(requests)
+        replies = shared_pool(KIND).check_all(requests)
         for (row, answer, where), reply in zip(waiting, replies, strict=True):
             grades[row] = grade_scored(tasks[row], answer, where, reply)
     return [grades[row] for row in range(len(tasks))]

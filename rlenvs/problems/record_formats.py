@@ -8,14 +8,17 @@ r"""Records of published data sets as problems: GSM8K, MATH, multiple choice, co
 | `humaneval` | `prompt`, `entry_point` and `test` | asserts; `rlenvs.problems.code.records` |
 | `mbpp` | `text` (or `prompt`) and `test_list` | asserts |
 | `plain` | a question and an answer, under usual names or the given ones | math for numbers, else qa_exact |
+
+A record of any format may say how hard it is: `difficulty`, a number in [0, 1]. In MATH "Level 1" to "Level 5" is read.
 """
 
 import json
+import math
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 from rlenvs.errors import DataError, GraderError
 from rlenvs.graders import compile_task, extract_answer, parse_number
@@ -23,6 +26,7 @@ from rlenvs.graders.countdown import ExpressionError, evaluate
 from rlenvs.json_lines import as_text, field_of
 from rlenvs.problems.answer_format import AnswerFormat
 from rlenvs.problems.code.records import CODE_FORMATS, TIME_LIMIT_S, code_format, read_code
+from rlenvs.shown import shown
 
 FORMATS = ("gsm8k", "math", "mcq", *CODE_FORMATS, "plain")
 PROMPT_NAMES = ("question", "problem", "prompt", "input", "instruction", "query")
@@ -31,6 +35,7 @@ CHOICE_NAMES = ("choices", "options")
 DEFAULT_EXTRACT = {"gsm8k": "last_hash", "math": "last_boxed", "mcq": "last_answer_line", "plain": "last_answer_line"}
 DEFAULT_EXTRACT.update(dict.fromkeys(CODE_FORMATS, "whole"))  # a program is in a block, and has no other place
 CALCULATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,60})>>")
+MATH_LEVEL = re.compile(r"Level ([1-5])")
 MAX_LABELS = 26
 
 
@@ -47,6 +52,7 @@ class Content:
     """The working, for the demonstration."""
     more: Mapping[str, Any]
     """Further keys of the task record."""
+    difficulty: float = 0.0
 
 
 def first_of(record: Mapping[str, Any], names: Sequence[str]) -> str | None:
@@ -83,6 +89,7 @@ class RecordReader:
         answer_field: name of the answer.
         choices_field: name of the options.
         task_type: the task type of the format "plain"; None for "math" where the answer is a number, else "qa_exact".
+        difficulty_field: name of the difficulty; None takes `difficulty`, or the level of MATH, where it is one.
     """
 
     format: str
@@ -91,6 +98,7 @@ class RecordReader:
     answer_field: str | None = None
     choices_field: str | None = None
     task_type: str | None = None
+    difficulty_field: str | None = None
 
     def read(self, record: Mapping[str, Any], where: str) -> Content:
         """The content of a record, checked so far that answers to it can be graded.
@@ -104,7 +112,25 @@ class RecordReader:
             compile_task(self.task(content))
         except GraderError as error:
             raise DataError(f"{where}: no answer could be graded: {error}") from None
-        return content
+        return replace(content, difficulty=self.difficulty(record, where))
+
+    def difficulty(self, record: Mapping[str, Any], where: str) -> float:
+        """How hard the record says it is; 0.0 if it does not.
+
+        Raises:
+            DataError: the field that was named is missing or no number in [0, 1].
+        """
+        if self.difficulty_field is None:
+            level = MATH_LEVEL.fullmatch(str(record.get("level"))) if self.format == "math" else None
+            value = record.get("difficulty")
+            # Other people's `difficulty` may be a word, or a number of stars.
+            return float(value) if is_share(value) else (int(level[1]) - 1) / 4 if level else 0.0
+        value = field_of(record, self.difficulty_field, where)
+        if not is_share(value):
+            raise DataError(
+                f"{where}: field {self.difficulty_field!r}: expected a number in [0, 1], got {shown(value)}"
+            )
+        return float(value)
 
     def task(self, content: Content) -> dict[str, Any]:
         """The task record."""
@@ -175,12 +201,19 @@ class RecordReader:
         question = self.question_of(record, PROMPT_NAMES, where)
         name, value = self.field(record, self.answer_field, ANSWER_NAMES, where)
         if isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise DataError(f"{where}: field {name!r}: expected text or a finite number, got {shown(value)}")
             value = json.dumps(value)
         gold = as_text(value, name, where).strip()
         if not gold:
             raise DataError(f"{where}: field {name!r} is empty")
         kind = self.task_type or ("math" if parse_number(gold) is not None else "qa_exact")
         return Content(question, question, kind, gold, [], {})
+
+
+def is_share(value: Any) -> TypeGuard[float]:
+    """True for a number in [0, 1]."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def calculations(solution: str) -> list[dict[str, str]]:
@@ -208,20 +241,20 @@ def calculations(solution: str) -> list[dict[str, str]]:
 
 def labelled(value: object, where: str) -> tuple[list[str], list[str]]:
     """Labels and texts of options, from a list of texts, a mapping, or {"label": [...], "text": [...]}."""
-    labels: list[Any]
-    options: list[Any]
-    if isinstance(value, Mapping) and set(value) == {"label", "text"}:
-        labels, options = list(value["label"]), list(value["text"])
+    labels: Sequence[Any]
+    options: Sequence[Any]
+    if isinstance(value, Mapping) and set(value) == {"label", "text"} and isinstance(value["text"], list | tuple):
+        labels, options = value["label"], value["text"]
     elif isinstance(value, Mapping):
         labels, options = list(value), list(value.values())
     elif isinstance(value, list | tuple):
         labels, options = list(string.ascii_uppercase[: len(value)]), list(value)
     else:
         raise DataError(f"{where}: expected a list of options, or a mapping from labels to options")
-    fits = len(labels) == len(options) and 2 <= len(options) <= MAX_LABELS
+    fits = isinstance(labels, list | tuple) and len(labels) == len(options) and 2 <= len(options) <= MAX_LABELS
     if not fits or not all(isinstance(text, str) and text.strip() for text in [*labels, *options]):
         raise DataError(f"{where}: expected 2 to {MAX_LABELS} options, each a text, got {value!r:.80}")
-    return labels, options
+    return list(labels), list(options)
 
 
 def label_of(answer: object, labels: Sequence[str], options: Sequence[str], where: str) -> str:

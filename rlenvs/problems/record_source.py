@@ -33,9 +33,15 @@ class RecordSource(ListedSource):
         markers: Sequence[str],
         format_hint: bool,
         held_out_fraction: float,
+        difficulty_field: str | None = None,
     ) -> None:
         super().__init__(held_out_fraction)
-        self.fields = {"prompt_field": prompt_field, "answer_field": answer_field, "choices_field": choices_field}
+        self.fields = {
+            "prompt_field": prompt_field,
+            "answer_field": answer_field,
+            "choices_field": choices_field,
+            "difficulty_field": difficulty_field,
+        }
         for name, value in self.fields.items():
             if value is not None:
                 check_text(name, value)
@@ -66,10 +72,11 @@ class RecordSource(ListedSource):
         style = AnswerFormat(self.extract or DEFAULT_EXTRACT[kind], self.style.markers, self.style.hint)
         return RecordReader(kind, style, **self.fields, task_type=self.task_type)
 
-    def keys(self) -> Iterator[str]:
-        """The question of each record, without differences of case and white space."""
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """The question of each record, without differences of case and white space, and its id."""
         for record, where in self.rows():
-            yield folded(self.reader.read(record, where).question)
+            content = self.reader.read(record, where)
+            yield folded(content.question), content_id(self.name, content.prompt, content.gold)
 
     def at(self, index: int, split: Split) -> Problem:
         """The problem of one record."""
@@ -80,5 +87,6 @@ class RecordSource(ListedSource):
             prompt=task["question"],
             task=task,
             demonstration=self.reader.style.respond(content.lines, content.gold),
+            difficulty=content.difficulty,
             split=split,
         )

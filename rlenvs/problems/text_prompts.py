@@ -11,7 +11,7 @@ import numpy as np
 from rlenvs.errors import DataError, ParameterError
 from rlenvs.graders import BatchGrader
 from rlenvs.json_lines import read_rows, text_field
-from rlenvs.problems.checks import check_text, check_texts
+from rlenvs.problems.checks import check_path, check_text, check_texts
 from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.listed import ListedSource, folded
 from rlenvs.problems.problem import Problem, ProblemSource, Split
@@ -74,9 +74,9 @@ class PromptList(ListedSource):
             return [(prompt, "") for prompt in self.prompts]
         return read_prompts(self.prompts, self.prompt_field, self.demonstration_field)
 
-    def keys(self) -> Iterator[str]:
-        """Each prompt, without differences of case and white space."""
-        return (folded(prompt) for prompt, _ in self.entries)
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """Each prompt, without differences of case and white space, and its id."""
+        return ((folded(prompt), content_id(self.name, prompt)) for prompt, _ in self.entries)
 
     def at(self, index: int, split: Split) -> Problem:
         """One prompt."""
@@ -158,7 +158,7 @@ class TextPromptSource(ProblemSource):
                 raise ParameterError("prompts", "must be given where 'system' or 'demonstration_field' is")
             self.inner = IdeaSource(held_out_fraction)
         else:
-            given = check_text("prompts", prompts) if isinstance(prompts, str) else check_texts("prompts", prompts)
+            given = check_path("prompts", prompts) if isinstance(prompts, str) else check_texts("prompts", prompts)
             self.inner = PromptList(given, prompt_field, demonstration_field, system, held_out_fraction)
         self.held_out_fraction = self.inner.held_out_fraction
 

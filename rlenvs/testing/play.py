@@ -22,6 +22,49 @@ def expect(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
+class ShapeError(AssertionError):
+    """`reset` or `step` does not return what every caller unpacks: no other check can be run."""
+
+
+def begin(env: gym.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str, Any]]:
+    """Reset an environment.
+
+    Raises:
+        ShapeError: it does not return (observation, info).
+    """
+    result = env.reset(seed=seed, options=None)
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+        raise ShapeError(f"reset() must return (observation, info), got {described(result)}")
+    return result
+
+
+def take(env: gym.Env[Any, Any], action: Any) -> Step:
+    """Step an environment.
+
+    Raises:
+        ShapeError: it does not return (observation, reward, terminated, truncated, info).
+    """
+    result = env.step(action)
+    if not isinstance(result, tuple) or len(result) != 5 or not isinstance(result[4], dict):
+        raise ShapeError(
+            f"step() must return (observation, reward, terminated, truncated, info), got {described(result)}"
+        )
+    return result
+
+
+def described(result: object) -> str:
+    """What a call returned, in types."""
+    if isinstance(result, tuple):
+        return f"({', '.join(map(type_name, result))})"
+    return type_name(result)
+
+
+def type_name(value: object) -> str:
+    """The type of a value, with its package where that is not Python's own."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
 @dataclass
 class Subject:
     """The environment under test: how to make new ones, and how to act in them."""
@@ -53,7 +96,7 @@ def act(env: gym.Env[Any, Any], observation: Any, info: Mapping[str, Any], rng: 
 
 def episode(env: gym.Env[Any, Any], subject: Subject, rng: np.random.Generator, seed: int | None) -> list[Any]:
     """Play one episode to its end, or to the most steps: what `reset` and every `step` returned, deep copies."""
-    observation, info = env.reset(seed=seed)
+    observation, info = begin(env, seed)
     return [copy.deepcopy((observation, info)), *rest(env, subject, rng, observation, info)]
 
 
@@ -63,7 +106,7 @@ def rest(
     """Play an open episode to its end, or for the most steps: what every `step` returned, deep copies."""
     trace: list[Any] = []
     for _ in range(subject.max_steps):
-        step = env.step(subject.actor(observation, info, rng))
+        step = take(env, subject.actor(observation, info, rng))
         trace.append(copy.deepcopy(step))
         observation, _, terminated, truncated, info = step
         if terminated or truncated:

@@ -14,10 +14,11 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 
-from rlenvs.testing.play import Subject, difference, episode, episodes, expect, rest
+from rlenvs.testing.play import Subject, begin, difference, episode, episodes, expect, rest, type_name
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What must not reach a terminal: all but line breaks."""
+SEEDS = 20
 
 
 def reset_and_step_keep_their_contract(subject: Subject) -> str | None:
@@ -26,16 +27,15 @@ def reset_and_step_keep_their_contract(subject: Subject) -> str | None:
     for space in (env.observation_space, env.action_space):
         expect(isinstance(space, gym.Space), f"observation_space and action_space must be spaces, got {space!r:.80}")
     for trace in episodes(env, subject):
-        expect(isinstance(trace[0][1], dict), f"the info of reset() must be a dict, got {type(trace[0][1]).__name__}")
         expect(trace[0][0] in env.observation_space, f"reset() gives {trace[0][0]!r:.80}, not in the observation space")
-        for number, (observation, reward, terminated, truncated, info) in enumerate(trace[1:], start=1):
+        for number, (observation, reward, terminated, truncated, _) in enumerate(trace[1:], start=1):
             at = f"step {number}"
             inside = observation in env.observation_space
             expect(inside, f"{at} gives {observation!r:.80}, not in the observation space")
-            expect(isinstance(reward, int | float) and math.isfinite(reward), f"{at} gives the reward {reward!r}")
-            expect(type(terminated) is bool, f"{at}: terminated must be a bool, got {type(terminated).__name__}")
-            expect(type(truncated) is bool, f"{at}: truncated must be a bool, got {type(truncated).__name__}")
-            expect(isinstance(info, dict), f"{at}: the info must be a dict, got {type(info).__name__}")
+            plain = isinstance(reward, int | float) and not isinstance(reward, bool) and math.isfinite(reward)
+            expect(plain, f"{at}: the reward must be a finite float, got {reward!r:.80}")
+            expect(type(terminated) is bool, f"{at}: terminated must be a bool, got {type_name(terminated)}")
+            expect(type(truncated) is bool, f"{at}: truncated must be a bool, got {type_name(truncated)}")
     return None
 
 
@@ -59,6 +59,20 @@ def seeds_decide_everything(subject: Subject) -> str | None:
         found = difference(first, episodes(other, subject))
         expect(found is None, f"{name} plays other episodes with the same seed: {found}")
     return None
+
+
+def seeds_lead_to_different_episodes(subject: Subject) -> str | None:
+    """Where episodes differ at all, other seeds open other ones: the seed is used, and none is put in its place."""
+    env = subject.make()
+    seeded = [begin(env, subject.seed + number) for number in range(SEEDS)]
+    unseeded = [begin(env, None) for _ in range(SEEDS)]
+    if any(difference(seeded[0], one) for one in seeded):
+        return None
+    found = next((found for one in unseeded if (found := difference(seeded[0], one))), None)
+    expect(
+        found is None, f"reset() opens different episodes, but all of {SEEDS} seeds the same one; it must use its seed"
+    )
+    return f"all of {SEEDS} seeds open the same episode, and so does reset() without one"
 
 
 def global_randomness_is_left_alone(subject: Subject) -> str | None:
@@ -232,7 +246,10 @@ def copies_go_on_alone(subject: Subject) -> str | None:
     for name, way in ways.items():
         env = subject.make()
         observation, info = begun(env, subject)
-        twin = way(env)
+        try:
+            twin = way(env)
+        except Exception as error:
+            raise AssertionError(f"{name} of the environment fails: {type(error).__name__}: {error}") from error
         found = difference(go_on(twin, subject, observation, info), go_on(env, subject, observation, info))
         expect(found is None, f"{name} of the environment goes on in another way: {found}")
     return None

@@ -10,7 +10,7 @@ import gymnasium as gym
 from rlenvs.errors import UserError
 from rlenvs.suggestions import did_you_mean
 from rlenvs.testing import hostile, single, vector
-from rlenvs.testing.play import Actor, Subject, act
+from rlenvs.testing.play import Actor, ShapeError, Subject, act
 
 CHECKS: dict[str, Callable[[Subject], str | None]] = {
     check.__name__: check
@@ -18,6 +18,7 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
         single.reset_and_step_keep_their_contract,
         single.actions_belong_to_their_space,
         single.seeds_decide_everything,
+        single.seeds_lead_to_different_episodes,
         single.global_randomness_is_left_alone,
         single.infos_are_plain,
         single.infos_belong_to_the_caller,
@@ -91,6 +92,9 @@ def check_text_env(
             continue
         try:
             report[name] = check(subject) or "passed"
+        except ShapeError as error:
+            failures.append(f"{name}: {error}; the checks after this one have not been run")
+            break
         except AssertionError as error:
             failures.append(f"{name}: {error}")
         except Exception as error:  # noqa: BLE001 - whatever an environment raises out of turn is a finding

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -178,3 +179,11 @@ def test_broken_pipe_without_a_file_descriptor(monkeypatch: pytest.MonkeyPatch) 
 
 def test_table_of_nothing_is_its_header() -> None:
     assert table([], header=("a", "b")) == "a  b"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-m", "rlenvs", "envs"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == ["rlenvs: cannot write (No space left on device)"]

@@ -4,6 +4,7 @@ A page is one story: its blocks share a namespace and a working folder. What a c
 
 * `<!-- skip: reason -->`: the block is not run.
 * `<!-- slow -->`: the block needs more than ten seconds; the page runs with it among the slow tests, without it here.
+* `<!-- needs: module -->`: the block is run where the optional module is installed.
 * `<!-- file: name.yaml -->`: the block is also written to that file of the working folder.
 """
 
@@ -16,6 +17,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,8 @@ def run_page(page: Path, *, slow: bool) -> None:
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.comment.startswith("skip:") or (block.comment == "slow" and not slow):
             continue
+        if block.comment.startswith("needs:") and not find_spec(block.comment.removeprefix("needs:").strip()):
+            continue
         if block.comment.startswith("file:"):
             Path(block.comment.removeprefix("file:").strip()).write_text(block.text + "\n")
         if block.language == "python":
@@ -156,7 +160,7 @@ def test_page_runs_with_its_slow_blocks(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_block_that_is_skipped_says_why(page: Path) -> None:
     comments = [block.comment for block in blocks(page.read_text(encoding="utf-8"))]
-    known = re.compile(r"skip: \S.*|slow|file: [\w./-]+|(?!skip|slow|file).*")
+    known = re.compile(r"skip: \S.*|slow|file: [\w./-]+|needs: \w+|(?!skip|slow|file|needs).*")
     assert [comment for comment in comments if not known.fullmatch(comment)] == []
 
 
@@ -216,6 +220,11 @@ class TestTheHarness:
         assert not (folder / "slow").exists()
         run_page(self.page(folder, text), slow=True)
         assert (folder / "slow").exists()
+
+    def test_what_an_optional_module_is_needed_for_runs_where_it_is_installed(self, folder: Path) -> None:
+        run_page(self.page(folder, "<!-- needs: no_such_module -->\n```python\n1 / 0\n```\n"), slow=False)
+        with pytest.raises(ZeroDivisionError):
+            run_page(self.page(folder, "<!-- needs: json -->\n```python\n1 / 0\n```\n"), slow=False)
 
     @pytest.mark.parametrize("kind", ["train", "rewards"])
     def test_yaml_is_checked(self, kind: str, folder: Path) -> None:

@@ -28,7 +28,7 @@ from rlenvs.envs.protocols import (
 )
 from rlenvs.envs.protocols.steps import equation_in
 from rlenvs.envs.protocols.tools import calculator, calls_in
-from rlenvs.envs.suite import SuiteTokenEnv
+from rlenvs.envs.suite import SuiteEnv, SuiteTokenEnv
 from rlenvs.errors import DataError, ParameterError, UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import ArithmeticSource, Problem, ProblemSource
@@ -426,6 +426,10 @@ def test_wrong_tools_are_named():
         ToolCalls(tools=["calculater"])
     with pytest.raises(ParameterError, match="tools must be a non-empty list"):
         ToolCalls(tools="calculator")
+    with pytest.raises(ParameterError, match="tools must be a non-empty list"):
+        ToolCalls(tools=5)
+    with pytest.raises(ParameterError, match=r"tools has an unknown \['a'\]"):
+        ToolCalls(tools=[["a"]])
 
 
 # --- conversation, completion
@@ -725,3 +729,52 @@ def test_rows_of_different_lengths_do_not_disturb_each_other():
     assert rewards.tolist() == [0.0, 1.0, 0.0]
     envs.reset(options={"reset_mask": np.array([True, True, False])})
     assert envs.step(["#### 1", "#### 1", "#### 7"])[2].tolist() == [False, False, True]
+
+
+# --- demonstrations
+
+
+def replayed(env, messages):
+    """The last step of an episode whose policy says what the demonstration says, and what it was told."""
+    problem = next(one for one in env.source.problems("train", 20, 3) if one.prompt in messages[0]["content"])
+    observation, _ = env.reset(options={"problem": problem})
+    told, step = [observation], None
+    for message in messages:
+        if message["role"] == "assistant":
+            step = env.step(message["content"])
+            told.append(step[0])
+    return step, told
+
+
+@pytest.mark.parametrize("extract", ["last_hash", "last_boxed", "last_answer_tag"])
+@pytest.mark.parametrize("name", ["single", "retry", "steps", "tools"])
+def test_demonstrations_earn_everything_when_they_are_played(name, extract):
+    env = SuiteEnv("word_problems", name, extract=extract, numbers=["integer", "money", "percent", "fraction"])
+    shown = env.demonstrations(limit=20, seed=3)
+    assert len(shown) == 20
+    for messages in shown:
+        (_, reward, terminated, truncated, info), told = replayed(env, messages)
+        assert (reward, terminated, truncated, info["progress"]) == (1.0, True, False, 1.0)
+        assert told == [*(m["content"] for m in messages if m["role"] == "user"), ""]
+        steps = len(info["task"]["steps"])
+        if name == "steps":
+            assert info["steps_done"] == info["steps_total"] > 0
+        if name == "tools":
+            assert info["tool_calls"] == steps
+        assert [m["role"] for m in messages] == ["user", "assistant"] * (len(messages) // 2)
+
+
+def test_a_demonstration_fits_the_limits_of_its_protocol():
+    for protocol in ({"name": "steps", "max_turns": 1}, {"name": "tools", "max_calls": 1}):
+        env = SuiteEnv("word_problems", protocol, min_steps=3)
+        for messages in env.demonstrations(limit=3, seed=3):
+            (_, reward, terminated, *_), _ = replayed(env, messages)
+            assert (reward, terminated) == (1.0, True)
+
+
+def test_what_shows_no_way_is_an_error():
+    for env in (SuiteEnv("conversation", "conversation"), SuiteEnv("text_prompts", "completion")):
+        with pytest.raises(UserError, match=r"\.demonstration\(\) shows no episode from start to end"):
+            env.demonstrations(limit=1)
+    env = SuiteEnv("instructions", "completion")
+    assert [message["role"] for message in env.demonstrations(limit=1)[0]] == ["user", "assistant"]

@@ -1,11 +1,12 @@
 import io
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenvs.envs import ArithmeticEnv
+from rlenvs.envs import SuiteEnv
 from rlenvs.envs.rendering import SHOWN_CHARS, neutralised, print_transcript, transcript
 
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -64,6 +65,14 @@ def test_no_line_is_wider_than_asked_and_no_word_is_lost(contents, width):
     assert re.sub(r"\s|user:", "", shown) == re.sub(r"\s", "", "".join(contents))
 
 
+def test_wide_characters_take_two_columns():
+    shown = transcript([{"role": "user", "content": "Was ist \u4e2d\u6587" + "\u4e2d\u6587" * 40}], width=40)
+    lines = shown.splitlines()[1:]
+    widths = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line) for line in lines]
+    assert max(widths) <= 40
+    assert "".join(line.strip() for line in lines).count("\u4e2d\u6587") == 41
+
+
 def test_rewards_stand_beside_the_messages_that_earned_them():
     chat = [{"role": role, "content": role[0]} for role in ("system", "user", "assistant", "user", "assistant")]
     shown = transcript(chat, [0.0, 0.123456789])
@@ -110,10 +119,25 @@ def test_a_stream_of_another_encoding_does_not_fail(monkeypatch):
 
 
 def test_human_mode_prints_each_message_once(capsys):
-    env = ArithmeticEnv(render_mode="human", digits=1)
+    env = SuiteEnv(render_mode="human", digits=1)
     env.reset(seed=0)
     assert capsys.readouterr().out == "user:\n    8+6=\n\n"
     env.step("14")
     assert capsys.readouterr().out == "assistant (reward 1):\n    14\n\n"
     env.reset(seed=0)
     assert capsys.readouterr().out == "user:\n    8+6=\n\n"
+
+
+def test_a_restored_conversation_is_printed_from_its_start(capsys):
+    env = SuiteEnv(digits=1, render_mode="human")
+    env.reset(seed=0)
+    env.step("14")
+    saved = env.state_dict()
+    env.reset(seed=1)
+    other = SuiteEnv(digits=1, render_mode="human")
+    other.reset(seed=3)
+    saved["episode"] |= {"over": False}
+    other.load_state_dict(saved)
+    capsys.readouterr()
+    other.step("15")
+    assert re.findall(r"    (\S+)", capsys.readouterr().out) == ["8+6=", "14", "15"]

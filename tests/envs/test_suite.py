@@ -38,6 +38,20 @@ def test_wrong_parameters_are_named_at_construction(arguments, message):
             kind(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "meant"),
+    [
+        (SuiteTokenEnv, "tokeniser", "tokenizer"),
+        (SuiteTokenVectorEnv, "context_token", "context_tokens"),
+        (SuiteVectorEnv, "autoreset", "autoreset_mode"),
+        (SuiteEnv, "rendermode", "render_mode"),
+    ],
+)
+def test_the_nearest_parameter_may_be_one_of_the_environment_itself(kind, name, meant):
+    with pytest.raises(UserError, match=f"unknown parameter '{name}'; did you mean '{meant}'"):
+        kind("word_problems", **{name: 1})
+
+
 def test_a_parameter_that_both_parts_have_must_say_whose_it_is(monkeypatch):
     monkeypatch.setattr("rlenvs.envs.suite.protocol_parameters", lambda name: ["digits"])
     with pytest.raises(UserError, match=r"parameter 'digits': both .* pass it as source=\{'name'"):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from rlenvs.errors import GraderError, MissingExtraError
-from rlenvs.graders import grade
+from rlenvs.graders import grade, grading
 from rlenvs.graders.deadline import DeadlinePool, Exceeded
 from rlenvs.graders.deadline.checks import CHECKS, Check
 from rlenvs.graders.deadline.frames import FRAME
@@ -129,6 +129,16 @@ def test_a_missing_package_says_which_extra_brings_it(monkeypatch, kind, package
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"{package} is not installed: .* needs it; .*rlenvs\[{extra}\]"):
         DeadlinePool(kind).check(FAST, 5)
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKS))
+def test_every_kind_answers_its_own_probe_as_expected(kind):
+    pytest.importorskip(CHECKS[kind].needs)
+    pool = DeadlinePool(kind, size=1)
+    try:
+        assert pool.check(CHECKS[kind].probe, 60)["verdict"] == CHECKS[kind].expected
+    finally:
+        pool.close()
 
 
 def test_a_text_that_ends_every_worker_is_to_blame_unless_others_end_them_too(monkeypatch, pool):
@@ -281,3 +291,15 @@ def test_a_schema_decides_under_its_deadline():
     assert verdict.reason == "the schema's check exceeded its limit (time)"
     with pytest.raises(GraderError, match="task schema: 'whole' is not valid"):
         grade({"type": "json", "schema": {"type": "whole"}}, "1")
+
+
+def test_a_fork_while_another_thread_remembers_a_verdict_does_not_hang_the_child():
+    task = {"type": "json", "schema": {"type": "integer"}, "extract": "whole"}
+    assert grade(task, "7").correct
+    with grading.known_replies_lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # a child that hangs is ended by this, and fails the test
+            os._exit(0 if grade(task, "7").correct and not grade(task, '"7"').correct else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

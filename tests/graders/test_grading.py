@@ -260,6 +260,45 @@ def test_the_short_way_of_plain_integers_gives_the_same_grades(gold, responses):
     assert grade_batch([question] * len(responses), responses) == expected
 
 
+@pytest.mark.parametrize("task", [None, [], "math", 42, [("type", "math")]])
+def test_a_task_that_is_no_mapping_is_named(task):
+    with pytest.raises(GraderError, match="task: must be a mapping with a type and a gold, got"):
+        grade(task, "1")
+
+
+@pytest.mark.parametrize("task_type", ["math", "qa_exact"])
+def test_a_gold_that_no_answer_can_be_as_long_as_is_an_error(task_type):
+    task = {"type": task_type, "extract": "whole"}
+    assert grade({**task, "gold": "a" * 4096}, "a" * 4096).correct
+    with pytest.raises(GraderError, match="task gold: must have at most 4096 characters as answers do, got 4097"):
+        grade({**task, "gold": "a" * 4097}, "a")
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "~42",
+        "36/2",
+        "-(-42)",
+        "42+0",
+        "42K",
+        "6\\div2",
+        "x/x",
+        "\\sqrt{42}^2",
+        "1, 2, \\ldots",
+        "0\\le x<1",
+        "42\u00b2",
+    ],
+)
+def test_an_odd_gold_accepts_itself(gold):
+    assert grade({"type": "math", "gold": gold}, f"\\boxed{{{gold}}}").correct
+    if gold == "36/2":
+        task = {"type": "gsm8k", "gold": gold}
+        assert grade(task, "#### 36/2").correct
+        assert grade(task, "#### 18").correct
+        assert not grade({**task, "gold": "18"}, "#### 36/2").correct
+
+
 def test_a_problem_may_hold_its_question():
     question = compile_task(MATH)
     assert question is compile_task(dict(MATH))

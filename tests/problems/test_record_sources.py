@@ -1,3 +1,4 @@
+import copy
 import gzip
 import json
 import pickle
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 from rlenvs.envs.protocols.steps import task_goals
-from rlenvs.errors import DataError, MissingExtraError, UserError
+from rlenvs.errors import DataError, MissingExtraError, ParameterError, UserError
 from rlenvs.graders import grade
-from rlenvs.problems import ConversationSource, DatasetsSource, JsonlSource, TextPromptSource
+from rlenvs.problems import ConversationSource, CurriculumSource, DatasetsSource, JsonlSource, TextPromptSource
 from rlenvs.problems.record_formats import calculations, detect_format
 
 GSM8K = {"question": "3 bags of 6 marbles. How many?", "answer": "3*6=<<3*6=18>>18 marbles.\n#### 18"}
@@ -63,6 +64,43 @@ def test_the_working_of_gsm8k_becomes_demonstration_and_steps(tmp_path):
     assert problem.demonstration == "3*6=18 marbles.\n#### 18"
     assert len(task_goals(problem)) == 1
     assert calculations("<<1/3=0.33>>") == calculations("<<5%=0.05>>") == []
+
+
+@pytest.mark.parametrize(
+    ("more", "difficulty"),
+    [({"difficulty": 0.25}, 0.25), ({"difficulty": 1}, 1.0), ({}, 0.0)]
+    # Words, stars and truth values of other people's data sets are no shares.
+    + [({"difficulty": other}, 0.0) for other in ("hard", 7, -0.1, True, None, float("nan"), [0.5])],
+)
+@pytest.mark.parametrize("row", [GSM8K, MMLU, PLAIN])
+def test_a_record_may_say_how_hard_it_is(tmp_path, row, more, difficulty):
+    assert only(tmp_path / "a.jsonl", {**row, **more}).difficulty == difficulty
+
+
+def test_the_levels_of_math_are_difficulties(tmp_path):
+    levels = [only(tmp_path / "a.jsonl", {**MATH, "level": f"Level {level}"}).difficulty for level in range(1, 6)]
+    assert levels == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert only(tmp_path / "a.jsonl", {**MATH, "level": "Level ?"}).difficulty == 0.0
+    assert only(tmp_path / "a.jsonl", {**MATH, "level": "Level 5", "difficulty": 0.1}).difficulty == 0.1
+
+
+def test_a_field_that_was_named_as_the_difficulty_must_be_one(tmp_path):
+    path = written(tmp_path / "a.jsonl", [{**PLAIN, "meta": {"hard": 0.5}}, {**PLAIN, "meta": {"hard": "very"}}])
+    assert only(tmp_path / "b.jsonl", {**PLAIN, "hard": 0.5}, difficulty_field="hard").difficulty == 0.5
+    for field, message in [
+        ("meta.hard", r"a\.jsonl:2: field 'meta\.hard': expected a number in \[0, 1\], got .*very"),
+        ("hard", r"a\.jsonl:1: field 'hard' is missing"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            JsonlSource(path, difficulty_field=field).problems("train")
+
+
+def test_a_curriculum_runs_over_a_file(tmp_path):
+    rows = [{"question": f"What is {i}+1?", "answer": i + 1, "difficulty": i / 200} for i in range(200)]
+    path = written(tmp_path / "a.jsonl", rows)
+    source = CurriculumSource({"source": "jsonl", "path": path}, levels=4, review=0.0)
+    easy = [source.sample(np.random.default_rng(seed), "train").difficulty for seed in range(50)]
+    assert max(easy) < 0.35
 
 
 def test_fields_can_be_named_and_nested(tmp_path):
@@ -167,6 +205,48 @@ def test_a_stream_passes_through_every_problem_before_any_comes_again(tmp_path):
     assert first != second
 
 
+def test_a_record_that_comes_again_is_one_problem(tmp_path):
+    rows = [PLAIN, {**PLAIN, "note": 1}, {"prompt": "Capital of Peru?", "answer": "Cuzco"}, NUMBER, PLAIN]
+    source = JsonlSource(written(tmp_path / "a.jsonl", rows), held_out_fraction=0.0)
+    assert [p.task["gold"] for p in source.problems("train")] == ["Lima", "Cuzco", "42"]
+    assert source.size == 3
+    assert len({p.id for p in source.problems("train", 3)}) == 3
+    prompts = TextPromptSource(["Describe a bridge.", "Describe a lake.", "Describe a bridge."], held_out_fraction=0.0)
+    assert (prompts.size, len(prompts.problems("train"))) == (2, 2)
+    talks = ConversationSource([{"opening": "Hi!"}, {"opening": "Hi!", "turns": ["Bye."]}, {"opening": "Hi!"}])
+    assert talks.size == 2
+
+
+@pytest.mark.parametrize("text", ["\ufeff\n%s", "\ufeff%s", "\ufeff \n\n%s\n\n", "%s\r\n\r\n", "\n\n%s"])
+def test_byte_order_marks_and_blank_lines_hold_nothing(tmp_path, text):
+    (tmp_path / "a.jsonl").write_bytes((text % json.dumps(PLAIN)).encode())
+    assert JsonlSource(str(tmp_path / "a.jsonl"), held_out_fraction=0.0).size == 1
+    (tmp_path / "b.jsonl").write_bytes("\ufeff\n".encode())
+    with pytest.raises(DataError, match=r"b\.jsonl: no problems in it"):
+        _ = JsonlSource(str(tmp_path / "b.jsonl")).size
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"question": "a", "answer": NaN}', r":1: field 'answer': expected text or a finite number, got nan"),
+        ('{"question": "a", "answer": -1e999}', r":1: field 'answer': expected text or a finite number, got -inf"),
+        ('{"question": "a", "choices": {"label": 3, "text": ["x", "y"]}, "answer": "A"}', r"field 'choices': expected"),
+        ('{"question": "a", "choices": {"label": "AB", "text": "xy"}, "answer": "A"}', r"'A' is neither a label"),
+    ],
+)
+def test_values_that_are_no_answers_are_refused(tmp_path, line, message):
+    (tmp_path / "a.jsonl").write_text(line)
+    with pytest.raises(DataError, match=message):
+        _ = JsonlSource(str(tmp_path / "a.jsonl")).size
+
+
+def test_a_path_that_no_file_can_have_is_refused():
+    for make in (JsonlSource, TextPromptSource, ConversationSource):
+        with pytest.raises(ParameterError, match=r"must be the name of a file, got 'a\\x00b\.jsonl'"):
+            make("a\0b.jsonl")
+
+
 def test_a_large_file_stays_on_disk(tmp_path):
     filler = "x" * 4000
     path = written(tmp_path / "big.jsonl", [{"question": f"{i}? {filler}", "answer": i} for i in range(5000)])
@@ -226,8 +306,46 @@ def test_data_sets_of_the_library_read_like_files(monkeypatch, tmp_path):
 def test_the_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     source = DatasetsSource("toy/sums")
-    with pytest.raises(MissingExtraError, match="datasets is not installed: the source datasets needs it"):
+    with pytest.raises(MissingExtraError, match="datasets is not installed: the source datasets needs it") as failed:
         source.sample(np.random.default_rng(0), "train")
+    assert "pip install 'rlenvs[datasets]'" in str(failed.value)
+
+
+def saved_sets(path):
+    """Two data sets written by the real library, a plain one and one of two splits."""
+    datasets = pytest.importorskip("datasets")
+    rows = [{"question": f"What is {i}+1?", "answer": f"#### {i + 1}", "difficulty": i / 40} for i in range(40)]
+    datasets.disable_progress_bars()
+    table = datasets.Dataset.from_list(rows)
+    table.save_to_disk(path / "plain")
+    datasets.DatasetDict({"train": table, "test": table.select(range(5))}).save_to_disk(path / "splits")
+    datasets.Dataset.from_list(rows, split="test").save_to_disk(path / "test")
+
+
+def test_data_sets_that_the_real_library_saved_are_read(tmp_path):
+    saved_sets(tmp_path)
+    source = DatasetsSource(str(tmp_path / "plain"), held_out_fraction=0.25)
+    train, held_out = source.problems("train"), source.problems("held_out")
+    assert len(train) + len(held_out) == source.size == 40
+    assert all(grade(p.task, p.demonstration).correct for p in train + held_out)
+    assert {p.difficulty for p in train + held_out} == {i / 40 for i in range(40)}
+    for copied in (pickle.loads(pickle.dumps(source)), copy.deepcopy(source)):  # noqa: S301 - its own
+        assert copied.problems("train") == train
+    assert DatasetsSource(str(tmp_path / "splits"), data_split="test", held_out_fraction=1.0).size == 5
+    assert DatasetsSource(str(tmp_path / "test"), data_split="test", held_out_fraction=1.0).size == 40
+
+
+def test_a_split_or_subset_that_a_saved_data_set_lacks_is_refused(tmp_path):
+    saved_sets(tmp_path)
+    for parameters, message in [
+        ({"path": "splits", "data_split": "tset"}, r"no split 'tset'; did you mean 'test'\? \(found: train, test\)"),
+        ({"path": "plain", "data_split": "test"}, "it was saved without splits: leave data_split at 'train'"),
+        ({"path": "test"}, r"no split 'train' \(found: test\)"),
+        ({"path": "plain", "subset": "main"}, "subset='main' is for data sets of the hub: a saved one has no subsets"),
+        ({"path": "plain", "prompt_field": "q"}, r"plain:train\[0\]: field 'q' is missing"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            _ = DatasetsSource(**{**parameters, "path": str(tmp_path / parameters["path"])}).size
 
 
 def test_prompts_come_from_lists_and_files(tmp_path):

@@ -51,6 +51,15 @@ def test_every_demonstration_is_right_by_the_graders(spec):
         assert not grade(problem.task, problem.demonstration.replace(str(problem.task["gold"]), "?")).correct
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "0", None])
+@pytest.mark.parametrize("spec", EVERY.values(), ids=EVERY)
+def test_a_seed_that_is_none_is_refused_by_name(spec, seed):
+    source = make_source(spec)
+    for ask in (lambda: source.problems("train", 2, seed), lambda: next(source.stream("train", seed))):
+        with pytest.raises(UserError, match=r"^seed must be an int in 0\.\."):
+            ask()
+
+
 @pytest.mark.parametrize("spec", EVERY.values(), ids=EVERY)
 def test_problems_are_sound(spec):
     source = make_source(spec)

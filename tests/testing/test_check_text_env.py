@@ -2,13 +2,14 @@ import random
 import re
 import subprocess
 import sys
+import threading
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import rlenvs
-from rlenvs.envs import ArithmeticEnv, ArithmeticVectorEnv, Protocol, TextEnv, Turn
+from rlenvs.envs import Protocol, SuiteEnv, SuiteVectorEnv, TextEnv, Turn
 from rlenvs.errors import UserError
 from rlenvs.problems import ArithmeticSource
 from rlenvs.testing import CHECKS, check_text_env
@@ -30,6 +31,62 @@ class TextReward(Sound):
     def step(self, action):
         observation, reward, *rest = super().step(action)
         return observation, str(reward), *rest
+
+
+class NotANumberReward(Sound):
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, float("nan"), *rest
+
+
+class TruthReward(Sound):
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, bool(reward), *rest
+
+
+class NumpyFlag(Sound):
+    def step(self, action):
+        observation, reward, terminated, *rest = super().step(action)
+        return observation, reward, np.bool_(terminated), *rest
+
+
+class ObservationOutside(Sound):
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return observation or None, *rest
+
+
+class FourValues(Sound):
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward, terminated or truncated, info
+
+
+class ResetWithoutInfo(Sound):
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed, options=options)[0]
+
+
+class ResetWithoutOptions(Sound):
+    def reset(self, *, seed=None):
+        return super().reset(seed=seed)
+
+
+class SeedIgnored(Sound):
+    def reset(self, *, seed=None, options=None):
+        return super().reset(options=options)
+
+
+class OneSeedForAll(Sound):
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=None if seed is None else 5, options=options)
+
+
+class Unpicklable(Sound):
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode)
+        self.lock = threading.Lock()
 
 
 class SmallSpace(Sound):
@@ -134,7 +191,7 @@ class CountsRefusedActions(Sound):
         return super().step(action)
 
 
-class OtherSeeds(ArithmeticVectorEnv):
+class OtherSeeds(SuiteVectorEnv):
     def reset(self, *, seed=None, options=None):
         return super().reset(seed=None if seed is None else seed + 1, options=options)
 
@@ -147,6 +204,16 @@ def registered(name, **arguments):
 
 DEFECTS = {
     TextReward: "reset_and_step_keep_their_contract",
+    NotANumberReward: "reset_and_step_keep_their_contract",
+    TruthReward: "reset_and_step_keep_their_contract",
+    NumpyFlag: "reset_and_step_keep_their_contract",
+    ObservationOutside: "reset_and_step_keep_their_contract",
+    FourValues: "reset_and_step_keep_their_contract",
+    ResetWithoutInfo: "reset_and_step_keep_their_contract",
+    ResetWithoutOptions: "reset_and_step_keep_their_contract",
+    SeedIgnored: "seeds_decide_everything",
+    OneSeedForAll: "seeds_lead_to_different_episodes",
+    Unpicklable: "copies_go_on_alone",
     SmallSpace: "actions_belong_to_their_space",
     Unseeded: "seeds_decide_everything",
     GlobalDraw: "global_randomness_is_left_alone",
@@ -184,6 +251,38 @@ def test_each_defect_is_found_by_its_check(defect):
     assert DEFECTS[defect] in failed(error)
 
 
+@pytest.mark.parametrize(
+    ("defect", "message"),
+    [
+        (NotANumberReward, "step 1: the reward must be a finite float, got nan"),
+        (TruthReward, "step 1: the reward must be a finite float, got False"),
+        (NumpyFlag, "step 1: terminated must be a bool, got numpy.bool"),
+        (ObservationOutside, "gives None, not in the observation space"),
+        (
+            FourValues,
+            r"step\(\) must return .* got \(str, float, bool, dict\); the checks after this one have not been run",
+        ),
+        (ResetWithoutInfo, r"reset\(\) must return \(observation, info\), got str; "),
+        (ResetWithoutOptions, "unexpected keyword argument 'options'"),
+        (OneSeedForAll, "all of 20 seeds the same one; it must use its seed"),
+        (Unpicklable, "copies_go_on_alone: a deep copy of the environment fails: TypeError: cannot pickle"),
+    ],
+)
+def test_a_finding_says_what_is_wrong(defect, message):
+    with pytest.raises(AssertionError, match=message):
+        check_text_env(defect)
+
+
+def test_an_environment_of_one_episode_is_told_so():
+    class OneEpisode(Sound):
+        def reset(self, *, seed=None, options=None):
+            return super().reset(seed=5, options=options)
+
+    assert check_text_env(OneEpisode, skip=["copies_go_on_alone"])["seeds_lead_to_different_episodes"] == (
+        "all of 20 seeds open the same episode, and so does reset() without one"
+    )
+
+
 def test_every_check_has_a_defect_that_it_finds():
     assert {*DEFECTS.values(), *BY_ID} == CHECKS.keys()
 
@@ -202,7 +301,7 @@ def test_a_rendering_that_acts_on_the_terminal_is_found():
 
 
 def test_a_vector_form_that_is_no_row_of_singles_is_found():
-    name = registered("check/Rows-v0", entry_point=ArithmeticEnv, vector_entry_point=OtherSeeds)
+    name = registered("check/Rows-v0", entry_point=SuiteEnv, vector_entry_point=OtherSeeds)
     with pytest.raises(AssertionError, match="vector_rows_are_single_environments: row 0, SameStep, reset") as error:
         check_text_env(name, kwargs={"digits": 1}, skip=["the_specification_survives_json"])
     assert len(failed(error)) == 1

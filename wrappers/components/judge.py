@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from rlenvs.chat_client import ChatClient, ChatSession, request_body
 from rlenvs.errors import ParameterError
+from rlenvs.event_loop import gather_rows, raise_interrupts, shared_loop
 from rlenvs.wrappers.base import ERROR, INVALID, BaseReward, Score
 from rlenvs.wrappers.component_registry import register_reward
-from rlenvs.wrappers.functions.event_loop import gather_rows, raise_interrupts, shared_loop
 from rlenvs.wrappers.judge.cache import ScoreCache
-from rlenvs.wrappers.judge.client import ChatClient, ChatSession
 from rlenvs.wrappers.judge.prompt import (
     ASK_AGAIN,
     DEFAULT_RUBRIC,
@@ -23,7 +23,6 @@ from rlenvs.wrappers.judge.prompt import (
 )
 from rlenvs.wrappers.transition import Transition
 
-OWN_FIELDS = ("messages", "model", "stream", "n")
 SHOWN_REPLY = 2000  # characters of an unreadable reply that the judge sees again
 
 
@@ -130,7 +129,7 @@ class JudgeReward(BaseReward):
         self.max_concurrency = max_concurrency
         self.max_chars = max_chars
         self.cache = ScoreCache(cache_size, cache_path)
-        self._body = _request_body(model, temperature, max_tokens, request or {})
+        self._body = request_body(model, temperature, max_tokens, request or {})
 
     def __call__(self, transition: Transition) -> float | Score:
         """Judge one message.
@@ -243,17 +242,3 @@ def _checked_scale(scale: Sequence[float]) -> tuple[float, float]:
 def _check_reference(template: str, reference_key: str | None) -> None:
     if ("{reference}" in template) != (reference_key is not None):
         raise ParameterError("reference_key", "and {reference} in prompt_template belong together: use both or none")
-
-
-def _request_body(
-    model: str, temperature: float | None, max_tokens: int | None, request: Mapping[str, Any]
-) -> dict[str, Any]:
-    if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
-        raise ParameterError("temperature", f"must be >= 0, got {temperature}")
-    if max_tokens is not None and max_tokens < 1:
-        raise ParameterError("max_tokens", f"must be >= 1, got {max_tokens}")
-    for field in OWN_FIELDS:
-        if field in request:
-            raise ParameterError("request", f"must not set {field!r}")
-    sampling = {"temperature": temperature, "max_tokens": max_tokens}
-    return {"model": model, **{key: value for key, value in sampling.items() if value is not None}, **request}

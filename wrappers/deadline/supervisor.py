@@ -16,7 +16,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from rlenvs.wrappers.functions.event_loop import shared_loop
+from rlenvs.event_loop import shared_loop
 
 MESSAGE_BYTES = 4096
 

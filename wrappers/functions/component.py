@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rlenvs.errors import ConfigError, ParameterError
+from rlenvs.event_loop import gather_rows, raise_interrupts, shared_loop
 from rlenvs.suggestions import did_you_mean
 from rlenvs.wrappers.base import ERROR, BaseReward, Score
 from rlenvs.wrappers.functions.arguments import ArgumentPlan, plan_of
-from rlenvs.wrappers.functions.event_loop import gather_rows, raise_interrupts, shared_loop
 from rlenvs.wrappers.scoring import ContractError
 from rlenvs.wrappers.transition import Transition
 

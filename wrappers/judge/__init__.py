@@ -1,1 +1,1 @@
-"""What `JudgeReward` is made of: the question (`prompt`), the endpoint (`client`), and what was answered (`cache`)."""
+"""What `JudgeReward` is made of: the question (`prompt`) and what was answered (`cache`)."""

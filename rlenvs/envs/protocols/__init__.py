@@ -20,11 +20,12 @@ from typing import Any
 
 from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, Turn
 from rlenvs.envs.protocols.code import WriteRunFix
-from rlenvs.envs.protocols.conversation import Completion, Conversation, as_the_user_sees
+from rlenvs.envs.protocols.conversation import Completion, Conversation
 from rlenvs.envs.protocols.python_tool import PythonTool
 from rlenvs.envs.protocols.retry import Retry
 from rlenvs.envs.protocols.steps import Steps
 from rlenvs.envs.protocols.tools import TOOLS, ToolCalls, calculator
+from rlenvs.envs.protocols.user_models import EndpointUser, as_the_user_sees
 from rlenvs.errors import UserError
 from rlenvs.suggestions import did_you_mean
 
@@ -34,6 +35,7 @@ __all__ = [
     "UNGRADED",
     "Completion",
     "Conversation",
+    "EndpointUser",
     "Episode",
     "Protocol",
     "PythonTool",

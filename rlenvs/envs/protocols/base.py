@@ -159,6 +159,13 @@ class Protocol:
         """
         return self.respond(episode.problem, episode.turns, grade)
 
+    def demonstration(self, problem: Problem) -> list[str]:
+        """The messages of a policy that does it right, in order; none where nothing shows how.
+
+        Here: the problem's demonstration in one message.
+        """
+        return [problem.demonstration] if problem.demonstration else []
+
     def info(self, episode: Episode) -> dict[str, Any]:
         """What the protocol adds to the info of every reset and step: the same keys each time, new objects."""
         return {}

@@ -1,30 +1,18 @@
 """Conversations with a user who has more than one thing to say."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlenvs.envs.messages import Message, copy_messages
 from rlenvs.envs.protocols.base import Episode, Protocol, Turn
 from rlenvs.envs.protocols.texts import check_text
+from rlenvs.envs.protocols.user_models import EndpointUser, UserModel
 from rlenvs.errors import DataError, ParameterError, UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import Problem
 from rlenvs.problems.checks import check_int
-
-UserModel = Callable[[list[Message]], str]
-"""Says the next message of the user, given the conversation; it may have a method `batch` for many of them."""
-
-ROLES = {"user": "assistant", "assistant": "user"}
-
-
-def as_the_user_sees(messages: Sequence[Message]) -> list[Message]:
-    """A conversation from the other side: what a model that plays the user is to be shown.
-
-    Example:
-        >>> as_the_user_sees([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}])
-        [{'role': 'assistant', 'content': 'Hi'}, {'role': 'user', 'content': 'Hello!'}]
-    """
-    return [{"role": ROLES.get(m["role"], m["role"]), "content": m["content"]} for m in messages]
+from rlenvs.suggestions import did_you_mean
 
 
 class Conversation(Protocol):
@@ -45,8 +33,8 @@ class Conversation(Protocol):
         graded: whether the last message is an answer to grade.
         max_replies: most messages of the policy, 1..10000, after which an unfinished episode is truncated; None for
             the length of the script, or for 10 with `user`.
-        user: a model that plays the user; a function is no JSON, so an environment with one has no
-            specification that can be written to a file.
+        user: a model that plays the user: the parameters of an `EndpointUser` as a mapping, or a function, which is no
+            JSON, so that an environment with one has no specification that can be written to a file.
         stop: what a `user` says to end the conversation.
         max_user_chars: more of what a `user` says is cut off.
 
@@ -70,7 +58,7 @@ class Conversation(Protocol):
         self,
         graded: bool = False,
         max_replies: int | None = None,
-        user: UserModel | None = None,
+        user: UserModel | Mapping[str, Any] | None = None,
         stop: str = "<stop>",
         max_user_chars: int = 4096,
     ) -> None:
@@ -78,12 +66,14 @@ class Conversation(Protocol):
             raise ParameterError("graded", f"must be true or false, got {graded!r}")
         self.graded = graded
         self.max_replies = None if max_replies is None else check_int("max_replies", max_replies, 1, 10_000)
-        if user is not None and not callable(user):
-            raise ParameterError("user", f"must be callable with a list of messages, got {user!r:.80}")
-        if user is not None and max_replies is None:
-            self.max_replies = 10
-        self.user = user
         self.stop = check_text("stop", stop)
+        self.user = endpoint_user(user, self.stop) if isinstance(user, Mapping) else user
+        if self.user is not None and not callable(self.user):
+            raise ParameterError("user", f"must be callable with a list of messages, or a mapping, got {user!r:.80}")
+        if self.user is not None and graded:
+            raise ParameterError("graded", "needs a script: which message is the last, a model decides after it")
+        if self.user is not None and max_replies is None:
+            self.max_replies = 10
         self.max_user_chars = check_int("max_user_chars", max_user_chars, 1, 10**9)
 
     def begin(self, problem: Problem) -> dict[str, Any]:
@@ -95,7 +85,7 @@ class Conversation(Protocol):
 
     def answer(self, episode: Episode, response: str) -> str | None:
         """The last message, if it is to be graded."""
-        if not self.graded or self.user is not None:
+        if not self.graded:
             return None
         return response if self._is_last(episode.problem, episode.turns + 1) else None
 
@@ -128,12 +118,33 @@ class Conversation(Protocol):
         limit = self.max_replies is not None and episode.turns >= self.max_replies
         return Turn(text, False, truncated=limit, reward=0.0, progress=self._share(episode))
 
+    def demonstration(self, problem: Problem) -> list[str]:
+        """The answer, where it is the only message; nothing shows how to talk."""
+        return super().demonstration(problem) if self.graded and self._is_last(problem, 1) else []
+
     def _share(self, episode: Episode) -> float:
         """The share of the conversation that is over; unknown, so 0.0, where a model plays the user."""
         return 0.0 if self.user is not None else episode.turns / (len(script(episode.problem)) + 1)
 
     def _is_last(self, problem: Problem, turn: int) -> bool:
         return turn > len(script(problem))
+
+
+def endpoint_user(parameters: Mapping[str, Any], stop: str) -> EndpointUser:
+    """An `EndpointUser` by its parameters.
+
+    Raises:
+        ParameterError: an unknown parameter, a missing one, or a value out of range.
+    """
+    known = [name for name in inspect.signature(EndpointUser).parameters if name != "stop"]
+    for name in parameters:
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            raise ParameterError("user", f"has an unknown parameter {name!r}{hint} (known: {', '.join(known)})")
+    for name in ("base_url", "model"):
+        if name not in parameters:
+            raise ParameterError("user", f"must have {name!r}, got {sorted(parameters)}")
+    return EndpointUser(stop=stop, **parameters)
 
 
 def script(problem: Problem) -> Sequence[str]:

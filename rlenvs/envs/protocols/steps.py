@@ -215,6 +215,19 @@ class Steps(Protocol):
         over = episode.turns >= self.max_turns
         return Turn(text, False, truncated=over, reward=reward, progress=share(done, goals))
 
+    def demonstration(self, problem: Problem) -> list[str]:
+        """One message per step of the solution, then the final answer."""
+        task_goals(problem, self.require_steps)
+        steps = [
+            step for step in problem.task.get("steps") or () if parse_expression(str(step["expression"])).operators
+        ]
+        last = problem.demonstration.rstrip().rpartition("\n")[2]
+        final = last if last and is_final(problem.task, last) else problem.demonstration
+        if not final:
+            return []
+        steps = computed_steps(problem.task)[: self.max_turns - 1]
+        return [*(f"{step['expression']} = {step['value']}" for step in steps), final]
+
     def info(self, episode: Episode) -> dict[str, Any]:
         """`steps_done` and `steps_total`."""
         return {"steps_done": len(episode.memory["done"]), "steps_total": len(task_goals(episode.problem))}
@@ -240,6 +253,11 @@ class Steps(Protocol):
             return ("known" if same else "other"), None, fields
         ready = [place for place in new if goals[place].needs <= set(done)]
         return ("reached", ready[0], fields) if ready else ("early", None, fields)
+
+
+def computed_steps(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The steps of a task that compute something."""
+    return [step for step in task.get("steps") or () if parse_expression(str(step["expression"])).operators]
 
 
 def share(done: Sequence[int], goals: Sequence[Goal]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from rlenvs.envs.messages import Message
 from rlenvs.envs.protocols.base import Episode, Protocol, Turn, opening
 from rlenvs.envs.protocols.exact import ExpressionError, parse_expression, written_number
+from rlenvs.envs.protocols.steps import computed_steps
 from rlenvs.envs.protocols.texts import check_text, checked_texts
 from rlenvs.errors import ParameterError
 from rlenvs.graders import Grade
@@ -108,10 +109,10 @@ class ToolCalls(Protocol):
         instructions: str = INSTRUCTIONS,
         feedback: Mapping[str, str] | None = None,
     ) -> None:
-        if isinstance(tools, str) or not tools:
-            raise ParameterError("tools", f"must be a non-empty list of names, got {tools!r}")
+        if isinstance(tools, str) or not isinstance(tools, Sequence) or not tools:
+            raise ParameterError("tools", f"must be a non-empty list of names, got {tools!r:.80}")
         for name in tools:
-            if name not in TOOLS:
+            if not isinstance(name, str) or name not in TOOLS:
                 hint = did_you_mean(str(name), TOOLS)
                 raise ParameterError("tools", f"has an unknown {name!r}{hint} (known: {', '.join(TOOLS)})")
         self.tools = list(tools)
@@ -144,6 +145,14 @@ class ToolCalls(Protocol):
             results.append(self.feedback["refused"])
         over = episode.turns >= self.max_turns
         return Turn("\n".join(results), False, truncated=over, reward=0.0, progress=0.0)
+
+    def demonstration(self, problem: Problem) -> list[str]:
+        """One call of the calculator per step of the solution, where the task has steps, then the answer."""
+        if not problem.demonstration:
+            return []
+        steps = computed_steps(problem.task) if "calculator" in self.tools else []
+        called = steps[: min(self.max_calls, self.max_turns - 1)]
+        return [*(f"<calculator>{step['expression']}</calculator>" for step in called), problem.demonstration]
 
     def info(self, episode: Episode) -> dict[str, Any]:
         """`tool_calls`: how many have been made."""

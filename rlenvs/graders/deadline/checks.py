@@ -46,7 +46,21 @@ CHECKS = {
         {"schema": {"type": "integer"}, "document": "1"},
         "valid",
     ),
+    "reasoning_gym": Check(
+        "rlenvs.problems.reasoning_check",
+        "reasoning_gym",
+        "reasoning",
+        "scoring by a data set of reasoning-gym",
+        {
+            "dataset": "leg_counting",
+            "config": "{}",
+            "answer": "4",
+            "entry": {"question": "How many legs has a cow?", "answer": "4", "metadata": {}},
+        },
+        "full",
+    ),
 }
+"""By kind. A module is named, not imported: it is loaded in the nursery, so a check may live beside whoever uses it."""
 
 
 def load(kind: str) -> Callable[[Request], Reply]:

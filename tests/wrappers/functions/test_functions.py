@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 
 from rlenvs.config_params import validate_params
 from rlenvs.errors import ComponentError, ConfigError, ParameterError
+from rlenvs.event_loop import LoopThread, shared_loop
 from rlenvs.wrappers import BaseReward, ErrorPolicy, RewardConfig, RewardPipeline, Score, Transition
 from rlenvs.wrappers.component_registry import component_registry
 from rlenvs.wrappers.functions.arguments import BATCH_ARGUMENTS, ROW_ARGUMENTS
 from rlenvs.wrappers.functions.component import FunctionReward
 from rlenvs.wrappers.functions.decorators import component_of, components_of, llm_reward, reward
-from rlenvs.wrappers.functions.event_loop import LoopThread, shared_loop
 from rlenvs.wrappers.scoring import ContractError
 
 

@@ -20,6 +20,8 @@ TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 """Besides 5xx: what may go better a moment later."""
 EXCERPT = 200  # characters of an endpoint's answer that an error message shows
 ANSWER_LIMIT = 1 << 24  # bytes of one answer, unpacked; far above any message, so that a flood ends
+OWN_FIELDS = ("messages", "model", "stream", "n")
+"""Fields of a request that its maker decides."""
 
 
 class EndpointError(Exception):
@@ -95,7 +97,7 @@ class ChatClient:
             ConfigError: the key is not in the environment.
             MissingExtraError: the HTTP library is not installed.
         """
-        httpx = require("httpx2", "judge", "JudgeReward")
+        httpx = require("httpx2", "judge", "a model behind HTTP")
         key = self._key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=max_concurrency, max_keepalive_connections=max_concurrency)
@@ -239,3 +241,28 @@ def _check_positive(**values: float) -> None:
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
             raise ParameterError(name, f"must be > 0 seconds, got {value}")
+
+
+def request_body(
+    model: str, temperature: float | None, max_tokens: int | None, request: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The fields of a request besides its messages.
+
+    Args:
+        model: name of the model.
+        temperature: sampling temperature, >= 0; None leaves the field out.
+        max_tokens: limit of the message, >= 1; None leaves the field out.
+        request: further fields.
+
+    Raises:
+        ParameterError: a value out of range, or a field that is not the user's to set.
+    """
+    if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
+        raise ParameterError("temperature", f"must be >= 0, got {temperature}")
+    if max_tokens is not None and max_tokens < 1:
+        raise ParameterError("max_tokens", f"must be >= 1, got {max_tokens}")
+    for field in OWN_FIELDS:
+        if field in request:
+            raise ParameterError("request", f"must not set {field!r}")
+    sampling = {"temperature": temperature, "max_tokens": max_tokens}
+    return {"model": model, **{key: value for key, value in sampling.items() if value is not None}, **request}

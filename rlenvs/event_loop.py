@@ -1,4 +1,4 @@
-"""One event loop in a thread of its own, for rewards that wait on something: models behind HTTP, async functions.
+"""One event loop in a thread of its own, for what waits on something: models behind HTTP, async functions.
 
 The calling code stays synchronous, and it works inside a running loop as well (a notebook): the loop here is another
 one. It lives as long as the process, because clients that users keep between calls belong to the loop of their first.
