@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rlenvs.problems.code.family import FAMILIES, Family, Recipe, mutant_templates
 from rlenvs.problems.code.running import Call, differs, loaded
 
-MIN_TESTS, MAX_TESTS = 10, 100
+MIN_TESTS, MAX_TESTS = 10, 30
 SPARE = 8
 """Inputs that are drawn beyond those that are needed."""
 MAX_INPUTS = 3_000

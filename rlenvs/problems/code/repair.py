@@ -100,7 +100,7 @@ class CodeRepairSource(CodeSource):
         bugs: which mistakes, a choice of "typical" and "generated".
         min_difficulty: lowest difficulty of a family, in [0, 1].
         max_difficulty: highest difficulty of a family, in [0, 1].
-        tests: hidden tests of each problem, 10..100.
+        tests: hidden tests of each problem, 10..30.
         held_out_fraction: share of the problems kept from training, in [0, 1].
 
     Raises:

@@ -54,7 +54,7 @@ class CodeSource(ProceduralSource):
         kinds: task types, a choice of "function", "stdio", "asserts".
         min_difficulty: lowest difficulty of a family, in [0, 1].
         max_difficulty: highest difficulty of a family, in [0, 1].
-        tests: hidden tests of each problem, 10..100; a class has one script of calls for each.
+        tests: hidden tests of each problem, 10..30; a class has one script of calls for each.
         held_out_fraction: share of the problems kept from training, in [0, 1].
 
     Raises:

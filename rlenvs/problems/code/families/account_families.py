@@ -23,16 +23,12 @@ def account_class(limit: int, fee: int, error: str) -> Recipe:
     return Recipe(
         says=(
             f"The constructor takes the first balance. `deposit(x)` adds x and returns the new balance; it {words} "
-            "and does nothing "
-            f"if x is not positive. `withdraw(x)` takes x and a fee of {fee}, and returns the new balance; if that "
-            "would be below "
-            f"{-limit}, it {words} and does nothing. `history()` returns the list of all balances so far, the first "
-            "one included.",
+            f"and does nothing if x is not positive. `withdraw(x)` takes x and a fee of {fee}, and returns the new "
+            f"balance; if that would be below {-limit}, it {words} and does nothing. `history()` returns the list of "
+            "all balances so far, the first one included.",
             f"An account with a given first balance that may go down to {-limit}: `deposit(x)`, `withdraw(x)` (costs "
-            f"{fee} on top of "
-            f"x), `history()` (every balance since the start, in order). The first two return the new balance. A "
-            "deposit of 0 or "
-            f"less, or a withdrawal beyond the limit, changes nothing and {words}.",
+            f"{fee} on top of x), `history()` (every balance since the start, in order). The first two return the new "
+            f"balance. A deposit of 0 or less, or a withdrawal beyond the limit, changes nothing and {words}.",
         ),
         code=f"""
 class Solution:
@@ -103,13 +99,11 @@ def ring_class(size: int, what: str, scale: int) -> Recipe:
     return Recipe(
         says=(
             f"Remembers the last {size} values. `add(x)` adds {scale} * x as the newest value and returns the value "
-            "that was "
-            f"forgotten for it, or None. `{what}()` returns {words} ({none}). `clear()` forgets all and `len()` of "
-            "the object is "
-            "the number of values it has.",
+            f"that was forgotten for it, or None. `{what}()` returns {words} ({none}). `clear()` forgets all and "
+            "`len()` of the object is the number of values it has.",
             f"Keeps up to {size} values, the newest ones. Methods: `add(x)` stores {scale} * x and returns the value "
-            "that drops out "
-            f"(None if none does), `{what}()`: {words}, {none}; `clear()`; and `len(...)` gives how many are kept.",
+            f"that drops out (None if none does), `{what}()`: {words}, {none}; `clear()`; and `len(...)` gives how "
+            "many are kept.",
         ),
         code=f"""
 class Solution:
@@ -164,7 +158,7 @@ class Solution:
     0.35,
     ("Seats", "SeatPlan", "Hall"),
     kind="asserts",
-    first=range(1, 4),
+    first=range(1, 13),
     error=["KeyError", "ValueError"],
     pick_=["lowest", "highest"],
 )
@@ -174,15 +168,12 @@ def seats_class(first: int, error: str, pick_: str) -> Recipe:
     return Recipe(
         says=(
             f"The constructor takes n >= 1; there are the seats {first} to n + {first - 1}, all free. `take()` "
-            f"reserves the {pick_} "
-            f"free seat and returns it; it raises {error} if no seat is free. `give(seat)` makes a seat free again "
-            "and raises "
-            f"{error} if it was not reserved. `free()` returns the number of free seats.",
+            f"reserves the {pick_} free seat and returns it; it raises {error} if no seat is free. `give(seat)` makes "
+            f"a seat free again and raises {error} if it was not reserved. `free()` returns the number of free seats.",
             f"Manages n seats (n is given to the constructor) with the numbers from {first} on. Methods: `take()` "
-            f"returns the {pick_} "
-            f"free number, which is then reserved; `give(seat)` frees a reserved number; `free()` says how many are "
-            f"free. {error} "
-            "where there is nothing to take, or the number to give back is not a reserved one.",
+            f"returns the {pick_} free number, which is then reserved; `give(seat)` frees a reserved number; `free()` "
+            f"says how many are free. {error} where there is nothing to take, or the number to give back is not a "
+            "reserved one.",
         ),
         code=f"""
 class Solution:

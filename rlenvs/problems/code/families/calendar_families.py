@@ -19,11 +19,10 @@ def clock(hours: int, minutes: int, step: int) -> Recipe:
         gives="str",
         says=(
             f"On a planet a day has {hours} hours of {minutes} minutes. `time` is HH:MM (two digits each, 00:00 "
-            "first). Return the "
-            f"time {step} * n minutes later in the same form; `n` may be negative, and days wrap around.",
-            f"A clock shows HH:MM with hours 00 to {hours - 1} and minutes 00 to {minutes - 1}. What does it show "
-            f"`n` times {step} "
-            "minutes after `time` (before it, if `n` is negative)?",
+            f"first). Return the time {step} * n minutes later in the same form; `n` may be negative, and days wrap "
+            "around.",
+            f"A clock shows HH:MM with hours 00 to {hours - 1} and minutes 00 to {minutes - 1}. What does it show `n` "
+            f"times {step} minutes after `time` (before it, if `n` is negative)?",
         ),
         code="""
 def solve(time, n):
@@ -60,15 +59,11 @@ def calendar(months: int, long: int, cycle: int) -> Recipe:
         gives="list[int]",
         says=(
             f"A calendar has {months} months, all from 1. Months whose number is divisible by {long} have 31 days, "
-            "the others 30; "
-            f"in years divisible by {cycle} the last month has one day more. Return the date [year, month, day] that "
-            "is `n` >= 0 "
-            "days after the given (valid) one.",
+            f"the others 30; in years divisible by {cycle} the last month has one day more. Return the date [year, "
+            "month, day] that is `n` >= 0 days after the given (valid) one.",
             f"In a calendar with {months} months a month has 31 days if its number is a multiple of {long}, else 30, "
-            "and month "
-            f"{months} is a day longer when the year is a multiple of {cycle}. Go `n` (>= 0) days forward from year, "
-            "month, day "
-            "and return [year, month, day].",
+            f"and month {months} is a day longer when the year is a multiple of {cycle}. Go `n` (>= 0) days forward "
+            "from year, month, day and return [year, month, day].",
         ),
         code="""
 def solve(year, month, day, n):
@@ -117,14 +112,11 @@ def weekday(names: int, start: int, skip: int) -> Recipe:
         gives="str",
         says=(
             f"Days are called {', '.join(days)} in turn, and day 1 is {days[start]}. Every {skip + names}th day "
-            f"({skip + names}, "
-            f"{2 * (skip + names)}, ...) is a feast: it is called feast and takes no name, so that the next day has "
-            "the name "
-            "that it would have had. Return the name of day `n` (n >= 1).",
+            f"({skip + names}, {2 * (skip + names)}, ...) is a feast: it is called feast and takes no name, so that "
+            "the next day has the name that it would have had. Return the name of day `n` (n >= 1).",
             f"Number days from 1. Days divisible by {skip + names} are called feast. The others get the names {days} "
-            "one after "
-            f"the other, again and again, beginning with {days[start]} on the first of them. Return the name of day "
-            "`n` >= 1.",
+            f"one after the other, again and again, beginning with {days[start]} on the first of them. Return the "
+            "name of day `n` >= 1.",
         ),
         code=f"""
 def solve(n):

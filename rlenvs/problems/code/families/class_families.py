@@ -14,7 +14,7 @@ from rlenvs.problems.code.inputs import (
     0.3,
     ("Stack", "LimitedStack", "Pile"),
     kind="asserts",
-    cap=range(2, 8),
+    cap=range(2, 10),
     full=["raises", "drops"],
     extra=["size", "smallest"],
 )
@@ -36,12 +36,10 @@ def stack_class(cap: int, full: str, extra: str) -> Recipe:
     other = "return len(set(self.items))" if extra == "size" else "return self.items[0]"
     return Recipe(
         says=(
-            f"It is a stack of integers with room for {cap}. `push(x)` {rule}. `pop()` removes and returns the "
-            "newest element, "
-            f"`peek()` returns it without removing; both raise IndexError on an empty stack. {method}.",
+            f"It is a stack of integers with room for {cap}. `push(x)` {rule}. `pop()` removes and returns the newest "
+            f"element, `peek()` returns it without removing; both raise IndexError on an empty stack. {method}.",
             f"A stack that holds at most {cap} integers: `push(x)` (which {rule}), `pop()` and `peek()` for the "
-            "element pushed "
-            f"last, with IndexError when there is none, and {extra}: {method}.",
+            f"element pushed last, with IndexError when there is none, and {extra}: {method}.",
         ),
         code=f"""
 class Solution:
@@ -107,15 +105,13 @@ def cache_class(drop: str, d: int, extra: int) -> Recipe:
     )
     return Recipe(
         says=(
-            f"`capacity` >= 1 is given to the constructor; the cache holds that many keys and {extra} more. "
-            "`put(key, value)` "
-            f"stores a value; if there is no room for a new key, the key {words} is removed. `get(key)` returns the "
-            "value, or "
-            f"{d} if the key is not there. `keys()` returns the keys in alphabetical order as a list.",
+            f"`capacity` >= 1 is given to the constructor; the cache holds that many keys and {extra} more. `put(key, "
+            f"value)` stores a value; if there is no room for a new key, the key {words} is removed. `get(key)` "
+            f"returns the value, or {d} if the key is not there. `keys()` returns the keys in alphabetical order as a "
+            "list.",
             f"A cache for up to capacity + {extra} keys, capacity being the constructor's argument. Methods: "
-            f"`get(key)` ({d} for an "
-            f"unknown key), `put(key, value)`, and `keys()`, a sorted list. When a new key does not fit, the one "
-            f"{words} goes.",
+            f"`get(key)` ({d} for an unknown key), `put(key, value)`, and `keys()`, a sorted list. When a new key "
+            f"does not fit, the one {words} goes.",
         ),
         code=f"""
 class Solution:
@@ -193,16 +189,12 @@ def counter_class(step: int, low: int, order: str) -> Recipe:
     return Recipe(
         says=(
             f"`add(name)` adds {step} to the count of a name (0 at first), `remove(name)` subtracts 1 but never goes "
-            "below 0, and "
-            "raises KeyError for a name that was never added. `count(name)` returns the count (0 for unknown names). "
-            "`leader()` "
-            f"returns the name with the highest count above {low}, of several the {which}, and an empty text if "
-            "there is none.",
+            "below 0, and raises KeyError for a name that was never added. `count(name)` returns the count (0 for "
+            f"unknown names). `leader()` returns the name with the highest count above {low}, of several the {which}, "
+            "and an empty text if there is none.",
             f"Counts names. Methods: `add(name)`: plus {step}; `remove(name)`: minus 1, not below zero, KeyError if "
-            "the name was "
-            f"never added; `count(name)`: current count, 0 if unknown; `leader()`: the name with the largest count "
-            "if that is more "
-            f"than {low} (the {which} of equal ones), else ''.",
+            "the name was never added; `count(name)`: current count, 0 if unknown; `leader()`: the name with the "
+            f"largest count if that is more than {low} (the {which} of equal ones), else ''.",
         ),
         code=f"""
 class Solution:

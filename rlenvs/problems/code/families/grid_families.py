@@ -28,11 +28,9 @@ def regions(near: int, least: int, cell: str, what: str) -> Recipe:
         gives="int",
         says=(
             f"In `grid` (rows of equal length, cells {cell!r} and '.') cells {cell!r} belong to the same region if "
-            "they "
-            f"{sides}. Ignore regions with fewer than {least} cell(s) and return {ask}.",
+            f"they {sides}. Ignore regions with fewer than {least} cell(s) and return {ask}.",
             f"A region is a maximal connected set of {cell!r} cells of `grid`; cells are connected if they {sides}. "
-            "Only "
-            f"regions of at least {least} cell(s) count. Return {ask}.",
+            f"Only regions of at least {least} cell(s) count. Return {ask}.",
         ),
         code=f"""
 def solve(grid):
@@ -93,14 +91,11 @@ def routes(moves: str, cost: int, d: int) -> Recipe:
         gives="int",
         says=(
             f"In `grid` '#' is a wall and '.' is free. A step goes {words} to a free cell and costs {cost}. Return "
-            "the lowest "
-            f"cost of a route from the top left to the bottom right cell, or {d} if there is none (also if one of "
-            "the two "
-            "is a wall).",
-            f"Find the cheapest way from the first cell of the first row of `grid` to the last cell of the last row. "
-            "Cells "
-            f"'#' cannot be entered, nor started from; each step {words} costs {cost}. Return the cost, {d} if there "
-            "is no way.",
+            f"the lowest cost of a route from the top left to the bottom right cell, or {d} if there is none (also if "
+            "one of the two is a wall).",
+            "Find the cheapest way from the first cell of the first row of `grid` to the last cell of the last row. "
+            f"Cells '#' cannot be entered, nor started from; each step {words} costs {cost}. Return the cost, {d} if "
+            "there is no way.",
         ),
         code=f"""
 def solve(grid):
@@ -176,16 +171,12 @@ def automaton(born: int, low: int, high: int, edge: str) -> Recipe:
         takes="grid: list[str]",
         gives="list[str]",
         says=(
-            f"Cells of `grid` are alive ('#') or not ('.'). In the next state a cell that is not alive becomes alive "
-            "if "
-            f"exactly {born} of its eight neighbours are; a live one stays alive if {low} to {high} of them are. "
-            f"{border}. "
-            "`grid` has at least 3 rows and columns. Return the next state.",
+            "Cells of `grid` are alive ('#') or not ('.'). In the next state a cell that is not alive becomes alive "
+            f"if exactly {born} of its eight neighbours are; a live one stays alive if {low} to {high} of them are. "
+            f"{border}. `grid` has at least 3 rows and columns. Return the next state.",
             f"Return the grid after one step: '.' with {born} live neighbours turns into '#', '#' with a number of "
-            "live "
-            f"neighbours from {low} to {high} stays, everything else is '.'. Each cell has eight neighbours. "
-            f"{border}. There "
-            "are at least 3 rows and 3 columns.",
+            f"live neighbours from {low} to {high} stays, everything else is '.'. Each cell has eight neighbours. "
+            f"{border}. There are at least 3 rows and 3 columns.",
         ),
         code=f"""
 def solve(grid):
@@ -226,7 +217,7 @@ def solve(grid):
     ("walk_spiral", "peel"),
     corner=["top left", "top right"],
     turn=["clockwise", "counterclockwise"],
-    k=range(1, 6),
+    k=range(1, 9),
 )
 def spiral(corner: str, turn: str, k: int) -> Recipe:
     """Every k-th cell along a spiral."""
@@ -242,11 +233,9 @@ def spiral(corner: str, turn: str, k: int) -> Recipe:
         gives="list[int]",
         says=(
             f"Walk over all cells of `grid` (rows of equal length) in a {turn} spiral from the {corner} corner "
-            "inwards and "
-            f"return the values of cells number 1, {1 + k}, {1 + 2 * k}, ... of the walk.",
+            f"inwards and return the values of cells number 1, {1 + k}, {1 + 2 * k}, ... of the walk.",
             f"Read `grid` in a spiral that starts at the {corner} corner, runs {turn} and ends inside. Return the "
-            "first value "
-            f"read and every {k}th value after it.",
+            f"first value read and every {k}th value after it.",
         ),
         code=f"""
 def solve(grid):
@@ -282,11 +271,9 @@ def peaks(k: int, near: int, what: str, rim: str) -> Recipe:
         gives="int",
         says=(
             f"Return the number of cells of `grid` whose value is at least {k} {what} that of each of their "
-            "neighbours (those "
-            f"that exist among the {near} around it). {border}.",
+            f"neighbours (those that exist among the {near} around it). {border}.",
             f"Count the cells that differ from every one of their up to {near} neighbours by {k} or more, being "
-            f"{what} it. "
-            f"{border}.",
+            f"{what} it. {border}.",
         ),
         code=f"""
 def solve(grid):
@@ -333,11 +320,10 @@ def heavy_lines(k: int, lines: str, what: str) -> Recipe:
         takes="grid: list[list[int]]",
         gives="list[int]",
         says=(
-            f"Return the {what} of those {lines} of `grid` whose sum is greater than {k}, in order"
-            f"{' (indices from 0)' if what == 'indices' else ''}.",
+            f"Return the {what} of those {lines} of `grid` whose sum is greater than {k}, in "
+            f"order{' (indices from 0)' if what == 'indices' else ''}.",
             f"For `grid`, a list of rows of equal length, list the {what} (in "
-            f"order{', from 0' if what == 'indices' else ''}) "
-            f"of all {lines} that add up to more than {k}.",
+            f"order{', from 0' if what == 'indices' else ''}) of all {lines} that add up to more than {k}.",
         ),
         code=f"""
 def solve(grid):

@@ -48,8 +48,7 @@ def best_window(k: int, best: str, d: int) -> Recipe:
             f"Return the {best} sum of {k} consecutive elements of `nums`, or {d} if there are fewer than {k} "
             "elements.",
             f"Look at all stretches of exactly {k} neighbouring elements of `nums` and return the {best} of their "
-            "sums. "
-            f"If the list is shorter than {k}, return {d}.",
+            f"sums. If the list is shorter than {k}, return {d}.",
         ),
         code=f"""
 def solve(nums):
@@ -79,8 +78,8 @@ def runs(k: int, form: str, skip: int) -> Recipe:
         takes="nums: list[int]",
         gives="list[list[int]]",
         says=(
-            f"Split `nums` into runs of equal neighbours and return them in order, each as {pair}.{at_least} "
-            f"Runs of the value {skip} are left out.",
+            f"Split `nums` into runs of equal neighbours and return them in order, each as {pair}.{at_least} Runs of "
+            f"the value {skip} are left out.",
             f"Return a list with one {pair} for each maximal run of equal adjacent elements of `nums`, from left to "
             f"right.{at_least} The value {skip} is skipped; an empty list gives [].",
         ),
@@ -127,8 +126,7 @@ def flipped_chunks(size: int, every: int) -> Recipe:
         gives="list[int]",
         says=(
             f"Cut `nums` into chunks of {size} elements from the left (the last chunk may be shorter), numbered from "
-            "1. "
-            f"Reverse {which} and return all the elements in one list.",
+            f"1. Reverse {which} and return all the elements in one list.",
             f"Return a copy of `nums` in which the order inside {which} is reversed. Chunk 1 holds the first {size} "
             "elements, chunk 2 the next ones, and so on; what is left over at the end is a chunk too.",
         ),
@@ -191,7 +189,7 @@ def modular_pairs(m: int, r: int) -> Recipe:
         gives="int",
         says=(
             f"Return the number of pairs of positions i < j with (nums[i] + nums[j]) % {m} == {r}.",
-            f"How many ways are there to pick two different positions in `nums` such that the sum of the two elements "
+            "How many ways are there to pick two different positions in `nums` such that the sum of the two elements "
             f"leaves the remainder {r} modulo {m}? The order of the two does not matter.",
         ),
         code="""
@@ -222,8 +220,8 @@ def remainder_order(k: int, order: str) -> Recipe:
         takes="nums: list[int]",
         gives="list[int]",
         says=(
-            f"Return the elements of `nums` ordered by their remainder modulo {k} (Python's %), {order}; elements with "
-            "the same remainder keep their order.",
+            f"Return the elements of `nums` ordered by their remainder modulo {k} (Python's %), {order}; elements "
+            "with the same remainder keep their order.",
             f"Sort `nums` stably by x % {k} in {order} order and return the new list.",
         ),
         code=f"""
@@ -278,8 +276,8 @@ def limited_copies(k: int, side: str, free: int) -> Recipe:
         takes="nums: list[int]",
         gives="list[int]",
         says=(
-            f"Return `nums` without surplus copies: of each value only the {side} {copies} stay, where they are in the "
-            f"order of the list. Of the value {free} all copies stay.",
+            f"Return `nums` without surplus copies: of each value only the {side} {copies} stay, where they are in "
+            f"the order of the list. Of the value {free} all copies stay.",
             f"Keep of every value in `nums` its {side} {k} occurrence(s) and drop the others; the order of what stays "
             f"does not change. The value {free} is not limited.",
         ),
@@ -314,8 +312,7 @@ def trimmed(k: int, m: int, what: str) -> Recipe:
         gives="int",
         says=(
             f"Leave out the {k} smallest and the {m} largest elements of `nums` (copies count separately) and return "
-            "the "
-            f"{words}. If no element is left, return 0.",
+            f"the {words}. If no element is left, return 0.",
             f"Sort, drop {k} element(s) at the small end and {m} at the large end, and return the {words}; 0 if "
             f"`nums` has at most {k + m} elements.",
         ),

@@ -25,16 +25,12 @@ def robot(size: int, edge: str, first: str) -> Recipe:
         takes="commands: str",
         gives="list[int]",
         says=(
-            f"A robot stands at x = 0, y = 0 of a board with {size} x {size} fields (0 to {size - 1}; north is "
-            "larger y, east "
-            f"is larger x) and faces {first}. Commands: F one step forward, L and R turn left and right by 90 "
-            "degrees, B one "
-            f"step back without turning; {words}. Return [x, y] at the end.",
-            f"Follow `commands` (letters F, B, L, R: forward, backward, turn left, turn right) from field [0, 0] of "
-            "a board "
-            f"of {size} by {size} fields, at first facing {first}; east increases the first coordinate, north the "
-            "second, and "
-            f"{words}. Return the last field.",
+            f"A robot stands at x = 0, y = 0 of a board with {size} x {size} fields (0 to {size - 1}; north is larger "
+            f"y, east is larger x) and faces {first}. Commands: F one step forward, L and R turn left and right by 90 "
+            f"degrees, B one step back without turning; {words}. Return [x, y] at the end.",
+            "Follow `commands` (letters F, B, L, R: forward, backward, turn left, turn right) from field [0, 0] of a "
+            f"board of {size} by {size} fields, at first facing {first}; east increases the first coordinate, north "
+            f"the second, and {words}. Return the last field.",
         ),
         code=f"""
 def solve(commands):
@@ -85,16 +81,12 @@ def stack_machine(m: int, empty: int, extra: str) -> Recipe:
         takes="tokens: list[str]",
         gives="int",
         says=(
-            f"`tokens` is a program for a stack: a number is pushed; '+', '-', '*' take the top value b and the "
-            "value a below "
-            f"it and push a+b, a-b, a*b, modulo {m} (in 0..{m - 1}); {meaning}. A token that finds too few values "
-            "ends the "
-            f"program. Return the top of the stack at the end, or {empty} if it is empty.",
-            f"Run `tokens` from left to right on an empty stack. Digits push their number; +, - and * replace the "
-            "two topmost "
-            f"values a, b (b on top) by the result modulo {m}; {meaning}. If there are too few values for a token, "
-            "stop there. "
-            f"The answer is the top value, or {empty} for an empty stack.",
+            "`tokens` is a program for a stack: a number is pushed; '+', '-', '*' take the top value b and the value "
+            f"a below it and push a+b, a-b, a*b, modulo {m} (in 0..{m - 1}); {meaning}. A token that finds too few "
+            f"values ends the program. Return the top of the stack at the end, or {empty} if it is empty.",
+            "Run `tokens` from left to right on an empty stack. Digits push their number; +, - and * replace the two "
+            f"topmost values a, b (b on top) by the result modulo {m}; {meaning}. If there are too few values for a "
+            f"token, stop there. The answer is the top value, or {empty} for an empty stack.",
         ),
         code=f"""
 def solve(tokens):
@@ -147,16 +139,12 @@ def vending(price: int, limit: int) -> Recipe:
         gives="list[int]",
         says=(
             f"A machine sells bottles at {price} and holds {limit} of them. Coins are put in one by one. As soon as "
-            "the credit "
-            "reaches the price, a bottle comes out and the rest of the credit is kept (a rest that is enough for "
-            "another "
-            "bottle sells that too, at once). When no bottle is left, further coins are returned and do not count. "
-            "Return "
-            "[bottles sold, credit left].",
+            "the credit reaches the price, a bottle comes out and the rest of the credit is kept (a rest that is "
+            "enough for another bottle sells that too, at once). When no bottle is left, further coins are returned "
+            "and do not count. Return [bottles sold, credit left].",
             f"Simulate a machine with {limit} bottles for {price} each: add each of `coins` to the credit, and while "
-            "the credit is "
-            "enough and a bottle is left, sell one. Once it is sold out, coins are rejected. The result is [number of "
-            "bottles sold, remaining credit].",
+            "the credit is enough and a bottle is left, sell one. Once it is sold out, coins are rejected. The "
+            "result is [number of bottles sold, remaining credit].",
         ),
         code="""
 def solve(coins):
@@ -203,13 +191,10 @@ def lock(code: str, resets: int) -> Recipe:
         gives="bool",
         says=(
             f"A lock opens when the keys {', '.join(code)} are pressed one directly after the other. It stays open "
-            "from then "
-            f"on, but each key 0 clears what was pressed before it, and after {resets} zeros the lock is blocked: "
-            "later keys "
-            "have no effect. Return whether `keys` (digits) opens it.",
+            f"from then on, but each key 0 clears what was pressed before it, and after {resets} zeros the lock is "
+            "blocked: later keys have no effect. Return whether `keys` (digits) opens it.",
             f"Return True if {code!r} occurs in `keys` as a contiguous part before the zero number {resets} (that "
-            "zero and all "
-            "that follows do not count), else False.",
+            "zero and all that follows do not count), else False.",
         ),
         code="""
 def solve(keys):

@@ -15,8 +15,7 @@ def group_totals(low: int, op: str) -> Recipe:
         gives="dict[str, int]",
         says=(
             f"Each record is [name, amount] with an amount >= 0. Return a dictionary from each name to the {what} "
-            "under "
-            f"that name, leaving out names whose value is below {threshold}.",
+            f"under that name, leaving out names whose value is below {threshold}.",
             f"Group `records` (pairs [name, amount], no amount is negative) by name and compute the {what} of each "
             f"group. Return the groups whose result is at least {threshold} as a dictionary.",
         ),
@@ -38,20 +37,18 @@ def solve(records):
     )
 
 
-@family("records", 0.35, ("word_lines", "index_words"), k=range(1, 6), most=range(1, 5))
+@family("records", 0.35, ("word_lines", "index_words"), k=range(1, 7), most=range(1, 7))
 def inverted_index(k: int, most: int) -> Recipe:
     """In which lines each long word occurs."""
     return Recipe(
         takes="lines: list[str]",
         gives="dict[str, list[int]]",
         says=(
-            f"Return a dictionary from each word with at least {k} letter(s) to the numbers of the lines that "
-            "contain it, "
-            f"rising and each once, but only the first {most} of them. Lines are numbered from 1, words are "
-            "separated by "
-            "single spaces.",
-            f"Build an index of `lines` (words split at spaces): word -> list of line numbers from 1, in rising order, "
-            f"without repeats, cut to {most}. Words shorter than {k} are left out.",
+            f"Return a dictionary from each word with at least {k} letter(s) to the numbers of the lines that contain "
+            f"it, rising and each once, but only the first {most} of them. Lines are numbered from 1, words are "
+            "separated by single spaces.",
+            "Build an index of `lines` (words split at spaces): word -> list of line numbers from 1, in rising "
+            f"order, without repeats, cut to {most}. Words shorter than {k} are left out.",
         ),
         code="""
 def solve(lines):
@@ -91,10 +88,10 @@ def top_scores(k: int, order: str, ties: str) -> Recipe:
         takes="scores: dict[str, int]",
         gives="list[str]",
         says=(
-            f"Return the {k} name(s) with the {order} scores, the {order} first; names with equal scores go {ties}. If "
-            f"there are fewer than {k} names, return all of them.",
-            f"Order the names in `scores` from the {order} score on, names with the same score from {ties}, and return "
-            f"the first {k} of them (or all if there are not so many).",
+            f"Return the {k} name(s) with the {order} scores, the {order} first; names with equal scores go {ties}. "
+            f"If there are fewer than {k} names, return all of them.",
+            f"Order the names in `scores` from the {order} score on, names with the same score from {ties}, and "
+            f"return the first {k} of them (or all if there are not so many).",
         ),
         code=f"""
 def solve(scores):
@@ -131,11 +128,10 @@ def inventory(cap: int, rule: str) -> Recipe:
         takes="moves: list[list]",
         gives="dict[str, int]",
         says=(
-            f"Each move is [item, change]; a positive change puts items in, a negative one takes them out. Every item "
+            "Each move is [item, change]; a positive change puts items in, a negative one takes them out. Every item "
             f"starts at 0 and has a capacity of {cap}. {words} Return the items with a stock above 0 as a dictionary.",
-            f"Play the `moves` [item, change] in order on a store where each item begins with 0 pieces and at most "
-            f"{cap} "
-            f"fit. {words} Return a dictionary of the final stock without the items that have 0.",
+            "Play the `moves` [item, change] in order on a store where each item begins with 0 pieces and at most "
+            f"{cap} fit. {words} Return a dictionary of the final stock without the items that have 0.",
         ),
         code=f"""
 def solve(moves):
@@ -180,10 +176,9 @@ def merged_mappings(op: str, low: int) -> Recipe:
         gives="dict[str, int]",
         says=(
             f"Merge `a` and `b`: every key of either gets the {words} of its two values, a missing value counting as "
-            "0. "
-            f"Keys whose result is not above {low} are left out.",
-            f"For each key in `a` or `b` compute the {words} of a[key] and b[key] (0 where the key is missing). Return "
-            f"the results greater than {low} as a dictionary.",
+            f"0. Keys whose result is not above {low} are left out.",
+            f"For each key in `a` or `b` compute the {words} of a[key] and b[key] (0 where the key is missing). "
+            f"Return the results greater than {low} as a dictionary.",
         ),
         code=f"""
 def solve(a, b):
@@ -213,7 +208,7 @@ def solve(a, b):
     )
 
 
-@family("intervals", 0.4, ("merge_spans", "union"), gap=range(6), least=range(1, 6))
+@family("intervals", 0.4, ("merge_spans", "union"), gap=range(8), least=range(1, 8))
 def merged_intervals(gap: int, least: int) -> Recipe:
     """Intervals merged when they are near, short ones dropped."""
     near = "overlap or touch" if gap == 0 else f"overlap or are at most {gap} apart"
@@ -224,8 +219,7 @@ def merged_intervals(gap: int, least: int) -> Recipe:
             f"Merge the intervals [start, end] of `spans` that {near} (start of the next minus end of the one before) "
             f"until none do. Return the merged intervals with a length of at least {least}, in rising order.",
             f"`spans` holds intervals [start, end] with start < end, in any order. Two that {near} become one. "
-            "Afterwards "
-            f"drop those with end - start < {least} and return the rest sorted.",
+            f"Afterwards drop those with end - start < {least} and return the rest sorted.",
         ),
         code="""
 def solve(spans):
@@ -273,8 +267,7 @@ def covered_length(low: int, width: int, what: str) -> Recipe:
         gives="int",
         says=(
             f"The intervals [start, end) of `spans` may overlap. Return the length of the part of [{low}, "
-            f"{low + width}) "
-            f"that is {state}.",
+            f"{low + width}) that is {state}.",
             f"How many integers x with {low} <= x < {low + width} are {state} of `spans`? An interval [start, end] "
             "contains its start but not its end.",
         ),
@@ -302,7 +295,7 @@ def solve(spans):
     )
 
 
-@family("intervals", 0.45, ("rooms_needed", "most_at_once"), pause=range(6), what=["rooms", "time"])
+@family("intervals", 0.45, ("rooms_needed", "most_at_once"), pause=range(16), what=["rooms", "time"])
 def most_meetings(pause: int, what: str) -> Recipe:
     """Meetings at the same time, with a pause after each."""
     gives = (
@@ -318,8 +311,7 @@ def most_meetings(pause: int, what: str) -> Recipe:
             f"A meeting [start, end] needs a room from its start up to, not including, its end; the room {rule}. "
             f"Return {gives}. Without meetings the result is {empty}.",
             f"Each of `meetings` is [start, end]. A room is in use from start (inclusive) until end + {pause} "
-            "(exclusive). "
-            f"Return {gives}, and {empty} for an empty list.",
+            f"(exclusive). Return {gives}, and {empty} for an empty list.",
         ),
         code=f"""
 def solve(meetings):
@@ -353,13 +345,11 @@ def free_slots(day: int, least: int) -> Recipe:
         takes="busy: list[list[int]]",
         gives="list[list[int]]",
         says=(
-            f"A day lasts from 0 to {day}. Return the maximal free intervals [start, end] of at least {least} "
-            "between the "
-            "intervals in `busy`, which may overlap, come in any order, and reach beyond the end of the day.",
+            f"A day lasts from 0 to {day}. Return the maximal free intervals [start, end] of at least {least} between "
+            "the intervals in `busy`, which may overlap, come in any order, and reach beyond the end of the day.",
             f"`busy` lists intervals [start, end] in any order; they may overlap or end after {day}. Return every "
-            "longest "
-            f"possible interval within [0, {day}] that touches none of them inside and is {least} or more long, "
-            "sorted.",
+            f"longest possible interval within [0, {day}] that touches none of them inside and is {least} or more "
+            "long, sorted.",
         ),
         code="""
 def solve(busy):
@@ -397,7 +387,7 @@ def solve(busy):
     ("initials", "letter_table"),
     k=range(1, 4),
     case=["as written", "in upper case"],
-    sep=["", ".", "-"],
+    sep=["", ".", "-", "*", "/"],
 )
 def initials(k: int, case: str, sep: str) -> Recipe:
     """Words by their first letters."""
@@ -408,11 +398,9 @@ def initials(k: int, case: str, sep: str) -> Recipe:
         gives="dict[str, int]",
         says=(
             f"Return a dictionary from {words} of the words in `text` ({case}, followed by {sep!r}) to the number of "
-            "words "
-            "that begin so. Words are separated by single spaces; shorter words count under the whole word.",
-            f"Count the words of `text`, split at spaces, by their beginning: the key is {words} of the word, "
-            f"{case}, with "
-            f"{sep!r} behind it. A word that is shorter is its own beginning.",
+            "words that begin so. Words are separated by single spaces; shorter words count under the whole word.",
+            f"Count the words of `text`, split at spaces, by their beginning: the key is {words} of the word, {case}, "
+            f"with {sep!r} behind it. A word that is shorter is its own beginning.",
         ),
         code=f"""
 def solve(text):

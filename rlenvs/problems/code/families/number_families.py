@@ -74,8 +74,8 @@ def halving_chain(a: int, b: int, limit: int) -> Recipe:
         gives="int",
         says=(
             f"Start with `n` >= 1. In one step an even number is halved and an odd number x becomes {a}*x + {b}. "
-            "Return "
-            f"the number of steps until the value is 1, or -1 if it is not 1 after {limit} steps. For n = 1 return 0.",
+            f"Return the number of steps until the value is 1, or -1 if it is not 1 after {limit} steps. For n = 1 "
+            "return 0.",
             f"Repeat: x -> x // 2 if x is even, else x -> {a}*x + {b}, beginning with x = n (n >= 1). How many steps "
             f"does it take to reach 1? Return 0 for n = 1, and -1 if {limit} steps are not enough.",
         ),
@@ -165,7 +165,7 @@ def solve(n):
             ("n % total == R", "total % n == R"),
         ),
         edges=[[1], [base], [base + 1], [base * base], [999], [1000]],
-        inputs=lambda dice: [number(dice, 1, 300)],
+        inputs=lambda dice: [number(dice, 1, 1200)],
     )
 
 
@@ -207,8 +207,7 @@ def rotated_bits(width: int, k: int, side: str) -> Recipe:
         gives="int",
         says=(
             f"`n` is an unsigned {width}-bit number (0 <= n < 2**{width}). Return it with its bits rotated by {k} "
-            "places "
-            f"to the {side}: bits that fall off one end come in at the other.",
+            f"places to the {side}: bits that fall off one end come in at the other.",
             f"Rotate the {width} bits of `n` (0 <= n < 2**{width}) by {k} to the {side} and return the resulting "
             "number.",
         ),
@@ -237,8 +236,8 @@ def bit_runs(width: int, bit: int) -> Recipe:
         says=(
             f"Write `n` (0 <= n < 2**{width}) with exactly {width} binary digits, leading zeros included. Return the "
             f"length of the longest run of consecutive {bit}s, 0 if there is none.",
-            f"Return how many {bit}s stand next to each other at most in the {width}-bit binary form of `n` "
-            f"(0 <= n < 2**{width}; leading zeros count as digits).",
+            f"Return how many {bit}s stand next to each other at most in the {width}-bit binary form of `n` (0 <= n < "
+            f"2**{width}; leading zeros count as digits).",
         ),
         code="""
 def solve(n):
@@ -273,14 +272,11 @@ def brackets(first: int, width: int, low: int) -> Recipe:
         gives="int",
         says=(
             f"A fee is charged in brackets: nothing on the first {first}, {low}% on the part from {first} up to "
-            f"{second}, "
-            f"and {2 * low}% on the part above {second}. Return the fee for `amount`, rounded down to an integer "
-            "once at "
-            "the end. A negative amount has a fee of 0.",
+            f"{second}, and {2 * low}% on the part above {second}. Return the fee for `amount`, rounded down to an "
+            "integer once at the end. A negative amount has a fee of 0.",
             f"The part of `amount` above {first} and up to {second} is taxed at {low} percent, the part above "
-            f"{second} at "
-            f"{2 * low} percent, the rest is free. Return the tax as an integer, the fraction of the total dropped; 0 "
-            "for amounts below zero.",
+            f"{second} at {2 * low} percent, the rest is free. Return the tax as an integer, the fraction of the "
+            "total dropped; 0 for amounts below zero.",
         ),
         code="""
 def solve(amount):

@@ -8,13 +8,13 @@ from rlenvs.problems.code.inputs import LETTERS, ints, number, pick, text
     "strings",
     0.3,
     ("to_camel", "join_identifier"),
-    sep=["_", "-", " ", "."],
+    sep=["_", "-", " ", ".", "/", "+"],
     start=["lower", "upper"],
     digits=["x", "n"],
 )
 def camel(sep: str, start: str, digits: str) -> Recipe:
     """Words joined in camel case."""
-    name = {"_": "underscores", "-": "hyphens", " ": "spaces", ".": "dots"}[sep]
+    name = {"_": "underscores", "-": "hyphens", " ": "spaces", ".": "dots", "/": "slashes", "+": "plus signs"}[sep]
     first = "with a lower case letter" if start == "lower" else "with a capital"
     skip = "words[:1]" if start == "lower" else "[]"
     rule = " Words made of digits only are dropped." if digits == "x" else ""
@@ -24,8 +24,8 @@ def camel(sep: str, start: str, digits: str) -> Recipe:
         gives="str",
         says=(
             f"`name` has lower case words and numbers separated by {name}, possibly several in a row or at the ends. "
-            "Join "
-            f"the words, each with a capital first letter and the rest in lower case; the result begins {first}.{rule}",
+            "Join the words, each with a capital first letter and the rest in lower case; the result begins "
+            f"{first}.{rule}",
             f"Turn `name`, whose parts are separated by one or more {name}, into camel case that begins {first}: no "
             f"separators, every later word capitalised.{rule} If nothing is left the result is empty.",
         ),
@@ -51,7 +51,9 @@ def solve(name):
     )
 
 
-@family("parsing", 0.45, ("balanced", "check_brackets"), pairs=["()", "()[]", "[]{}", "()[]{}"], depth=[2, 3, 4, 9])
+@family(
+    "parsing", 0.45, ("balanced", "check_brackets"), pairs=["()", "()[]", "[]{}", "()[]{}"], depth=[2, 3, 4, 5, 6, 7, 9]
+)
 def brackets_depth(pairs: str, depth: int) -> Recipe:
     """Whether brackets match and are not nested too deep."""
     kinds = " ".join(pairs[place : place + 2] for place in range(0, len(pairs), 2))
@@ -86,11 +88,9 @@ def brackets_depth(pairs: str, depth: int) -> Recipe:
         gives="bool",
         says=(
             f"The brackets in `text` are {kinds}; other characters do not matter. Return True if every bracket is "
-            "closed "
-            f"by its own kind in the right order and no more than {depth} brackets are open at any place.",
+            f"closed by its own kind in the right order and no more than {depth} brackets are open at any place.",
             f"Return whether the brackets {kinds} of `text` are balanced (properly nested, each kind closed by "
-            "itself) and "
-            f"nested at most {depth} deep. Ignore all other characters.",
+            f"itself) and nested at most {depth} deep. Ignore all other characters.",
         ),
         code="""
 def solve(text):
@@ -131,9 +131,9 @@ def solve(text):
     "parsing",
     0.35,
     ("expand", "decode_runs"),
-    sep=["", "*", ":"],
+    sep=["", "*", ":", "^"],
     order=["count first", "letter first"],
-    top=[9, 20, 99],
+    top=[9, 15, 20, 50, 99],
 )
 def expanded(sep: str, order: str, top: int) -> Recipe:
     """Expansion of coded runs, with a limit."""
@@ -162,10 +162,10 @@ def expanded(sep: str, order: str, top: int) -> Recipe:
         gives="str",
         says=(
             f"`code` is a sequence of items such as {item} ({order}, nothing between items), which stands for aaa. "
-            "Counts "
-            f"are positive and may have several digits; a count above {top} stands for {top}. Return the text meant.",
-            f"Decode `code`: each item like {item} means that a lower case letter is repeated so many times, but never "
-            f"more than {top} times. Items follow each other directly. An empty code gives an empty text.",
+            f"Counts are positive and may have several digits; a count above {top} stands for {top}. Return the text "
+            "meant.",
+            f"Decode `code`: each item like {item} means that a lower case letter is repeated so many times, but "
+            f"never more than {top} times. Items follow each other directly. An empty code gives an empty text.",
         ),
         code=f"""
 def solve(code):
@@ -193,8 +193,8 @@ def solve(code):
     )
 
 
-@family("parsing", 0.4, ("compare_versions", "newer"), parts=range(1, 6), tail=["zero", "smaller"])
-def versions(parts: int, tail: str) -> Recipe:
+@family("parsing", 0.4, ("compare_versions", "newer"), parts=range(1, 6), tail=["zero", "smaller"], sep=[".", "-", "_"])
+def versions(parts: int, tail: str, sep: str) -> Recipe:
     """Comparison of version numbers by some of their parts."""
     rule = (
         "missing parts count as 0"
@@ -206,37 +206,31 @@ def versions(parts: int, tail: str) -> Recipe:
         takes="a: str, b: str",
         gives="int",
         says=(
-            f"`a` and `b` are version numbers such as 1.10.2. Compare them by their first {parts} part(s) as "
-            "numbers, from "
-            f"left to right; {rule}. Return -1, 0 or 1 if `a` is smaller, equal or larger.",
-            f"Return 1 if version `a` is newer than version `b`, -1 if it is older, else 0. Only the first {parts} "
-            "of the "
-            f"numbers between the dots count; {rule}.",
+            f"`a` and `b` are version numbers such as 1{sep}10{sep}2. Compare them by their first {parts} part(s) as "
+            f"numbers, from left to right; {rule}. Return -1, 0 or 1 if `a` is smaller, equal or larger.",
+            f"Return 1 if version `a` is newer than version `b`, -1 if it is older, else 0. Only the first {parts} of "
+            f"the numbers between the signs {sep!r} count; {rule}.",
         ),
         code=f"""
 def solve(a, b):
-    left = ([int(part) for part in a.split(".")]{pad})[:PARTS]
-    right = ([int(part) for part in b.split(".")]{pad})[:PARTS]
+    left = ([int(part) for part in a.split(SEP)]{pad})[:PARTS]
+    right = ([int(part) for part in b.split(SEP)]{pad})[:PARTS]
     return (left > right) - (left < right)
 """,
         mutants=(
             ("left = ([int(part) for", "left = ([int(part[0]) for"),
             ("(left > right) - (left < right)", "(left < right) - (left > right)"),
             ("(left > right) - (left < right)", "(left > right)"),
-            (f'b.split(".")]{pad})[:PARTS]', f'b.split(".")]{pad})[:PARTS + 1]'),
+            (f"b.split(SEP)]{pad})[:PARTS]", f"b.split(SEP)]{pad})[:PARTS + 1]"),
         ),
         edges=[
-            ["1", "1"],
-            ["1", "1.0"],
-            ["1.10.2", "1.9.9"],
-            ["0.0.0.0.0.1", "0.0.0.0.0.2"],
-            ["2", "1.99"],
-            ["10", "9"],
+            [sep.join(a.split()), sep.join(b.split())]
+            for a, b in (("1", "1"), ("1", "1 0"), ("1 10 2", "1 9 9"), ("0 0 0 0 0 1", "0 0 0 0 0 2"), ("2", "1 99"))
         ],
         inputs=lambda dice: [
-            ".".join(str(pick(dice, [0, 0, 1, 2, 10, 11])) for _ in range(number(dice, max(1, parts - 1), parts + 1)))
+            sep.join(str(pick(dice, [0, 0, 1, 2, 10, 11])) for _ in range(number(dice, max(1, parts - 1), parts + 1)))
             if side or dice.random() < 0.5
-            else ".".join(["0"] * parts)
+            else sep.join(["0"] * parts)
             for side in (0, 1)
         ],
     )
@@ -255,14 +249,11 @@ def calculator(m: int, signs: str) -> Recipe:
         gives="int",
         says=(
             f"`text` holds non-negative integers with one of {', '.join(signs)} between them, and perhaps spaces. "
-            "Work it out "
-            f"strictly from left to right, without precedence, and take each intermediate result modulo {m}. An "
-            "empty text "
-            "gives 0.",
+            "Work it out strictly from left to right, without precedence, and take each intermediate result modulo "
+            f"{m}. An empty text gives 0.",
             f"Compute `text` (numbers, the signs {' '.join(signs)}, spaces that mean nothing) like a cheap "
-            "calculator: each sign "
-            f"applies at once to the result so far, which is reduced modulo {m} each time, the first number included. "
-            "Nothing at all is 0.",
+            f"calculator: each sign applies at once to the result so far, which is reduced modulo {m} each time, the "
+            "first number included. Nothing at all is 0.",
         ),
         code=f"""
 def solve(text):
@@ -308,12 +299,10 @@ def names(least: int, extra: str, digits: int) -> Recipe:
         takes="name: str",
         gives="bool",
         says=(
-            f"A name is valid if it has {least} to {least + 6} characters, all of them lower case letters a-z, "
-            "digits or "
-            f"{extra!r}, begins with a letter, and has at least {digits} digit(s). Return whether `name` is valid.",
-            f"Return True exactly if `name` begins with a lower case letter, consists of lower case letters, digits "
-            "and "
-            f"{extra!r} only, contains {digits} or more digits, and is at least {least} and at most {least + 6} "
+            f"A name is valid if it has {least} to {least + 6} characters, all of them lower case letters a-z, digits "
+            f"or {extra!r}, begins with a letter, and has at least {digits} digit(s). Return whether `name` is valid.",
+            "Return True exactly if `name` begins with a lower case letter, consists of lower case letters, digits "
+            f"and {extra!r} only, contains {digits} or more digits, and is at least {least} and at most {least + 6} "
             "characters long.",
         ),
         code="""
@@ -346,6 +335,7 @@ def solve(name):
             ["a" * (least - digits - 1) + "2" * digits],
         ],
         inputs=lambda dice: [
-            text(dice, "abcxyz", least, 1) + text(dice, "0123" + extra + pick(dice, ["", "", "A", "!"]), 5, digits)
+            text(dice, "abcxyz", least + 1, least - 3)
+            + text(dice, "0123" + extra + pick(dice, ["", "", "", "A", "!"]), 5, digits)
         ],
     )

@@ -13,10 +13,9 @@ def sum_lines(k: int, what: str) -> Recipe:
     return Recipe(
         says=(
             f"The first line has a number n >= 0, the next n lines have one integer each. Print the {what} of those "
-            "integers "
-            f"whose absolute value is divisible by {k}; if there is none, print {empty}.",
-            f"Read n and then n integers, one per line. Of the integers that are multiples of {k} (0 and negative ones "
-            f"included) print the {what}, or {empty} if there are none.",
+            f"integers whose absolute value is divisible by {k}; if there is none, print {empty}.",
+            f"Read n and then n integers, one per line. Of the integers that are multiples of {k} (0 and negative "
+            f"ones included) print the {what}, or {empty} if there are none.",
         ),
         code=f"""
 def solve(text):
@@ -47,15 +46,11 @@ def word_table(k: int, order: str, least: int) -> Recipe:
     return Recipe(
         says=(
             f"The input is a text of lower case words over several lines. Print each word that has at least {k} "
-            "letter(s) and "
-            f"occurs at least {least} time(s), with its count behind a space, one per line, {order}{ties}. Print the "
-            "line "
-            "EMPTY if there is no such word.",
+            f"letter(s) and occurs at least {least} time(s), with its count behind a space, one per line, "
+            f"{order}{ties}. Print the line EMPTY if there is no such word.",
             f"Count the words in the input (lower case, separated by spaces and newlines). For every word of {k} or "
-            "more "
-            f"letters with a count of {least} or more print 'word count'; the lines are {order}{ties}. If there is "
-            "nothing to "
-            "print, print EMPTY.",
+            f"more letters with a count of {least} or more print 'word count'; the lines are {order}{ties}. If there "
+            "is nothing to print, print EMPTY.",
         ),
         code=f"""
 def solve(text):
@@ -99,15 +94,12 @@ def account_log(start: int, fee: int) -> Recipe:
     return Recipe(
         says=(
             f"An account begins with {start}. Each line of the input is 'in X', 'out X' or 'show' (X a positive "
-            "integer). 'in' "
-            f"adds X. 'out' takes X if the account has enough{' for it and the fee' if fee else ''}, else it prints "
-            f"'refused'.{charge} 'show' prints the balance. Print one line for each of these messages; the input may "
-            "be empty.",
+            f"integer). 'in' adds X. 'out' takes X if the account has enough{' for it and the fee' if fee else ''}, "
+            f"else it prints 'refused'.{charge} 'show' prints the balance. Print one line for each of these messages; "
+            "the input may be empty.",
             f"Process commands from standard input, one per line, for an account that holds {start} at first: 'in X' "
-            "(deposit), "
-            f"'out X' (withdraw; print 'refused' and do nothing if the balance would become negative), 'show' (print "
-            "the "
-            f"balance).{charge}",
+            "(deposit), 'out X' (withdraw; print 'refused' and do nothing if the balance would become negative), "
+            f"'show' (print the balance).{charge}",
         ),
         code="""
 def solve(text):
@@ -151,7 +143,7 @@ def solve(text):
     )
 
 
-@family("grids", 0.35, kind="stdio", mark=list("#*@"), how=["rows", "columns"], what=["counts", "longest"])
+@family("grids", 0.35, kind="stdio", mark=list("#*@%xo+"), how=["rows", "columns"], what=["counts", "longest"])
 def picture_rows(mark: str, how: str, what: str) -> Recipe:
     """Counts or runs in the rows or columns of a picture."""
     lines = "rows" if how == "rows" else '["".join(column) for column in zip(*rows)]'
@@ -164,11 +156,9 @@ def picture_rows(mark: str, how: str, what: str) -> Recipe:
     return Recipe(
         says=(
             f"The input is a rectangle of characters {mark} and '.', a line for each row. Print the {words} in each "
-            "of its "
-            f"{how}, {place}, in one line separated by spaces.",
+            f"of its {how}, {place}, in one line separated by spaces.",
             f"Read a picture made of {mark} and dots. For each of the {how} ({place}) find the {words}, and print "
-            "these numbers "
-            "on a single line with spaces between them.",
+            "these numbers on a single line with spaces between them.",
         ),
         code=f"""
 def solve(text):
@@ -198,23 +188,19 @@ def solve(text):
     )
 
 
-@family("records", 0.4, kind="stdio", k=range(1, 5), points=["3 1 0", "2 1 0", "4 2 1", "3 2 0"])
+@family("records", 0.4, kind="stdio", k=range(1, 7), points=["3 1 0", "2 1 0", "4 2 1", "3 2 0", "5 2 1"])
 def league_table(k: int, points: str) -> Recipe:
     """A league table from results."""
     win, draw, loss = (int(word) for word in points.split())
     return Recipe(
         says=(
             f"Each line of the input is a match 'A x B y': team A scored x, team B scored y. A win gives {win} "
-            "points, a draw "
-            f"{draw} to both, a loss {loss}. Print the best {k} team(s) (all, if there are fewer), one per line as "
-            "'team points', "
-            "by points from the highest; ties by goals scored, the most first, then by name. No matches: print "
-            "nothing.",
+            f"points, a draw {draw} to both, a loss {loss}. Print the best {k} team(s) (all, if there are fewer), one "
+            "per line as 'team points', by points from the highest; ties by goals scored, the most first, then by "
+            "name. No matches: print nothing.",
             f"Read matches, one per line: first team, its goals, second team, its goals. Points: {win} for winning, "
-            f"{draw} for a "
-            f"draw, {loss} for losing. Order the teams by points (high first), then goals scored (high first), then "
-            "name, and "
-            f"print 'name points' for the first {k}.",
+            f"{draw} for a draw, {loss} for losing. Order the teams by points (high first), then goals scored (high "
+            f"first), then name, and print 'name points' for the first {k}.",
         ),
         code=f"""
 def solve(text):
@@ -245,14 +231,16 @@ def solve(text):
         ],
         inputs=lambda dice: [
             "".join(
-                f"{NAMES[a]} {number(dice, 0, 3)} {NAMES[(a + number(dice, 1, 3)) % 5]} {number(dice, 0, 3)}\n"
-                for a in ints(dice, 0, 4, 6, 2)
+                f"{NAMES[a]} {number(dice, 0, 3)} {NAMES[(a + number(dice, 1, 3)) % 8]} {number(dice, 0, 3)}\n"
+                for a in ints(dice, 0, 7, k + 5, 2)
             )
         ],
     )
 
 
-@family("parsing", 0.35, kind="stdio", sep=["=", ":", "->"], comment=["#", ";", "//"], twice=["first", "last"])
+@family(
+    "parsing", 0.35, kind="stdio", sep=["=", ":", "->"], comment=["#", ";", "//", "%", "!"], twice=["first", "last"]
+)
 def settings(sep: str, comment: str, twice: str) -> Recipe:
     """A file of settings, read and printed in order."""
     store = "found.setdefault(key, value)" if twice == "first" else "found[key] = value"
@@ -260,15 +248,12 @@ def settings(sep: str, comment: str, twice: str) -> Recipe:
     return Recipe(
         says=(
             f"The input has settings 'key {sep} value', one per line, with or without spaces around {sep!r}. What "
-            "follows "
-            f"{comment!r} on a line is a comment; lines without {sep!r} before a comment mean nothing. Of a repeated "
-            "key the "
-            f"{twice} value counts. Print 'key value' for every key, sorted by key, and at the end the number of keys.",
-            f"Read lines 'key{sep}value' (spaces around key and value do not count). Drop everything from "
-            f"{comment!r} on, and "
-            f"skip lines in which no {sep!r} is left. The {twice} value of a key wins. Print the keys in "
-            "alphabetical order, each "
-            "with a space and its value, then a line with how many keys there are.",
+            f"follows {comment!r} on a line is a comment; lines without {sep!r} before a comment mean nothing. Of a "
+            f"repeated key the {twice} value counts. Print 'key value' for every key, sorted by key, and at the end "
+            "the number of keys.",
+            f"Read lines 'key{sep}value' (spaces around key and value do not count). Drop everything from {comment!r} "
+            f"on, and skip lines in which no {sep!r} is left. The {twice} value of a key wins. Print the keys in "
+            "alphabetical order, each with a space and its value, then a line with how many keys there are.",
         ),
         code=f"""
 def solve(text):
@@ -317,13 +302,10 @@ def wrapped_text(width: int, fill: str) -> Recipe:
     return Recipe(
         says=(
             f"The input is one line of words separated by single spaces, none longer than {width} characters. Break "
-            "it into lines "
-            f"of at most {width} characters, putting as many words as fit on each line. Lines {side}. Without words "
-            "print "
-            "nothing.",
+            f"it into lines of at most {width} characters, putting as many words as fit on each line. Lines {side}. "
+            "Without words print nothing.",
             f"Read a line of words and print them in lines of up to {width} characters: a word goes to the current "
-            "line if it fits "
-            f"there together with a space, else to a new line. All lines {side}.",
+            f"line if it fits there together with a space, else to a new line. All lines {side}.",
         ),
         code=f"""
 def solve(text):
@@ -358,15 +340,11 @@ def receipt(rate: int, free: int) -> Recipe:
     return Recipe(
         says=(
             "Each line of the input is 'item quantity price' with integers. Print a line 'item total' for each, in "
-            "the order of "
-            f"the input. Then print 'discount D', where D is {rate} percent of the part of the sum above {free}, "
-            "rounded down (0 "
-            "if the sum is not above it), and 'pay P', the sum without the discount.",
-            f"Read a shopping list: item, quantity and unit price per line. For each line print the item and "
-            "quantity times price. "
-            f"The discount is {rate}% of what the sum exceeds {free} by, without fractions. Finish with the lines "
-            "'discount D' and "
-            "'pay P', P being the sum minus D.",
+            f"the order of the input. Then print 'discount D', where D is {rate} percent of the part of the sum above "
+            f"{free}, rounded down (0 if the sum is not above it), and 'pay P', the sum without the discount.",
+            "Read a shopping list: item, quantity and unit price per line. For each line print the item and quantity "
+            f"times price. The discount is {rate}% of what the sum exceeds {free} by, without fractions. Finish with "
+            "the lines 'discount D' and 'pay P', P being the sum minus D.",
         ),
         code="""
 def solve(text):

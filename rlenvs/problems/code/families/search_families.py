@@ -18,7 +18,7 @@ COINS = [
 ]
 
 
-@family("search", 0.5, ("fewest_coins", "change"), coins=COINS, d=[-1, 0], most=range(4, 10))
+@family("search", 0.5, ("fewest_coins", "change"), coins=COINS, d=[-1, 0], most=range(6, 12))
 def coin_change(coins: list[int], d: int, most: int) -> Recipe:
     """Fewest coins for an amount, with a limit."""
     return Recipe(
@@ -26,11 +26,10 @@ def coin_change(coins: list[int], d: int, most: int) -> Recipe:
         gives="int",
         says=(
             f"There are coins of {', '.join(map(str, coins))}, as many of each as you like. Return the smallest "
-            "number of coins "
-            f"that add up to `amount` exactly (0 coins for 0), or {d - 1} if there is none with at most {most} coins.",
+            f"number of coins that add up to `amount` exactly (0 coins for 0), or {d - 1} if there is none with at "
+            f"most {most} coins.",
             f"With coins of the values {coins}, each used any number of times, what is the least number of coins "
-            "whose sum is "
-            f"`amount` (>= 0)? Return {d - 1} if that takes more than {most} coins or is impossible.",
+            f"whose sum is `amount` (>= 0)? Return {d - 1} if that takes more than {most} coins or is impossible.",
         ),
         code=f"""
 def solve(amount):
@@ -48,7 +47,7 @@ def solve(amount):
             ("return count", "return count + 1"),
         ),
         edges=[[0], [1], [coins[0]], [coins[-1]], [coins[-1] * most], [coins[-1] * most + 1], [coins[0] + coins[-1]]],
-        inputs=lambda dice: [number(dice, 1, coins[-1] * most + 25)],
+        inputs=lambda dice: [number(dice, 1, coins[-1] * most + 60)],
     )
 
 
@@ -67,12 +66,10 @@ def staircase(steps: list[int], rest: int, m: int) -> Recipe:
         gives="int",
         says=(
             f"You climb from stair 0 to stair `n` (n >= 0) with steps of {steps} stairs and must not stand on stairs "
-            "whose "
-            f"number is a positive multiple of {rest}, except `n` itself. Return the number of ways modulo {m}.",
+            f"whose number is a positive multiple of {rest}, except `n` itself. Return the number of ways modulo {m}.",
             f"In how many ways can 0 be turned into `n` by adding numbers out of {steps} one after the other (the "
-            "order "
-            f"matters), if no intermediate sum may be divisible by {rest}? Return the number modulo {m}; for n = 0 "
-            "it is 1.",
+            f"order matters), if no intermediate sum may be divisible by {rest}? Return the number modulo {m}; for n "
+            "= 0 it is 1.",
         ),
         code="""
 def solve(n):
@@ -102,13 +99,11 @@ def longest_chain(d: int, order: str, cap: int) -> Recipe:
         takes="nums: list[int]",
         gives="int",
         says=(
-            f"Return the length of the longest {order} subsequence of `nums` (elements in their order, not necessarily "
-            f"neighbours) in which each element differs from the one before it by at least {d} and at most {cap}. 0 "
-            "for an "
-            "empty list.",
+            f"Return the length of the longest {order} subsequence of `nums` (elements in their order, not "
+            f"necessarily neighbours) in which each element differs from the one before it by at least {d} and at "
+            f"most {cap}. 0 for an empty list.",
             f"Pick elements of `nums` from left to right so that they are {order}, each step being from {d} to {cap} "
-            "in size. "
-            "How many can be picked at most?",
+            "in size. How many can be picked at most?",
         ),
         code=f"""
 def solve(nums):
@@ -147,11 +142,9 @@ def edit_cost(insert: int, delete: int, change: int) -> Recipe:
         gives="int",
         says=(
             f"Return the lowest cost of turning `a` into `b` by inserting a character (cost {insert}), deleting one "
-            "(cost "
-            f"{delete}) and replacing one by another (cost {change}), in any number and order.",
+            f"(cost {delete}) and replacing one by another (cost {change}), in any number and order.",
             f"An insertion costs {insert}, a deletion {delete}, a replacement of one character {change}. What is the "
-            "least total "
-            "cost of edits that make `b` out of `a`?",
+            "least total cost of edits that make `b` out of `a`?",
         ),
         code="""
 def solve(a, b):
@@ -201,11 +194,9 @@ def reachable(k: int, way: str, self_: str) -> Recipe:
         gives="list[int]",
         says=(
             f"Each edge [a, b] lets you go {words}. Return all nodes that can be reached from `start` in at most {k} "
-            "step(s), "
-            f"{self_} `start` itself, in rising order.",
+            f"step(s), {self_} `start` itself, in rising order.",
             f"`edges` is a list of pairs [a, b]; a step leads {words}. List the nodes at a distance of {k} or less "
-            "from `start`, "
-            f"sorted, {self_} `start`.",
+            f"from `start`, sorted, {self_} `start`.",
         ),
         code=f"""
 def solve(edges, start):
@@ -242,11 +233,9 @@ def knapsack(cap: int, most: int) -> Recipe:
         gives="int",
         says=(
             f"Each item is [weight, value], both positive. Choose at most {most} items (each once) with a total "
-            "weight of at "
-            f"most {cap} and return the largest possible total value, 0 if nothing fits.",
+            f"weight of at most {cap} and return the largest possible total value, 0 if nothing fits.",
             f"Return the greatest sum of values of up to {most} different items of `items` ([weight, value]) whose "
-            "weights add "
-            f"up to {cap} or less.",
+            f"weights add up to {cap} or less.",
         ),
         code="""
 def solve(items):
@@ -270,7 +259,12 @@ def solve(items):
 
 
 @family(
-    "search", 0.5, ("rounds_needed", "schedule_rounds"), workers=range(1, 6), d=[-1, 0], order=["name", "reverse name"]
+    "search",
+    0.5,
+    ("rounds_needed", "schedule_rounds"),
+    workers=range(1, 6),
+    d=[-1, 0, 5],
+    order=["name", "reverse name"],
 )
 def rounds(workers: int, d: int, order: str) -> Recipe:
     """Rounds of work with dependencies and few workers."""
@@ -282,17 +276,13 @@ def rounds(workers: int, d: int, order: str) -> Recipe:
         takes="needs: dict[str, list[str]]",
         gives="list[str]",
         says=(
-            f"`needs` maps each task to the tasks that must be done before it (all of them are keys). In every round "
-            "the up to "
-            f"{workers} {which} tasks among those that are ready (not done, all needs done in earlier rounds) are "
-            "done. Return "
-            f"a text for each round: its tasks in that order, joined by '+'. If some task can never be done, return "
-            f"['{result}'].",
-            f"Tasks are done in rounds of at most {workers}. A task is ready once all tasks in its list "
-            "`needs[task]` were done in "
-            f"rounds before. If more are ready than fit, the {which} ones are taken, in that order. Return the "
-            "rounds, each as "
-            f"the names joined by '+', or ['{result}'] if the tasks cannot all be done.",
+            "`needs` maps each task to the tasks that must be done before it (all of them are keys). In every round "
+            f"the up to {workers} {which} tasks among those that are ready (not done, all needs done in earlier "
+            "rounds) are done. Return a text for each round: its tasks in that order, joined by '+'. If some task "
+            f"can never be done, return ['{result}'].",
+            f"Tasks are done in rounds of at most {workers}. A task is ready once all tasks in its list `needs[task]` "
+            f"were done in rounds before. If more are ready than fit, the {which} ones are taken, in that order. "
+            f"Return the rounds, each as the names joined by '+', or ['{result}'] if the tasks cannot all be done.",
         ),
         code=f"""
 def solve(needs):

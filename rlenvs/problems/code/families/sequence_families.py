@@ -13,11 +13,10 @@ def stretches(d: int, rule: str) -> Recipe:
         takes="nums: list[int]",
         gives="int",
         says=(
-            f"Return the length of the longest contiguous stretch of `nums` in which any two neighbours differ by "
-            f"{rule} "
-            f"{d}. A single element is a stretch of length 1; an empty list gives 0.",
-            f"A stretch is a run of consecutive elements in which |nums[i+1] - nums[i]| {sign} {d} holds for each pair "
-            "of neighbours. Return the greatest length of a stretch (0 only for an empty list).",
+            "Return the length of the longest contiguous stretch of `nums` in which any two neighbours differ by "
+            f"{rule} {d}. A single element is a stretch of length 1; an empty list gives 0.",
+            f"A stretch is a run of consecutive elements in which |nums[i+1] - nums[i]| {sign} {d} holds for each "
+            "pair of neighbours. Return the greatest length of a stretch (0 only for an empty list).",
         ),
         code=f"""
 def solve(nums):
@@ -61,11 +60,10 @@ def zigzag(k: int, start: str) -> Recipe:
         takes="nums: list[int]",
         gives="bool",
         says=(
-            f"Return True if the steps from one element of `nums` to the next go up and down in turn, each by at least "
-            f"{k}; {words}. Lists with fewer than two elements have no steps and give True.",
-            f"Let steps be the differences nums[i+1] - nums[i]. Return whether all of them have an absolute value of "
-            "at "
-            f"least {k} and neighbours among them have opposite signs; {words}. No steps at all: True.",
+            "Return True if the steps from one element of `nums` to the next go up and down in turn, each by at "
+            f"least {k}; {words}. Lists with fewer than two elements have no steps and give True.",
+            "Let steps be the differences nums[i+1] - nums[i]. Return whether all of them have an absolute value of "
+            f"at least {k} and neighbours among them have opposite signs; {words}. No steps at all: True.",
         ),
         code=f"""
 def solve(nums):
@@ -100,7 +98,7 @@ def solve(nums):
     )
 
 
-@family("lists", 0.3, ("frequent_values", "majorities"), k=range(3, 12), order=["rising", "falling"])
+@family("lists", 0.3, ("frequent_values", "majorities"), k=range(3, 18), order=["rising", "falling"])
 def frequent(k: int, order: str) -> Recipe:
     """Values that make up more than a share of a list."""
     turned, other = ("found", "found[::-1]") if order == "rising" else ("found[::-1]", "found")
@@ -109,8 +107,8 @@ def frequent(k: int, order: str) -> Recipe:
         gives="list[int]",
         says=(
             f"Return the distinct values that occur more than len(nums) / {k} times in `nums`, in {order} order.",
-            f"Which values make up more than one {k}th of `nums`? Return each once, sorted in {order} order; "
-            "exactly that share is not enough.",
+            f"Which values make up more than one {k}th of `nums`? Return each once, sorted in {order} order; exactly "
+            "that share is not enough.",
         ),
         code=f"""
 def solve(nums):

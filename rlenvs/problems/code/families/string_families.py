@@ -17,8 +17,8 @@ def caesar(k: int, which: str) -> Recipe:
         gives="str",
         says=(
             f"Replace {which} of `text` by the letter {k} places later in the alphabet, after z comes a again. `text` "
-            "has lower case letters and other characters; whatever is not replaced stays as it is. "
-            "Vowels are a, e, i, o, u.",
+            "has lower case letters and other characters; whatever is not replaced stays as it is. Vowels are a, e, "
+            "i, o, u.",
             f"Return `text` with {which} (lower case; the vowels are aeiou) moved {k} places forward in the alphabet, "
             "wrapping around at z. All other characters are kept.",
         ),
@@ -43,7 +43,7 @@ def solve(text):
     )
 
 
-@family("strings", 0.2, ("count_in_long_words", "letter_count"), k=range(2, 8), what=["vowels", "letters", "words"])
+@family("strings", 0.2, ("count_in_long_words", "letter_count"), k=range(2, 11), what=["vowels", "letters", "words"])
 def long_words(k: int, what: str) -> Recipe:
     """Vowels, letters or words, counting long words only."""
     amount = {"vowels": "sum(c in 'aeiou' for c in word)", "letters": "len(word)", "words": "1"}[what]
@@ -52,7 +52,7 @@ def long_words(k: int, what: str) -> Recipe:
         takes="text: str",
         gives="int",
         says=(
-            f"`text` consists of lower case words separated by single spaces (it may be empty). Return the number of "
+            "`text` consists of lower case words separated by single spaces (it may be empty). Return the number of "
             f"{what} in the words that have at least {k} letters, counting only those words.",
             f"Take the words of `text` (lower case, split at spaces) with {k} letters or more, and return how many "
             f"{what} they have in total.",
@@ -87,7 +87,7 @@ def solve(text):
     "strings",
     0.25,
     ("turn_words", "change_words"),
-    k=range(2, 6),
+    k=range(2, 9),
     how=["reversed", "in upper case", "left out"],
     r=[0, 1],
 )
@@ -101,8 +101,7 @@ def every_kth_word(k: int, how: str, r: int) -> Recipe:
         gives="str",
         says=(
             f"Number the words of `text` (separated by single spaces) 1, 2, 3, ... The words number {first}, "
-            f"{first + k}, "
-            f"{first + 2 * k}, ... are {how}, the others stay. Return the words joined by single spaces.",
+            f"{first + k}, {first + 2 * k}, ... are {how}, the others stay. Return the words joined by single spaces.",
             f"Return `text` with the {first}th word and every {k}th word after it {how}. Words are separated by one "
             "space, in the result too; an empty text stays empty.",
         ),
@@ -183,10 +182,12 @@ def solve(text):
     )
 
 
-@family("strings", 0.35, ("nearly_palindrome", "is_mirror"), k=range(4), skip=["spaces", "digits", "nothing"])
+@family(
+    "strings", 0.35, ("nearly_palindrome", "is_mirror"), k=range(5), skip=["spaces", "digits", "hyphens", "nothing"]
+)
 def near_palindrome(k: int, skip: str) -> Recipe:
     """Whether a text is a palindrome up to some mismatches."""
-    drop = {"spaces": 'c != " "', "digits": "not c.isdigit()", "nothing": "True"}[skip]
+    drop = {"spaces": 'c != " "', "digits": "not c.isdigit()", "hyphens": "c != '-'", "nothing": "True"}[skip]
 
     limit = (
         "exactly" if k == 0 else f"except for at most {k} of the pairs (first and last, second and last but one, ...)"
@@ -196,8 +197,7 @@ def near_palindrome(k: int, skip: str) -> Recipe:
         gives="bool",
         says=(
             f"Leave {skip} out of `text`. Return True if the rest reads the same from both ends {limit}, where the "
-            "case "
-            "of letters matters.",
+            "case of letters matters.",
             f"Return whether `text`, with {skip} removed, equals its reverse {limit}. Upper and lower case differ.",
         ),
         code=f"""
@@ -222,7 +222,7 @@ def solve(text):
             half
             + pick(dice, ["", "x", " ", "4"])
             + "".join(pick(dice, "abA1 ") if dice.random() < (k + 0.4) / 6 else c for c in reversed(half))
-            for half in [text(dice, "abcA 12", 7, 3)]
+            for half in [text(dice, "abcA 1-", k + 5, k + 2)]
         ],
     )
 
@@ -240,8 +240,7 @@ def few_distinct(k: int, what: str, free: str) -> Recipe:
         gives=gives,
         says=(
             f"Find the longest contiguous part of `text` that has at most {k} different characters, where {free!r} "
-            f"does not count. {ask}; for an "
-            f"empty text the result is {empty}.",
+            f"does not count. {ask}; for an empty text the result is {empty}.",
             f"A part is a run of neighbouring characters of `text`. Consider the parts made of {k} or fewer distinct "
             f"characters besides {free!r}, which is free, and find the longest. {ask}. An empty text gives {empty}.",
         ),
@@ -282,11 +281,9 @@ def pattern_count(size: int, pattern: int, overlap: str) -> Recipe:
         gives="int",
         says=(
             f"Count the occurrences of {word!r} in `text` that begin at or after position {size}; occurrences "
-            f"{overlap} "
-            "overlap (searching from left to right).",
+            f"{overlap} overlap (searching from left to right).",
             f"From index {size} on, how often does {word!r} occur in `text`? Go from left to right; occurrences "
-            f"{overlap} "
-            "share characters.",
+            f"{overlap} share characters.",
         ),
         code=f"""
 def solve(text):
@@ -312,7 +309,7 @@ def solve(text):
     )
 
 
-@family("strings", 0.4, ("read_columns", "columns_cipher"), k=range(2, 9), order=["left to right", "right to left"])
+@family("strings", 0.4, ("read_columns", "columns_cipher"), k=range(2, 18), order=["left to right", "right to left"])
 def columns(k: int, order: str) -> Recipe:
     """A text written in rows and read in columns."""
     places = "range(K)" if order == "left to right" else "range(K - 1, -1, -1)"
@@ -322,8 +319,7 @@ def columns(k: int, order: str) -> Recipe:
         gives="str",
         says=(
             f"Write `text` in rows of {k} characters (the last row may be shorter) and read it by columns, {order}, "
-            "each "
-            "column from top to bottom. Return what is read.",
+            "each column from top to bottom. Return what is read.",
             f"Return the characters of `text` ordered by their position modulo {k}, the columns {order}, and within a "
             "column by position.",
         ),

@@ -1,0 +1,189 @@
+"""The sources of code problems: splits, repeatability, gradable demonstrations, bugs that show."""
+
+import json
+import pickle
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rlenvs.errors import ParameterError
+from rlenvs.graders import grade_batch
+from rlenvs.problems import CodeRepairSource, CodeSource, Problem, ReasoningGymSource, grade_tasks, make_source
+from rlenvs.problems.code import FAMILIES
+from rlenvs.problems.code.exam import exam_of
+from rlenvs.problems.code.mutation import mutations
+from rlenvs.problems.code.repair import BUGS, bug_of, templates_of
+from rlenvs.problems.code.running import MAX_TICKS, OutOfTicksError, differs, loaded
+
+SOURCES = ("code", "code_repair")
+
+
+def drawn(source, count, split="train", seed=0):
+    rng = np.random.default_rng(seed)
+    return [source.sample(rng, split) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_problems_are_sound(name):
+    source = make_source(name)
+    for split in ("train", "held_out"):
+        for problem in drawn(source, 150, split):
+            assert problem.split == split
+            assert problem.task["question"] == problem.prompt
+            assert problem.task["extract"] == "last_python_block"
+            assert len(problem.prompt) <= source.max_prompt_chars
+            assert len(problem.demonstration) <= source.max_demonstration_chars
+            assert set(problem.prompt + problem.demonstration) <= set(source.alphabet)
+            assert 0 <= problem.difficulty <= 1
+            assert Problem.from_dict(json.loads(json.dumps(problem.to_dict()))) == problem
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_same_seed_gives_the_same_problems_in_every_process(name):
+    source = make_source(name)
+    twin = pickle.loads(pickle.dumps(source))  # noqa: S301 - its own
+    here = [problem.to_dict() for problem in source.problems("train", 12, seed=4)]
+    assert here == [problem.to_dict() for problem in twin.problems("train", 12, seed=4)]
+    code = (
+        "import json; from rlenvs.problems import make_source\n"
+        f"print(json.dumps([p.to_dict() for p in make_source({name!r}).problems('train', 12, seed=4)]))"
+    )
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True, text=True
+        )
+        assert json.loads(done.stdout) == here
+    state = random.getstate()
+    source.problems("train", 12, seed=5)
+    assert random.getstate() == state
+
+
+def test_thousands_of_problems_are_distinct():
+    problems = CodeSource().problems("train", 3000)
+    assert len({problem.prompt for problem in problems}) == 3000
+    assert len({(p.task["family"], json.dumps(p.task["parameters"])) for p in problems}) > 1500
+
+
+def test_a_program_to_write_and_one_to_repair_are_in_the_same_split():
+    keys: dict[str, set] = {"train": set(), "held_out": set()}
+    for name in SOURCES:
+        for split in keys:
+            keys[split] |= {
+                (p.task["family"], json.dumps(p.task["parameters"]))
+                for p in drawn(make_source(name, held_out_fraction=0.5), 400, split)
+            }
+    assert not keys["train"] & keys["held_out"]
+    for family in FAMILIES.by_name:
+        for split in keys:
+            assert drawn(CodeSource(families=[family]), 1, split), family
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_demonstrations_are_right_in_the_sandbox(name):
+    problems = drawn(make_source(name), 60, seed=2)
+    grades = grade_batch([p.task for p in problems], [p.demonstration for p in problems])
+    assert [(p.prompt, g) for p, g in zip(problems, grades, strict=True) if not g.correct] == []
+
+
+def test_the_program_to_repair_is_wrong_in_the_sandbox():
+    problems = drawn(CodeRepairSource(), 60, seed=3)
+    answers = [f"```python\n{problem.task['program']}\n```" for problem in problems]
+    for problem, grade in zip(problems, grade_batch([p.task for p in problems], answers), strict=True):
+        assert not grade.correct, problem.prompt
+        assert grade.status in ("ok", "timeout", "invalid")
+        assert answers[0] not in problem.demonstration
+
+
+@pytest.mark.parametrize("kind", BUGS)
+def test_every_family_has_bugs_that_an_example_shows(kind):
+    for name, family in FAMILIES.by_name.items():
+        dice, shown = random.Random(name), 0
+        for _ in range(6):
+            exam = exam_of(name, json.dumps(family.draw(dice)), 12)
+            templates = templates_of(exam, kind)
+            bugs = [bug_of(exam, template) for template in dice.sample(templates, min(4, len(templates)))]
+            for bug in filter(None, bugs):
+                shown += 1
+                assert bug.failing in bug.visible
+                call = loaded(family, bug.template, exam.parameters, bounded=True)
+                assert differs(call, *bug.failing)
+                assert any(differs(call, *case) for case in exam.hidden)
+                assert bug.failing not in exam.hidden
+        assert shown, name
+
+
+def test_repairs_show_the_failing_example():
+    for problem in drawn(CodeRepairSource(kinds=["function"]), 40):
+        said = problem.prompt.split("```\n\n")[-1]
+        assert "should be" in said
+        assert any(repr(test["expected"]) in said for test in problem.task["visible_tests"])
+        assert problem.task["program"] in problem.prompt
+
+
+def test_mutations_change_one_place_and_stay_python():
+    template = "def solve(n):\n    while n > 2 and n not in SEEN:\n        n -= 1\n    return max(n, -1)"
+    made = mutations(template)
+    assert len(made) == len(set(made)) >= 7
+    for text in made:
+        assert sum(a != b for a, b in zip(text.splitlines(), template.splitlines(), strict=True)) == 1, text
+        compile(text, "", "exec")
+    assert "-0" not in " ".join(made)
+
+
+def test_a_mistake_that_loops_for_ever_is_stopped():
+    family = FAMILIES.by_name["best_window"]
+    for code in (
+        "def solve(n):\n    while True:\n        pass",
+        "def solve(n):\n    return solve(n)",
+        "def solve(n):\n    for x in iter(int, 1):\n        try:\n            pass\n        except Exception:\n            pass",
+    ):
+        call = loaded(family, code, {}, bounded=True)
+        with pytest.raises((OutOfTicksError, RecursionError)):
+            call([1])
+        assert differs(call, [1], 1)
+    assert MAX_TICKS >= 10_000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"families": ["best_windw"]}, r"families must be one of .*, got 'best_windw'; did you mean 'best_window'\?"),
+        ({"kinds": ["functions"]}, r"kinds must be one of function, stdio, asserts, got 'functions'"),
+        ({"families": ["stack_class"], "kinds": ["stdio"]}, r"families must leave at least one family with kinds"),
+        ({"min_difficulty": 0.6, "max_difficulty": 0.5}, r"min_difficulty must be <= max_difficulty=0.5, got 0.6"),
+        ({"min_difficulty": 0.99}, r"families must leave at least one family with .* a difficulty in \[0.99, 1\]"),
+        ({"tests": 9}, r"tests must be an int in 10\.\.30, got 9"),
+        ({"tests": True}, r"tests must be an int"),
+        ({"held_out_fraction": 2}, r"held_out_fraction must be a number in \[0, 1\]"),
+    ],
+)
+def test_mistakes_in_parameters_are_named(parameters, message):
+    for source in (CodeSource, CodeRepairSource):
+        with pytest.raises(ParameterError, match=message):
+            source(**parameters)
+
+
+def test_bugs_are_chosen_by_name():
+    with pytest.raises(ParameterError, match="bugs must be one of typical, generated"):
+        CodeRepairSource(bugs=["typo"])
+    assert "bugs=['typical']" in repr(CodeRepairSource(bugs=["typical"]))
+
+
+def test_families_kinds_and_difficulty_are_kept_to():
+    assert {p.task["type"] for p in drawn(CodeSource(kinds=["stdio"]), 30)} == {"stdio"}
+    assert {p.task["family"] for p in drawn(CodeSource(families=["runs", "names"]), 30)} == {"runs", "names"}
+    assert all(p.difficulty >= 0.5 for p in drawn(CodeSource(min_difficulty=0.5), 30))
+    assert all(len(p.task["tests"]) == 25 for p in drawn(CodeSource(kinds=["function"], tests=25), 10))
+
+
+@pytest.mark.parametrize("dataset", ["bf", "codeio"])
+def test_the_data_sets_of_reasoning_gym_about_code_work(dataset):
+    pytest.importorskip("reasoning_gym")
+    problems = drawn(ReasoningGymSource(dataset, size=50), 5)
+    grades = grade_tasks([p.task for p in problems], [p.demonstration for p in problems])
+    assert all(grade.correct for grade in grades)
+    wrong = grade_tasks([p.task for p in problems], ["<answer>?</answer>"] * 5)
+    assert not any(grade.correct for grade in wrong)
