@@ -88,9 +88,9 @@ class WriteRunFix(Protocol):
             DataError: the task is not one that a program answers.
             SandboxError: programs cannot be isolated on this machine; says what is missing and what to do.
         """
-        question_of(problem)
+        job = question_of(problem).visible_job("")
         default_pool()
-        return {"passed": 0, "total": len(problem.task.get("visible_tests") or ())}
+        return {"passed": 0, "total": 0 if job is None else len(getattr(job, "cases", [job]))}
 
     def examine(self, episodes: Sequence[Episode], responses: Sequence[str]) -> None:
         """Run the program of each message on the visible tests, all in one batch."""

@@ -68,7 +68,9 @@ class IdleSessions:
         with self.lock:
             self.entries[session] = key, pool
             self.by_key.setdefault(key, []).append(session)
-            surplus = list(self.entries)[: max(0, len(self.entries) - self.capacity)]
+            surplus = [each for each, (_, its) in self.entries.items() if its.is_closed]
+            surplus += list(self.entries)[: max(0, len(self.entries) - self.capacity)]
+            surplus = list(dict.fromkeys(surplus))
             for old in surplus:
                 self._forget(old)
         for old in surplus:

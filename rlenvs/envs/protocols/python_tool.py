@@ -80,7 +80,7 @@ class PythonTool(Protocol):
         max_turns: int | None = None,
         time_limit_s: float = 2.0,
         memory_mb: int = 256,
-        max_result_chars: int = 1000,
+        max_result_chars: int = 800,
         instructions: str = INSTRUCTIONS,
         feedback: Mapping[str, str] | None = None,
     ) -> None:
