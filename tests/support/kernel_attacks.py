@@ -253,6 +253,12 @@ def look_into_others():
     return refused("ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise process_mrelease", 16)
 
 
+@ends(("returned", 0))
+def memory_is_hidden():
+    """PR_GET_DUMPABLE: 0 keeps other processes of the same user out, and core dumps from being written."""
+    return call("prctl", 3)
+
+
 @ends(("returned", {}))
 def rare_doors():
     return refused(

@@ -32,6 +32,8 @@ def skip_unless_possible(tier: str, conditions: tuple[str, ...]) -> None:
 def ended(request: pytest.FixtureRequest) -> dict[str, list[object]]:
     tier, *conditions = request.param
     skip_unless_possible(tier, tuple(conditions))
+    for canary in CANARIES:
+        canary.unlink(missing_ok=True)
     return run_inmates(ATTACKS, list(kernel_attacks.EXPECTED), tier=tier, conditions=tuple(conditions))
 
 

@@ -119,6 +119,32 @@ def test_what_is_readable_and_what_is_hidden_in_it(tmp_path: Path, tier: str) ->
     assert (tmp_path / "open/a.txt").read_text() == "open/a.txt"
 
 
+@pytest.mark.parametrize("conditions", [(), ("user",), ("default-caps",)], ids=["root", "user", "default-caps"])
+def test_the_private_root_holds_without_landlock(conditions: tuple[str, ...]) -> None:
+    """What tier A adds must not lean on what it shares with tier B."""
+    needs("A", *conditions)
+    body = """
+from rlenvs.sandbox.kernel.namespaces import isolate
+proc = os.open("/proc", os.O_PATH)
+def mounts():
+    with os.fdopen(os.open("self/mountinfo", os.O_RDONLY, dir_fd=proc)) as file:
+        return sorted((row.split()[4], row.split()[5].split(",")[0]) for row in file)
+isolate(plan)
+say(mounts())
+say(sorted(os.listdir("/")))
+say([caught(lambda: write(path, "x")) for path in ("/a", "/usr/a", "/usr/share/zoneinfo/a", "/box/a")])
+say([caught(lambda: read(path)) for path in ("/etc/passwd", "/proc/self/status", "/../etc/passwd")])
+say(caught(lambda: os.listdir("/..")) == os.listdir("/"))
+"""
+    plan = plan_text(tier="A", readable=("/usr/share/zoneinfo",), scratch_mb=1)
+    mounts, names, written, read, top = lines(plan + body, *conditions)
+    assert mounts == [["/", "ro"], ["/box", "rw"], ["/usr/share/zoneinfo", "ro"]]
+    assert names == ["box", "usr"]
+    assert written == ["EROFS", "EROFS", "EROFS", None]
+    assert read == ["ENOENT"] * 3
+    assert top is True
+
+
 def test_the_scratch_folder_is_the_only_place_to_write_and_is_bounded() -> None:
     needs("A")
     body = """
@@ -258,6 +284,7 @@ def test_a_worker_has_a_user_of_its_own_and_no_way_back(tier: str) -> None:
     if not kernel.can_become_another():
         pytest.skip("only root can give workers a user")
     body = """
+os.setgroups([20, 21])
 kernel.enter(plan)
 say([*os.getresuid(), *os.getresgid(), os.getgroups(), plan.uid])
 say([caught(lambda: os.setuid(0)), caught(lambda: os.setgroups([0])), caught(lambda: os.kill(os.getppid() or 2, 0))])
