@@ -13,6 +13,7 @@ Linux only; elsewhere importing works and using raises SandboxError.
 
 from rlenvs.errors import SandboxError
 from rlenvs.sandbox.backend import Backend
+from rlenvs.sandbox.bubblewrap import BubblewrapBackend
 from rlenvs.sandbox.duel import Duel, DuelResult
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.pool import SandboxPool, default_pool, set_default_pool
@@ -22,6 +23,7 @@ from rlenvs.sandbox.session import Session
 
 __all__ = [
     "Backend",
+    "BubblewrapBackend",
     "Duel",
     "DuelResult",
     "Limits",

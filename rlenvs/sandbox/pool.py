@@ -22,7 +22,7 @@ from rlenvs.sandbox.session import Session
 from rlenvs.sandbox.settings import worker_settings
 from rlenvs.sandbox.worker import Worker, WorkerDiedError
 
-Tier = Literal["A", "B", "unsafe"]
+Tier = Literal["A", "B", "unsafe", "bubblewrap"]
 REACHABLE: dict[str, tuple[Literal["A", "B"], ...]] = {"A": ("A", "B"), "B": ("B",)}
 """Tiers that a machine can enter, the best one first, by what the probe finds."""
 HARMLESS = Program("def solve(x):\n    return x + 1", [[1]], limits=Limits(wall_s=30.0))
@@ -217,7 +217,11 @@ class SandboxPool:
 
     def settings_of(self, uid: int | None) -> bytes:
         """Return what a worker of this pool is told."""
-        return worker_settings(self.tier, self.modules, self.scratch_mb, uid)
+        return self.settings_for(self.tier, uid)
+
+    def settings_for(self, tier: str, uid: int | None) -> bytes:
+        """Return what a worker of a tier is told."""
+        return worker_settings(tier, self.modules, self.scratch_mb, uid)
 
     def discard(self, worker: Worker) -> None:
         """End a worker for good."""

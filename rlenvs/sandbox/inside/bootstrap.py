@@ -1,4 +1,4 @@
-"""Started as a script by `rlenvs.sandbox.worker`: makes `rlenvs.sandbox` importable without running `rlenvs`."""
+"""Started as a script by whoever wants a worker: makes `rlenvs.sandbox` importable without running `rlenvs`."""
 
 import os
 import sys
@@ -17,6 +17,11 @@ def stub(name: str, path: str) -> None:
 if __name__ == "__main__":
     stub("rlenvs", os.path.dirname(SANDBOX))
     stub("rlenvs.sandbox", SANDBOX)
-    from rlenvs.sandbox.inside import zygote
+    if sys.argv[1] == "single":
+        from rlenvs.sandbox.inside import single
 
-    zygote.main(int(sys.argv[1]))
+        single.main(*sys.argv[2:])
+    else:
+        from rlenvs.sandbox.inside import zygote
+
+        zygote.main(int(sys.argv[1]))

@@ -9,8 +9,8 @@ from typing import NoReturn
 from rlenvs.sandbox.inside import calls, candidate, script, session, tester
 from rlenvs.sandbox.limits import MEBIBYTE, Limits
 
-Confine = Callable[[Limits, int], None]
-"""Locks a child, given its limits and how many threads the other children of its worker may have."""
+Confine = Callable[[str, Limits, int], None]
+"""Locks a child, given its mode, its limits and how many threads the other children of its worker may have."""
 CHANNEL = 3
 """Descriptor on which an execution and the grader talk."""
 MOST_DESCRIPTORS = 1024
@@ -42,11 +42,16 @@ def run(mode: str, limits: Limits, given: list[int], confine: Callable[[], None]
     os.dup2(channel, CHANNEL)
     os.closerange(CHANNEL + 1, MOST_DESCRIPTORS)
     confine()
+    serve(mode)
+
+
+def serve(mode: str) -> NoReturn:
+    """Execute what comes on the channel, and end."""
     gc.enable()
     os._exit(MODES[mode](CHANNEL))
 
 
-def limit_resources(limits: Limits, siblings: int) -> None:
+def limit_resources(limits: Limits) -> None:
     """Set the resource limits alone: what there is without isolation."""
     with open("/proc/self/statm", encoding="ascii") as statm:
         used = int(statm.read().split()[0]) * resource.getpagesize()

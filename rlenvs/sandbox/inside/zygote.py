@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from rlenvs.sandbox import frames, kernel
 from rlenvs.sandbox.codec import decode, encode
-from rlenvs.sandbox.inside import child, modules
+from rlenvs.sandbox.inside import child, modules, single
 from rlenvs.sandbox.limits import Limits
 
 Confine = child.Confine
@@ -34,7 +34,7 @@ def main(descriptor: int) -> NoReturn:
     control = socket.socket(fileno=descriptor)
     settings = decode(control.recv(MESSAGE_BYTES))
     try:
-        confine = prepare(settings)
+        confine = single.hand_over(settings) if settings.get("command") else prepare(settings)
     except BaseException as error:  # noqa: BLE001 - reported to the grader, which raises it
         control.send(encode({"failure": f"{type(error).__name__}: {error!s:.2000}"}))
         os._exit(1)
@@ -68,18 +68,18 @@ def prepare(settings: dict[str, Any]) -> Confine:
 def lock(fields: dict[str, Any] | None) -> Confine:
     """Lock this process as planned; without a plan nothing is locked, and only resources are limited."""
     if fields is None:
-        return child.limit_resources
+        return lambda mode, limits, siblings: child.limit_resources(limits)
     readable, hidden = kernel.interpreter_paths()
     plan = kernel.Plan(**{**fields, "readable": (*readable, *fields["readable"]), "hidden": hidden})
     kernel.enter(plan)
-    return lambda limits, siblings: kernel.confine(plan, limits, siblings=siblings)
+    return lambda mode, limits, siblings: kernel.confine(plan, limits, siblings=siblings)
 
 
 def fork() -> int:
     """Fork as C does: the hooks of `threading` and `random` cost more than the fork, and here nothing needs them.
 
-    They put right what other threads leave behind, and this process has none. The generator of `random` keeps its state,
-    so that every execution draws the same numbers.
+    They put right what other threads leave behind, and this process has none. The generator of `random` keeps its
+    state, so that every execution draws the same numbers.
 
     Raises:
         OSError: there cannot be another process.
@@ -158,7 +158,7 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             siblings = sum(self.threads.values())
-            child.run(mode, limits, given, lambda: self.confine(limits, siblings))
+            child.run(mode, limits, given, lambda: self.confine(mode, limits, siblings))
         finally:
             os._exit(child.EXIT_BROKEN)
 
