@@ -23,8 +23,8 @@ class BubblewrapBackend(SandboxPool):
     """Runs each execution in a container of `bwrap`, with Landlock and seccomp inside where the kernel has them.
 
     An interpreter starts in every container, so an execution takes many times as long as in a `SandboxPool`. What that
-    buys is a wall that this project has not built. Processor time is limited but not counted: `cpu_s` of a result is that of
-    the container's outside, and code that takes too much of it reads as a crash. For the arguments see `SandboxPool`.
+    buys is a wall that this project has not built. Processor time is limited but not counted: `cpu_s` of a result is
+    that of the container's outside, and code that takes too much reads as a crash. For the arguments see `SandboxPool`.
 
     Raises:
         SandboxError: bwrap is not installed, or cannot make containers here.
