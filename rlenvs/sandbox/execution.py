@@ -28,8 +28,8 @@ SIGNAL_MEANING: dict[int, tuple[Status, str]] = {
 
 
 CPU_LIMIT_SHARE = 0.5
-"""A process that the kernel kills has used more than this share of its whole seconds if that was for processor time: the
-kernel counts what it limits in another way than what it reports, and the two lie some tenths of a second apart."""
+"""A process that the kernel kills has used more than this share of its seconds, if that was for processor time:
+the kernel counts what it limits in another way than what it reports, some tenths of a second apart."""
 FRAME_OVERHEAD = 1024
 """What a message may hold on top of an answer: its kind, or the text of an exception."""
 
