@@ -108,7 +108,7 @@ def choose(pool: Sequence[Case], needed: set[int], visible: Sequence[Case], coun
         if len(places) >= count:
             break
         answer, echo = texted(case.expected), case.expected in case.args
-        if place in places or case in visible or answers[answer] >= count // 2 or (echo and echoes >= count // 3):
+        if place in places or case in visible or answers[answer] >= (count + 1) // 2 or (echo and echoes >= count // 3):
             continue
         places.add(place)
         answers[answer] += 1

@@ -16,6 +16,8 @@ from rlenvs.problems.code.families import (
     string_families,
 )
 
+__all__ = ["FAMILY_MODULES"]
+
 FAMILY_MODULES = (
     number_families,
     list_families,

@@ -133,5 +133,5 @@ def solve(n):
             ("n - 1 -", "n -"),
         ),
         edges=[[1], [2], [skip + names], [skip + names + 1], [skip + names - 1], [1000]],
-        inputs=lambda dice: [number(dice, 1, 8 * (skip + names))],
+        inputs=lambda dice: [number(dice, 1, 40 * (skip + names))],
     )
