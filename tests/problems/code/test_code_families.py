@@ -149,6 +149,18 @@ def test_every_wording_has_its_values_filled_in():
                 assert says.endswith((".", "?")), says
 
 
+def test_different_parameters_make_different_problems():
+    for family in FAMILIES.by_name.values():
+        # Else one problem could be in both splits, under two keys.
+        made = {
+            (recipe.says[0], filled(recipe.code, parameters))
+            for parameters in family.every()
+            for recipe in [family.build(**parameters)]
+        }
+        assert len(made) == family.size, (family.name, len(made), family.size)
+        assert len({family.key(parameters) for parameters in family.every()}) == family.size
+
+
 def test_values_stand_in_for_names_in_capitals_alone():
     assert filled("x[K] + KEY - k + M", {"k": -3, "m": [1, 2]}) == "x[(-3)] + KEY - k + [1, 2]"
     assert filled("    return D", {"d": -1}) == "    return -1"

@@ -58,9 +58,9 @@ def calendar(months: int, long: int, cycle: int) -> Recipe:
         takes="year: int, month: int, day: int, n: int",
         gives="list[int]",
         says=(
-            f"A calendar has {months} months, all from 1. Months whose number is divisible by {long} have 31 days, "
-            f"the others 30; in years divisible by {cycle} the last month has one day more. Return the date [year, "
-            "month, day] that is `n` >= 0 days after the given (valid) one.",
+            f"A calendar has {months} months, counted from 1. Months whose number is divisible by {long} have 31 "
+            f"days, the others 30; in years divisible by {cycle} the last month has one day more. Return the date "
+            "[year, month, day] that is `n` >= 0 days after the given (valid) one.",
             f"In a calendar with {months} months a month has 31 days if its number is a multiple of {long}, else 30, "
             f"and month {months} is a day longer when the year is a multiple of {cycle}. Go `n` (>= 0) days forward "
             "from year, month, day and return [year, month, day].",

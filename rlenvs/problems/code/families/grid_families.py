@@ -235,7 +235,8 @@ def spiral(corner: str, turn: str, k: int) -> Recipe:
             f"Walk over all cells of `grid` (rows of equal length) in a {turn} spiral from the {corner} corner "
             f"inwards and return the values of cells number 1, {1 + k}, {1 + 2 * k}, ... of the walk.",
             f"Read `grid` in a spiral that starts at the {corner} corner, runs {turn} and ends inside. Return the "
-            f"first value read and every {k}th value after it.",
+            f"values left if the first one read is kept, the next {k - 1} are dropped, one is kept, and so on to the "
+            "end.",
         ),
         code=f"""
 def solve(grid):

@@ -4,20 +4,23 @@ from rlenvs.problems.code.family import Recipe, family
 from rlenvs.problems.code.inputs import ITEMS, LETTERS, NAMES, number, pick, sentence, spans
 
 
-@family("records", 0.3, ("totals", "sum_by_name"), low=range(0, 60, 5), op=["sum", "largest", "number"])
+@family("records", 0.3, ("totals", "sum_by_name"), low=range(0, 60, 5), op=["sum", "largest", "smallest"])
 def group_totals(low: int, op: str) -> Recipe:
     """Totals by name, small ones left out."""
-    start, add = {"sum": ("0", "old + amount"), "largest": ("0", "max(old, amount)"), "number": ("0", "old + 1")}[op]
-    threshold = low if op != "number" else low // 20
-    what = {"sum": "sum of the amounts", "largest": "largest amount", "number": "number of records"}[op]
+    start, add, wrong = {
+        "sum": ("0", "old + amount", "old + 1"),
+        "largest": ("amount", "max(old, amount)", "min(old, amount)"),
+        "smallest": ("amount", "min(old, amount)", "max(old, amount)"),
+    }[op]
+    what = {"sum": "sum of the amounts", "largest": "largest amount", "smallest": "smallest amount"}[op]
     return Recipe(
         takes="records: list[list]",
         gives="dict[str, int]",
         says=(
             f"Each record is [name, amount] with an amount >= 0. Return a dictionary from each name to the {what} "
-            f"under that name, leaving out names whose value is below {threshold}.",
+            f"under that name, leaving out names whose value is below {low}.",
             f"Group `records` (pairs [name, amount], no amount is negative) by name and compute the {what} of each "
-            f"group. Return the groups whose result is at least {threshold} as a dictionary.",
+            f"group. Return the groups whose result is at least {low} as a dictionary.",
         ),
         code=f"""
 def solve(records):
@@ -25,14 +28,14 @@ def solve(records):
     for name, amount in records:
         old = totals.get(name, {start})
         totals[name] = {add}
-    return {{name: total for name, total in totals.items() if total >= {threshold}}}
+    return {{name: total for name, total in totals.items() if total >= LOW}}
 """,
         mutants=(
-            (f"total >= {threshold}", f"total > {threshold + 1}"),
+            ("total >= LOW", "total > LOW + 1"),
             (f"totals.get(name, {start})", f"totals.get(name, {start}) * 0"),
-            (add, {"sum": "old + 1", "largest": "amount", "number": "old + amount"}[op]),
+            (add, wrong),
         ),
-        edges=[[[]], [[["ada", threshold]]], [[["ada", 7], ["bo", 50], ["ada", 60]]], [[["bo", 0], ["bo", 0]]]],
+        edges=[[[]], [[["ada", low]]], [[["ada", 7], ["bo", 50], ["ada", 60]]], [[["bo", 0], ["bo", 0]]]],
         inputs=lambda dice: [[[pick(dice, NAMES[:4]), number(dice, 0, low + 25)] for _ in range(number(dice, 2, 9))]],
     )
 

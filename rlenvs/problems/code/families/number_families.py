@@ -62,7 +62,7 @@ def solve(n):
             ("count += 1", "count += d"),
         ),
         edges=[[1], [k], [2 * k], [k * k], [7], [720], [840]],
-        inputs=lambda dice: [number(dice, 1, 60) * number(dice, 1, 12) * (k if dice.random() < 0.6 else 1)],
+        inputs=lambda dice: [min(5000, number(dice, 1, 60) * number(dice, 1, 12) * (k if dice.random() < 0.6 else 1))],
     )
 
 
@@ -306,7 +306,8 @@ def gcd_fold(op: str, k: int) -> Recipe:
         says=(
             f"Return the {name} of {factor * k} and all the numbers in `nums` (positive integers). For an empty list "
             f"that is {factor * k}.",
-            f"`nums` holds positive integers. Add {factor * k} to them and return the {name} of all of these numbers.",
+            f"`nums` holds positive integers. Put {factor * k} beside them and return the {name} of all of these "
+            "numbers.",
         ),
         code=f"""
 import math

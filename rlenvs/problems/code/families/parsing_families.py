@@ -249,8 +249,8 @@ def calculator(m: int, signs: str) -> Recipe:
         gives="int",
         says=(
             f"`text` holds non-negative integers with one of {', '.join(signs)} between them, and perhaps spaces. "
-            "Work it out strictly from left to right, without precedence, and take each intermediate result modulo "
-            f"{m}. An empty text gives 0.",
+            "Work it out strictly from left to right, without precedence; the first number and each result are taken "
+            f"modulo {m}. An empty text gives 0.",
             f"Compute `text` (numbers, the signs {' '.join(signs)}, spaces that mean nothing) like a cheap "
             f"calculator: each sign applies at once to the result so far, which is reduced modulo {m} each time, the "
             "first number included. Nothing at all is 0.",

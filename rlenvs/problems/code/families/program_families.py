@@ -341,7 +341,7 @@ def receipt(rate: int, free: int) -> Recipe:
         says=(
             "Each line of the input is 'item quantity price' with integers. Print a line 'item total' for each, in "
             f"the order of the input. Then print 'discount D', where D is {rate} percent of the part of the sum above "
-            f"{free}, rounded down (0 if the sum is not above it), and 'pay P', the sum without the discount.",
+            f"{free}, rounded down (0 if the sum is not above it), and 'pay P', the sum minus D.",
             "Read a shopping list: item, quantity and unit price per line. For each line print the item and quantity "
             f"times price. The discount is {rate}% of what the sum exceeds {free} by, without fractions. Finish with "
             "the lines 'discount D' and 'pay P', P being the sum minus D.",

@@ -107,8 +107,8 @@ def frequent(k: int, order: str) -> Recipe:
         gives="list[int]",
         says=(
             f"Return the distinct values that occur more than len(nums) / {k} times in `nums`, in {order} order.",
-            f"Which values make up more than one {k}th of `nums`? Return each once, sorted in {order} order; exactly "
-            "that share is not enough.",
+            f"Which values make up more than 1/{k} of `nums`? Return each once, sorted in {order} order; exactly that "
+            "share is not enough.",
         ),
         code=f"""
 def solve(nums):

@@ -102,8 +102,8 @@ def every_kth_word(k: int, how: str, r: int) -> Recipe:
         says=(
             f"Number the words of `text` (separated by single spaces) 1, 2, 3, ... The words number {first}, "
             f"{first + k}, {first + 2 * k}, ... are {how}, the others stay. Return the words joined by single spaces.",
-            f"Return `text` with the {first}th word and every {k}th word after it {how}. Words are separated by one "
-            "space, in the result too; an empty text stays empty.",
+            f"Return `text` with word number {first} and those {k}, {2 * k}, {3 * k}, ... places after it {how}. "
+            "Words are separated by one space, in the result too; an empty text stays empty.",
         ),
         code=f"""
 def solve(text):
