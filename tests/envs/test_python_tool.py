@@ -4,6 +4,7 @@ import pickle
 import threading
 import time
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -389,6 +390,20 @@ def cells(observation, info, rng):
 def test_the_conformance_suite_passes_with_calls():
     report = check_text_env("rlenvs/ToolPython-v0", actor=cells)
     assert set(report.values()) == {"passed"}
+
+
+def test_the_vector_forms_of_gymnasium_play_the_same_episodes():
+    seen = []
+    for mode, more in (("sync", {}), ("async", {"vector_kwargs": {"shared_memory": False}}), ("vector_entry_point", {})):
+        envs = gym.make_vec("rlenvs/ToolPython-v0", num_envs=2, vectorization_mode=mode, **more)
+        try:
+            first = envs.reset(seed=3)[0]
+            turns = [(call("x = 1"), "<python>2 * 3"), (call("x + 1"), call("x"))]
+            seen.append([first, *[[*map(list, envs.step(messages)[:4])] for messages in turns]])
+        finally:
+            envs.close()
+    assert seen[1] == seen[0] == seen[2]
+    assert seen[0][2][0][0] == results("2")
 
 
 def test_demonstrations_compute_and_answer():
