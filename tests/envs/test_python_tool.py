@@ -394,7 +394,11 @@ def test_the_conformance_suite_passes_with_calls():
 
 def test_the_vector_forms_of_gymnasium_play_the_same_episodes():
     seen = []
-    for mode, more in (("sync", {}), ("async", {"vector_kwargs": {"shared_memory": False}}), ("vector_entry_point", {})):
+    for mode, more in (
+        ("sync", {}),
+        ("async", {"vector_kwargs": {"shared_memory": False}}),
+        ("vector_entry_point", {}),
+    ):
         envs = gym.make_vec("rlenvs/ToolPython-v0", num_envs=2, vectorization_mode=mode, **more)
         try:
             first = envs.reset(seed=3)[0]
