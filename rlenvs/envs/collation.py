@@ -19,6 +19,7 @@ Rows = npt.NDArray[np.intp]
 Column = tuple[list[int], list[Any]]
 """Row numbers, and the value of each of these rows."""
 NUMBERS = (int, float, bool)
+CONVERTIBLE = (*NUMBERS, np.number, np.bool_)
 
 
 @dataclass(slots=True)
@@ -217,13 +218,13 @@ def array_of(values: Sequence[Any], *, boxed: bool = False) -> npt.NDArray[Any]:
     """An array of values.
 
     The first value decides: numbers and arrays keep their type, anything else (and everything if `boxed`) is an object.
-    Values that are no numbers of that type, or too large for an array of it, are all objects: none is lost.
+    Where the first is a number and others are none, or too large for its array, all are objects; Gymnasium would raise.
     """
     first = values[0]
     if not boxed and isinstance(first, np.ndarray):
         return np.array(values, dtype=first.dtype)
     numbers = type(first) in NUMBERS or isinstance(first, np.number)
-    if not boxed and numbers and set(map(type, values)) == {type(first)}:
+    if not boxed and numbers and all(issubclass(kind, CONVERTIBLE) for kind in set(map(type, values))):
         with contextlib.suppress(OverflowError):
             return np.array(values, dtype=type(first))
     return np.fromiter(values, dtype=object, count=len(values))

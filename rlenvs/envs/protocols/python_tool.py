@@ -178,7 +178,7 @@ def shortened(text: str, most: int) -> str:
 
     Example:
         >>> shortened("a" * 100 + "b" * 100, 80)
-        'aaaaaaaaaaaaaaaaaaaa\n... (160 characters left out) ...\nbbbbbbbbbbbbbbbbbbbb'
+        'aaaaaaaaaaaaaaaaaaaaaa\n... (156 characters left out) ...\nbbbbbbbbbbbbbbbbbbbbbb'
     """
     if len(text) <= most:
         return text
