@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 import weakref
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from rlenvs.sandbox.codec import encode
 from rlenvs.sandbox.frames import CHUNK, REPORT, FrameReader, framed
@@ -256,9 +256,13 @@ class Execution:
         return meaning, reason
 
     def stop(self, status: Status, reason: str) -> None:
-        """Have it killed. The first reason counts."""
-        if self.stopped is None and self.ending is None:
-            self.stopped = (status, reason)
+        """Have it killed. The first reason counts, also when what it sent is read after its end."""
+        if self.stopped is not None:
+            return
+        self.stopped = (status, reason)
+        if self.ending is not None:
+            self.ending = replace(self.ending, status=status, reason=reason)
+        else:
             self.deadline = time.monotonic() + ANSWER_SECONDS
             with contextlib.suppress(OSError):
                 self.lease.send(b"k")
