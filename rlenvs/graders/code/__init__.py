@@ -15,7 +15,8 @@ Keys of a record, besides `type`, `extract` and `require_after_think` (`rlenvs.g
   `setup_code` runs before it. The asserts run in one sandbox and the program in another; they only exchange plain data
   and handles of objects.
 * `visible_tests`: tests that the policy may see (`run_visible`); of the shape of `tests`, for "asserts" of that of
-  "function". They do not count in the grade.
+  "function". They do not count in the grade. "asserts" may have `visible_test_code` instead, of the shape of
+  `test_code`: one test.
 * `float_rtol`, `float_atol` ("function", "stdio"): numbers may differ by max(float_atol, float_rtol * |gold|);
   exact without them.
 * `partial`: "share" pays for the share of tests passed; all or nothing without it.

@@ -59,7 +59,7 @@ def check_tasks(
     prompts = [None] * len(tasks) if prompts is None else prompts
     problems: list[list[str]] = []
     jobs: list[Job] = []
-    askers: list[tuple[int, Trivial | None]] = []
+    askers: list[tuple[int, Trivial | None, str]] = []
     for row, (task, solution, prompt) in enumerate(zip(tasks, solutions, prompts, strict=True)):
         try:
             question = question_of(task)
@@ -70,12 +70,16 @@ def check_tasks(
         shown = prompt if prompt is not None else task.get("prompt", task.get("question"))
         for program in trivial_programs(question, shown if isinstance(shown, str) else ""):
             jobs.append(question.job(program.code))
-            askers.append((row, program))
+            askers.append((row, program, ""))
         if solution is not None:
             jobs.append(question.job(solution))
-            askers.append((row, None))
-    for (row, asked), report in zip(askers, run_jobs(jobs, pool), strict=True):
-        problems[row].extend(problems_of(asked, report))
+            askers.append((row, None, ""))
+            visible = question.visible_job(solution)
+            if visible is not None:
+                jobs.append(visible)
+                askers.append((row, None, ", visible tests"))
+    for (row, asked, where), report in zip(askers, run_jobs(jobs, pool), strict=True):
+        problems[row].extend(problems_of(asked, report, where))
     return [list(dict.fromkeys(found)) for found in problems]
 
 
@@ -86,13 +90,13 @@ def question_of(task: Mapping[str, Any]) -> CodeQuestion:
     return compile_code(task, Policy("last_python_block"))
 
 
-def problems_of(asked: Trivial | None, report: Report) -> list[str]:
-    """What one run says against the task."""
+def problems_of(asked: Trivial | None, report: Report, where: str) -> list[str]:
+    """What one run says against the task; `where` names the tests if they are not those that decide."""
     if report.status == "error":
-        return [f"cannot be graded by: {report.detail}"]
+        return [f"cannot be graded by{where}: {report.detail}"]
     if asked is not None:
         return [f"passed by a program that {asked.what}"] if report.is_right else []
-    return [] if report.is_right else [f"refuses its own solution: {reason_of(report)}"]
+    return [] if report.is_right else [f"refuses its own solution{where}: {reason_of(report)}"]
 
 
 def unbalanced(question: CodeQuestion) -> list[str]:

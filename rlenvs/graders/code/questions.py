@@ -57,7 +57,7 @@ class CodeQuestion(Question):
         """What to run to know the verdict."""
 
     @abstractmethod
-    def visible_job(self, code: str) -> CallsJob | ScriptsJob | None:
+    def visible_job(self, code: str) -> Job | None:
         """The same with the tests that may be shown; None where the task has none."""
 
 
@@ -106,13 +106,17 @@ class AssertsQuestion(CodeQuestion):
     test_code: str
     setup_code: str
     visible: tuple[CallCase, ...]
+    visible_code: str
+    """Asserts that may be shown; "" where the task has none, or has calls with golds."""
 
     def job(self, code: str) -> DuelJob:
         """Asserts and program, apart from each other."""
         return DuelJob(code, self.entry_point, self.test_code, self.setup_code, self.limits)
 
-    def visible_job(self, code: str) -> CallsJob | None:
-        """The visible tests are calls with golds, as those of functions are."""
+    def visible_job(self, code: str) -> CallsJob | DuelJob | None:
+        """Calls with golds, as those of functions are, or asserts, all of which count as one test."""
+        if self.visible_code:
+            return DuelJob(code, self.entry_point, self.visible_code, self.setup_code, self.limits)
         return CallsJob(code, self.entry_point, self.visible, None, self.limits) if self.visible else None
 
 
@@ -128,14 +132,7 @@ def compile_code(task: Mapping[str, Any], policy: Policy) -> CodeQuestion:
     """
     limits, shares, kind = limits_of(task), shares_of(task), task["type"]
     if kind == "asserts":
-        entry_point, test_code = name_of(task, "entry_point"), text_of(task, "test_code")
-        if "check" not in test_code:
-            raise GraderError("task test_code: must define check(candidate), which asserts what is wanted of it")
-        if shares:
-            raise GraderError("task partial: asserts are one test, there is no share of it; leave partial out")
-        setup_code = text_of(task, "setup_code") if task.get("setup_code") is not None else ""
-        visible = read_calls(task, "visible_tests")
-        return AssertsQuestion(policy, limits, shares, entry_point, test_code, setup_code, visible)
+        return compile_asserts(task, policy, limits)
     closeness = closeness_of(task)
     if kind == "stdio":
         scripts = read_scripts(task, "tests")
@@ -144,6 +141,27 @@ def compile_code(task: Mapping[str, Any], policy: Policy) -> CodeQuestion:
     entry_point, calls = name_of(task, "entry_point"), read_calls(task, "tests")
     some(calls)
     return FunctionQuestion(policy, limits, shares, entry_point, calls, read_calls(task, "visible_tests"), closeness)
+
+
+def compile_asserts(task: Mapping[str, Any], policy: Policy, limits: Limits) -> AssertsQuestion:
+    """Check what a record of asserts has of its own."""
+    if shares_of(task):
+        raise GraderError("task partial: asserts are one test, there is no share of it; leave partial out")
+    visible = read_calls(task, "visible_tests")
+    visible_code = checks_of(task, "visible_test_code") if task.get("visible_test_code") is not None else ""
+    if visible and visible_code:
+        raise GraderError("task visible_tests: give these or visible_test_code, not both")
+    setup_code = text_of(task, "setup_code") if task.get("setup_code") is not None else ""
+    entry_point, test_code = name_of(task, "entry_point"), checks_of(task, "test_code")
+    return AssertsQuestion(policy, limits, False, entry_point, test_code, setup_code, visible, visible_code)
+
+
+def checks_of(task: Mapping[str, Any], key: str) -> str:
+    """A key of a task that holds asserts."""
+    code = text_of(task, key)
+    if "check" not in code:
+        raise GraderError(f"task {key}: must define check(candidate), which asserts what is wanted of it")
+    return code
 
 
 def some(tests: tuple[Any, ...]) -> None:

@@ -44,7 +44,7 @@ def trivial_programs(question: CodeQuestion, prompt: str = "") -> list[Trivial]:
         return [*programs, *unsolving_functions(question.entry_point, golds, shown, count, named)]
     assert isinstance(question, AssertsQuestion)
     shown = [Example(case.args, case.kwargs, case.expected) for case in question.visible]
-    shown += examples_of(prompt, question.entry_point)
+    shown += examples_of(prompt, question.entry_point) + examples_of(question.visible_code, "candidate")
     golds = literals(question.test_code)
     name = question.entry_point
     return [*programs, *unsolving_functions(name, golds, shown, MAX_ARGUMENTS // 2, []), *unsolving_classes(name)]

@@ -1,11 +1,12 @@
 """What a program does on the tests that a policy may see: the feedback of environments."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlenvs.errors import UserError
-from rlenvs.graders.code.jobs import CallsJob, Report, ScriptsJob, Verdict, definite, run_jobs
+from rlenvs.graders.code.jobs import CallsJob, DuelJob, Job, Report, ScriptsJob, Verdict, definite, run_jobs
 from rlenvs.graders.code.questions import CodeQuestion, compile_code
 from rlenvs.graders.question import Policy
 
@@ -51,9 +52,7 @@ def run_visible(
     if len(tasks) != len(codes):
         raise UserError(f"run_visible needs one program per task, got {len(tasks)} tasks and {len(codes)} programs")
     questions = [task if isinstance(task, CodeQuestion) else compile_code(task, ANY_POLICY) for task in tasks]
-    jobs: list[CallsJob | ScriptsJob | None] = [
-        question.visible_job(code) for question, code in zip(questions, codes, strict=True)
-    ]
+    jobs = [question.visible_job(code) for question, code in zip(questions, codes, strict=True)]
     waiting = [job for job in jobs if job is not None]
     reports = iter(definite(run_jobs(waiting, pool)))
     return [VisibleReport(0, 0, ()) if job is None else visible_report(job, next(reports)) for job in jobs]
@@ -63,16 +62,33 @@ ANY_POLICY = Policy("last_python_block")
 """Programs come extracted, so that no policy is needed."""
 
 
-def visible_report(job: CallsJob | ScriptsJob, report: Report) -> VisibleReport:
+def visible_report(job: Job, report: Report) -> VisibleReport:
     """The report as the policy reads it."""
-    lines = [
-        f"{asked} {did(verdict, verb)}, expected {expected}"
-        for (asked, verb, expected), verdict in zip(questions_of(job), report.verdicts, strict=True)
-        if not verdict.passed
-    ]
+    if isinstance(job, DuelJob):
+        lines = [] if report.is_right else [failed_assert(job, report.detail)]
+    else:
+        assert isinstance(job, CallsJob | ScriptsJob)
+        lines = [
+            f"{asked} {did(verdict, verb)}, expected {expected}"
+            for (asked, verb, expected), verdict in zip(questions_of(job), report.verdicts, strict=True)
+            if not verdict.passed
+        ]
     if report.reason:
         lines = [f"The program {report.reason}{detail_of(report)}.", *(lines if report.passed else [])]
     return VisibleReport(report.passed, len(report.verdicts), tuple(lines))
+
+
+def failed_assert(job: DuelJob, detail: str) -> str:
+    """The line of visible asserts that failed, and how; only how where that line may be one of the set-up code."""
+    place = LINE_NUMBER.search(detail)
+    lines = job.test_code.splitlines()
+    if place is None or job.setup_code or not 1 <= int(place[1]) <= len(lines):
+        return f"{job.entry_point} failed its test: {clipped(detail)}"
+    line = re.sub(r"\bcandidate\b", job.entry_point, lines[int(place[1]) - 1].strip())
+    return f"{clipped(line)} failed: {clipped(detail[: place.start()])}"
+
+
+LINE_NUMBER = re.compile(r" \(line (\d{1,9})\)\Z")
 
 
 def questions_of(job: CallsJob | ScriptsJob) -> list[tuple[str, str, str]]:

@@ -118,6 +118,29 @@ def test_a_solution_that_fails_is_told_with_its_reason() -> None:
     )
 
 
+def test_a_solution_that_fails_visible_tests_is_told() -> None:
+    wrong = [{"args": [1], "expected": 3}]
+    assert check_task(DOUBLE | {"visible_tests": wrong}, "def f(n):\n    return 2 * n") == [
+        "refuses its own solution, visible tests: gave a wrong answer"
+    ]
+    task = asserts("assert candidate(2) == 4\n    assert candidate(3) == 6")
+    visible = "def check(candidate):\n    assert candidate({}) == {}\n"
+    good, bad, unused = visible.format(5, 10), visible.format(5, 11), "def check(candidate):\n    pass\n"
+    found = check_tasks(
+        [task | {"visible_test_code": code} for code in (good, bad, unused)], ["def f(n): return 2 * n"] * 3
+    )
+    assert found[:2] == [[], ["refuses its own solution, visible tests: an assertion failed"]]
+    assert found[2] == ["cannot be graded by, visible tests: the asserts never use what the program defines"]
+
+
+def test_visible_asserts_are_examples_that_are_given_away() -> None:
+    code = "def check(candidate):\n    assert candidate(1) == 5\n    assert candidate(2) == 4\n"
+    assert any(
+        "knows only the examples" in text
+        for text in check_task({"type": "asserts", "entry_point": "f", "test_code": code, "visible_test_code": code})
+    )
+
+
 def test_asserts_that_do_not_parse_are_refused() -> None:
     assert check_task(asserts("assert candidate(1) ==")) != []
 

@@ -67,6 +67,9 @@ def test_every_key_arrives() -> None:
         (ASSERTS | {"test_code": None}, "task test_code: must be a text"),
         (ASSERTS | {"entry_point": ""}, "task entry_point: must be the name"),
         (ASSERTS | {"setup_code": 1}, "task setup_code: must be a text"),
+        (ASSERTS | {"visible_test_code": 1}, "task visible_test_code: must be a text"),
+        (ASSERTS | {"visible_test_code": "assert True"}, r"task visible_test_code: must define check\(candidate\)"),
+        (ASSERTS | {"visible_test_code": ASSERTS["test_code"], "visible_tests": FUNCTION["tests"]}, "task visible_tests: give these or visible_test_code"),
         (ASSERTS | {"partial": "share"}, "task partial: asserts are one test"),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlenvs.errors import UserError
+from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import compile_task
 from rlenvs.graders.code import run_visible
 
@@ -65,6 +65,53 @@ def test_asserts_show_calls() -> None:
     }
     (report,) = run_visible([task], ["def double(n):\n    return 2"])
     assert (report.passed, report.total) == (1, 1)
+
+
+COUNTER = {
+    "type": "asserts",
+    "entry_point": "Counter",
+    "test_code": "def check(candidate):\n    it = candidate(4711)\n    assert it.add(4712) == 9423\n",
+    "visible_test_code": "def check(candidate):\n    it = candidate(1)\n    assert it.add(2) == 3\n    assert it.add(1) == 4, 'add(1)'\n",
+    "time_limit_s": 1,
+}  # fmt: skip
+ADDS = "class Counter:\n    def __init__(self, n):\n        self.n = n\n    def add(self, k):\n        {}\n        return self.n"
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (ADDS.format("self.n += 1"), "assert it.add(2) == 3 failed: AssertionError"),
+        (ADDS.format("self.n = 3"), "assert it.add(1) == 4, 'add(1)' failed: AssertionError: add(1)"),
+        (ADDS.format("raise IndexError(k)"), "assert it.add(2) == 3 failed: IndexError: 2"),
+        (ADDS.format("raise ValueError('no\\n (line 2)')"), r"assert it.add(2) == 3 failed: ValueError: no\n (line 2)"),
+        (ADDS.format("raise ValueError('x' * 999)"), f"assert it.add(2) == 3 failed: ValueError: {'x' * 188}..."),
+        ("class Counter:\n    pass", "it = Counter(1) failed: TypeError: Counter() takes no arguments"),
+        ("class Counter", "The program is no Python (SyntaxError: expected ':' (<solution>, line 1))."),
+        ("1 / 0", "The program raised ZeroDivisionError before its tests (ZeroDivisionError: division by zero (line 1))."),
+        ("x = 1", "The program does not define Counter (NameError: there is no Counter)."),
+        (ADDS.format("while True: pass"), "The program ran out of time."),
+    ],
+)  # fmt: skip
+def test_visible_asserts_say_which_one_failed(code: str, line: str) -> None:
+    (report,) = run_visible([COUNTER], [code])
+    assert (report.passed, report.total, report.lines) == (0, 1, (line,))
+
+
+def test_visible_asserts_run_beside_other_tests_and_hide_the_hidden_ones() -> None:
+    spy = ADDS.format("self.n = [o for o in __import__('gc').get_objects() if isinstance(o, str) and '47' + '11' in o]")
+    reports = run_visible(
+        [COUNTER, FUNCTION, COUNTER, COUNTER | {"setup_code": "START = 1\n"}],
+        [ADDS.format("self.n += k"), "def double(n):\n    return 2 * n", spy, "class Counter: pass"],
+    )
+    assert [(report.passed, report.total) for report in reports] == [(1, 1), (2, 2), (0, 1), (0, 1)]
+    assert [report.lines for report in reports[:3]] == [(), (), ("assert it.add(2) == 3 failed: AssertionError",)]
+    assert reports[3].lines == ("Counter failed its test: TypeError: Counter() takes no arguments (line 2)",)
+
+
+def test_visible_asserts_that_cannot_be_used_are_no_verdict() -> None:
+    for code in ("def check(candidate)", "def check(candidate):\n    pass\n"):
+        with pytest.raises(GraderError, match="a program could not be judged"):
+            run_visible([COUNTER | {"visible_test_code": code}], [ADDS.format("self.n += k")])
 
 
 def test_without_visible_tests_nothing_runs() -> None:
