@@ -41,7 +41,8 @@ class SandboxPool:
         modules: names to add to what the code may import: of the standard library, or of installed packages ("numpy").
         tier: "A" (namespaces, a private root, Landlock, seccomp) or "B" (Landlock, seccomp) to demand it; None takes
             the best that this machine can enter.
-        scratch_mb: size of a folder `/box` that the code may write to; tier A alone has one.
+        scratch_mb: size of a folder `/box` that the code may write to; tier A alone has one. It is empty when an
+            execution starts; sessions, beside which others run, cannot have one.
         unsafe: run without isolation where neither tier can be entered. For code that is trusted, and nothing else.
 
     Raises:
@@ -139,8 +140,13 @@ class SandboxPool:
         """Start a session: cells that share their state. Sessions share workers with everything else.
 
         Raises:
+            ParameterError: the pool has a scratch folder, which a session would share with what runs beside it.
             SandboxError: no worker can be started.
         """
+        if self.scratch_mb:
+            raise ParameterError(
+                "scratch_mb", "must be 0 in a pool whose sessions are used: they would share the folder"
+            )
         for _ in range(ATTEMPTS):
             with self.changed:
                 if self.is_closed:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from rlenvs.sandbox import frames, kernel
 from rlenvs.sandbox.codec import decode, encode
-from rlenvs.sandbox.inside import child, modules, single
+from rlenvs.sandbox.inside import child, modules, scratch, single
 from rlenvs.sandbox.limits import Limits
 
 Confine = child.Confine
@@ -39,7 +39,8 @@ def main(descriptor: int) -> NoReturn:
         control.send(encode({"failure": f"{type(error).__name__}: {error!s:.2000}"}))
         os._exit(1)
     control.send(encode({"ready": True}))
-    Zygote(control, confine).serve()
+    plan = settings.get("plan")
+    Zygote(control, confine, plan is not None and plan["scratch_mb"] > 0).serve()
 
 
 def prepare(settings: dict[str, Any]) -> Confine:
@@ -97,11 +98,13 @@ class Zygote:
     Args:
         control: where requests come from.
         confine: locks a child.
+        has_scratch: whether there is a scratch folder to keep clean.
     """
 
-    def __init__(self, control: socket.socket, confine: Confine) -> None:
+    def __init__(self, control: socket.socket, confine: Confine, has_scratch: bool) -> None:
         self.control = control
         self.confine = confine
+        self.has_scratch = has_scratch
         self.leases: dict[int, int] = {}
         self.threads: dict[int, int] = {}
         self.requests: dict[bytes, tuple[str, Limits]] = {}
@@ -177,6 +180,15 @@ class Zygote:
                 if owner == pid:
                     del self.leases[lease], self.threads[lease]
                     self.end(lease, REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
+            if self.has_scratch and not self.leases:
+                self.clean()
+
+    def clean(self) -> None:
+        """Empty the scratch folder, which nobody uses now, or end: a new worker has a new one."""
+        try:
+            scratch.empty(kernel.SCRATCH_FOLDER)
+        except OSError:
+            os._exit(1)
 
     def end(self, lease: int, report: bytes) -> None:
         """Send the report of an execution and give its lease back."""

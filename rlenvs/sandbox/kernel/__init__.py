@@ -13,8 +13,10 @@ from rlenvs.sandbox.kernel.paths import interpreter_paths, package_paths
 from rlenvs.sandbox.kernel.plan import Plan, Tier
 from rlenvs.sandbox.kernel.privileges import can_become_another, free_uid
 from rlenvs.sandbox.kernel.probe import Probe, make_plan, probe
+from rlenvs.sandbox.kernel.root import SCRATCH_FOLDER
 
 __all__ = [
+    "SCRATCH_FOLDER",
     "KernelError",
     "Plan",
     "Probe",
