@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rlenvs.errors import UserError
-from rlenvs.graders.code.questions import PendingCode
-from rlenvs.graders.code.verdicts import settle_code
 from rlenvs.graders.deadline import Exceeded, shared_pool
-from rlenvs.graders.question import Grade, Pending, Question
+from rlenvs.graders.question import Grade, Pending, PendingCode, Question
 from rlenvs.graders.tasks import compile_task
 
 BatchGrader = Callable[[Sequence[Mapping[str, Any]], Sequence[str]], list[Grade]]
@@ -95,6 +93,8 @@ def settle_all(outcomes: Sequence[Grade | Pending | PendingCode]) -> list[Grade]
         for (index, _), verdict in zip(checks, settle([item for _, item in checks]), strict=True):
             grades[index] = verdict
     if programs:
+        from rlenvs.graders.code.verdicts import settle_code
+
         for (index, _), verdict in zip(programs, settle_code([item for _, item in programs]), strict=True):
             grades[index] = verdict
     return [verdict for verdict in grades if verdict is not None]

@@ -9,9 +9,12 @@ from rlenvs.errors import GraderError
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS, extract_answer
 
 if TYPE_CHECKING:
-    from rlenvs.graders.code.questions import PendingCode
+    from rlenvs.graders.code.questions import CodeQuestion
 
 GradeStatus = Literal["ok", "invalid", "timeout", "error"]
+
+CODE_TYPES = ("function", "stdio", "asserts")
+"""Types of tasks that programs answer. `rlenvs.graders.code` grades them, and is loaded once there is one."""
 
 SHOWN_CHARS = 80
 """Characters of a text quoted in a message."""
@@ -45,6 +48,13 @@ class Pending(NamedTuple):
     """From the reply, or an `Exceeded`, to the verdict."""
 
 
+class PendingCode(NamedTuple):
+    """A verdict that needs a program to be run."""
+
+    question: "CodeQuestion"
+    code: str
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Which part of a response is the answer, see `rlenvs.graders.extraction`."""
@@ -64,7 +74,7 @@ class Question(ABC):
     policy: Policy
     max_answer_chars: ClassVar[int] = MAX_ANSWER_CHARS
 
-    def respond(self, response: str) -> "Grade | Pending | PendingCode":
+    def respond(self, response: str) -> Grade | Pending | PendingCode:
         """Judge a response, as far as that takes no time."""
         policy = self.policy
         answer, where = extract_answer(
@@ -79,7 +89,7 @@ class Question(ABC):
         return self.judge(answer, where)
 
     @abstractmethod
-    def judge(self, answer: str, where: str) -> "Grade | Pending | PendingCode":
+    def judge(self, answer: str, where: str) -> Grade | Pending | PendingCode:
         """Judge an extracted answer; `where` says where it was."""
 
 

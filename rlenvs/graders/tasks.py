@@ -8,11 +8,10 @@ from typing import Any
 from rlenvs.errors import GraderError
 from rlenvs.graders.answers import Tolerance, compile_math, compile_number, compile_text
 from rlenvs.graders.choices import compile_choice
-from rlenvs.graders.code.questions import CODE_TYPES, compile_code
 from rlenvs.graders.countdown import compile_countdown, number_of
 from rlenvs.graders.documents import compile_document
 from rlenvs.graders.extraction import EXTRACTORS
-from rlenvs.graders.question import Policy, Question, flag_of, text_of
+from rlenvs.graders.question import CODE_TYPES, Policy, Question, flag_of, text_of
 from rlenvs.suggestions import did_you_mean
 
 DEFAULT_EXTRACT = {
@@ -109,6 +108,8 @@ def compile_task(task: Mapping[str, Any]) -> Question:
     task_type = one_of(task, "type", task.get("type"), TASK_TYPES)
     policy = policy_of(task, task_type)
     if task_type in CODE_TYPES:
+        from rlenvs.graders.code.questions import compile_code
+
         return compile_code(task, policy)
     if task_type == "countdown":
         return compile_countdown(task, policy)

@@ -7,13 +7,13 @@ import keyword
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from rlenvs.errors import GraderError, ParameterError
 from rlenvs.graders.code.cases import CallCase, ScriptCase, read_calls, read_scripts
 from rlenvs.graders.code.comparison import Closeness
 from rlenvs.graders.code.jobs import CallsJob, DuelJob, Job, ScriptsJob
-from rlenvs.graders.question import Policy, Question, text_of
+from rlenvs.graders.question import CODE_TYPES, PendingCode, Policy, Question, text_of
 from rlenvs.sandbox.limits import Limits
 
 __all__ = [
@@ -26,17 +26,9 @@ __all__ = [
     "compile_code",
 ]
 
-CODE_TYPES = ("function", "stdio", "asserts")
 MAX_CODE_CHARS = 65_536
 MAX_SECONDS = 60.0
 MIN_MEMORY_MB, MAX_MEMORY_MB = 32, 16_384
-
-
-class PendingCode(NamedTuple):
-    """A verdict that needs a program to be run."""
-
-    question: "CodeQuestion"
-    code: str
 
 
 @dataclass(frozen=True, eq=False)

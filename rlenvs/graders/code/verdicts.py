@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rlenvs.graders.code.jobs import Report, Verdict, definite, run_jobs
-from rlenvs.graders.code.questions import PendingCode
-from rlenvs.graders.question import Grade, GradeStatus
+from rlenvs.graders.question import Grade, GradeStatus, PendingCode
 
 if TYPE_CHECKING:
     from rlenvs.sandbox import SandboxPool
