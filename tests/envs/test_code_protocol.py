@@ -178,7 +178,45 @@ def test_an_endless_loop_costs_one_attempt_and_leaves_the_next_one_whole():
     assert time.perf_counter() - started < 10
 
 
-@pytest.mark.parametrize("kind", ["function", "stdio"])
+STACK = {
+    "type": "asserts",
+    "entry_point": "Stack",
+    "test_code": "def check(candidate):\n    s = candidate()\n    s.push(918273645)\n    assert s.pop() == 918273645",
+    "visible_test_code": "def check(candidate):\n    s = candidate()\n    s.push(1)\n    assert s.pop() == 1, 'pop'",
+}
+CLASS = "```python\nclass Stack:\n    def push(self, x): self.x = {}\n    def pop(self): return self.x\n```"
+
+
+def test_visible_asserts_are_one_test_and_the_line_that_fails_is_shown():
+    env = env_of(task=STACK)
+    observation, _, terminated, _, info = env.step(CLASS.format("x + 1"))
+    assert observation == (
+        "0 of 1 tests passed.\nassert s.pop() == 1, 'pop' failed: AssertionError: pop\nAttempts left: 3."
+    )
+    assert (terminated, info["visible_passed"], info["visible_total"], info["progress"]) == (False, 0, 1, 0.0)
+    assert "does not define Stack" in env.step("```python\nx = 1\n```")[0]
+    noisy = CLASS.format("[][0]").replace("[][0]", "1; raise ValueError('(line 999)\\x1b\\u202e' + 'x' * 9000)")
+    observation = env.step(noisy)[0]
+    assert "s.push(1) failed: ValueError: (line 999)" in observation
+    assert observation.replace("\n", "").isprintable()
+    assert len(observation) < 700
+    _, reward, terminated, _, info = env.step(CLASS.format("x"))
+    assert (reward, terminated, info["progress"]) == (1.0, True, 1.0)
+
+
+def test_what_passes_visible_asserts_alone_ends_with_nothing():
+    env = env_of(task=STACK)
+    assert env.step(CLASS.format("1"))[1:4] == (0.0, True, False)
+    assert "918273645" not in json.dumps([m["content"] for m in env.episode.messages if m["role"] == "user"])
+
+
+def test_visible_asserts_must_be_asserts():
+    env = TextEnv(OneProblem({**STACK, "visible_test_code": 5}), protocol=WriteRunFix())
+    with pytest.raises(GraderError, match="task visible_test_code: must be a text"):
+        env.reset(seed=0)
+
+
+@pytest.mark.parametrize("kind", ["function", "stdio", "asserts"])
 @pytest.mark.parametrize("source", ["code", "code_repair"])
 def test_demonstrations_pass_and_the_programs_to_repair_do_not(source, kind):
     envs = SuiteVectorEnv(source, "code", num_envs=6, kinds=[kind], autoreset_mode="Disabled")

@@ -21,10 +21,10 @@ MORE = "... and {count} more"
 class WriteRunFix(Protocol):
     """Up to `attempts` programs; one that fails visible tests is answered with what failed, never with a hidden test.
 
-    The program of a message is its last Python block. It is run on the task's `visible_tests`. If all of them pass, it
-    is the answer: the hidden tests decide, and the episode terminates. So does the last attempt, whatever it is: the
-    policy is told how many are left, so running out of them is a result and not an interruption. A task without visible
-    tests gives one attempt to a program.
+    The program of a message is its last Python block. It is run on the task's `visible_tests`, or held to the asserts
+    of its `visible_test_code`, which are one test. If all of them pass, it is the answer: the hidden tests decide, and
+    the episode terminates. So does the last attempt, whatever it is: the policy is told how many are left, so running
+    out of them is a result and not an interruption. A task without visible tests gives one attempt to a program.
 
     The reward is the score on the hidden tests, times `discount` for each attempt before. `info["progress"]` is the
     share of visible tests that the newest program passes, made to be a potential.
@@ -90,6 +90,7 @@ class WriteRunFix(Protocol):
         """
         job = question_of(problem).visible_job("")
         default_pool()
+        # Asserts are one test, calls and runs are many.
         return {"passed": 0, "total": 0 if job is None else len(getattr(job, "cases", [job]))}
 
     def examine(self, episodes: Sequence[Episode], responses: Sequence[str]) -> None:
