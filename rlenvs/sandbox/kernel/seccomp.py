@@ -64,7 +64,8 @@ PLAIN_FUTEX = (0, 1, 3, 4, 5, 9, 10)
 """WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP and the BITSET ones: nobody here uses the doors to priority inheritance."""
 FUTEX_COMMAND = 0x7F
 HARMLESS_PRCTL = (PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA)
-
+ABOUT_A_PROCESS = "getpgid getsid sched_getaffinity"
+"""Answers differ for ids that exist and ids that do not: where ids are shared, that tells who else is there."""
 
 OWN_PID = 0xFFFFFFF5
 """Stands for the process id of a child while its filter is put together; no process has it."""
@@ -120,6 +121,7 @@ def child_cases() -> dict[str, Code]:
         "sendto": if_zero(4, ALLOWED, DENIED),
         "prctl": if_in(0, HARMLESS_PRCTL, ALLOWED, DENIED),
         "prlimit64": if_zero(2, if_in(0, [0, OWN_PID], ALLOWED, DENIED), DENIED),
+        **dict.fromkeys(ABOUT_A_PROCESS.split(), if_in(0, [0, OWN_PID], ALLOWED, DENIED)),
     }
 
 
