@@ -71,6 +71,8 @@ def encode(
                     raise OpaqueValueError("nested too deeply")
                 parts.append(bytes((CONTAINERS.get(kind, DICT),)) + COUNT.pack(len(item)))
                 size += 5
+                if size > max_bytes:  # a few lists that hold each other many times over never reach a value
+                    raise OpaqueValueError(f"larger than {max_bytes} bytes")
                 levels.append(iter(chain.from_iterable(item.items()) if CONTAINERS.get(kind, DICT) == DICT else item))
                 break
             part = encode_single(item, max_bytes, handle)

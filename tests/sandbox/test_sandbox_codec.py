@@ -185,3 +185,11 @@ def test_handles_cross_only_where_both_sides_ask_for_them() -> None:
     assert decode(data, handle=lambda number: f"#{number}") == [1, "#7"]
     with pytest.raises(CodecError):
         decode(data)
+
+
+def test_lists_that_hold_each_other_many_times_over_end_at_the_limit() -> None:
+    value: list[object] = []
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(OpaqueValueError, match="larger than 1000 bytes"):
+        encode(value, max_bytes=1000)
