@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import select
 import threading
 import time
 
@@ -13,7 +14,8 @@ from rlenvs.envs.protocols import PythonTool, make_protocol, python_sessions
 from rlenvs.envs.protocols.python_sessions import IdleSessions, Work, key_of, run_cells
 from rlenvs.envs.protocols.python_tool import shortened
 from rlenvs.envs.suite import SuiteEnv
-from rlenvs.errors import ParameterError, SandboxError
+from rlenvs.errors import GraderError, ParameterError, SandboxError
+from rlenvs.graders import grade_batch
 from rlenvs.problems import Problem, ProblemSource
 from rlenvs.sandbox import Limits, SandboxPool, Session, default_pool, set_default_pool
 from rlenvs.testing import check_text_env
@@ -266,6 +268,47 @@ def test_a_failure_that_no_call_can_provoke_raises_and_the_step_can_be_repeated(
     assert json.dumps(env.state_dict()) == before
     assert env.step(call("x + 1"))[0] == results("21")
     assert len(tries) >= 2
+
+
+def test_a_step_whose_grader_fails_can_be_repeated_and_counts_its_calls_once(kept):
+    fails = [True, False]
+
+    def grader(tasks, responses):
+        if fails.pop(0):
+            raise GraderError("the grader is gone")
+        return grade_batch(tasks, responses)
+
+    envs = TextVectorEnv(OneProblem(), 2, protocol=PythonTool(), grader=grader, autoreset_mode="Disabled")
+    envs.reset(seed=0)
+    envs.step([call("x = 1")] * 2)
+    messages = [call("x += 1\nx"), "#### 12"]
+    with pytest.raises(GraderError, match="the grader is gone"):
+        envs.step(messages)
+    observations, rewards, _, _, infos = envs.step(messages)
+    assert (observations[0], rewards.tolist()) == (results("2"), [0.0, 1.0])
+    assert infos["tool_calls"].tolist() == [2, 1]
+    assert envs.episodes[0].memory["cells"] == ["x = 1", "x += 1\nx"]
+
+
+def test_what_runs_on_between_calls_is_bounded():
+    env = env_of(time_limit_s=0.5, max_calls=2)
+    busy = "import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin, daemon=True).start()"
+    assert env.step(call(busy))[0] == results("(no output)")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not ended_alone(env):
+        time.sleep(0.1)
+    assert "Nothing is defined any more." in env.step(call("1 + 1"))[0]
+
+
+def ended_alone(env):
+    """Whether the session of an episode has ended while nobody used it."""
+    session = python_sessions.idle.take(key_of(env.episode.memory["cells"], env.task.protocol.limits), default_pool())
+    watched = select.poll()
+    watched.register(session.execution.lease, select.POLLIN)
+    try:
+        return bool(watched.poll(0))
+    finally:
+        python_sessions.idle.put(key_of(env.episode.memory["cells"], env.task.protocol.limits), session, default_pool())
 
 
 def test_a_call_that_behaves_when_it_first_runs_and_not_when_it_is_replayed_raises_nothing(kept, monkeypatch):

@@ -38,7 +38,7 @@ class PythonTool(Protocol):
     Args:
         max_calls: calls per episode, 1..1000; further ones are refused.
         max_turns: most messages, after which the episode is truncated; None for one more than `max_calls`, the answer.
-        time_limit_s: seconds for each call, 0.01..60.
+        time_limit_s: seconds for each call, 0.01..60; the session gets `max_calls` times as much processor time.
         memory_mb: MiB for the session, 32..16384.
         max_result_chars: of a longer result the middle is left out, 80..100000.
         instructions: said after the prompt; "" for nothing.
@@ -98,7 +98,12 @@ class PythonTool(Protocol):
     @property
     def limits(self) -> Limits:
         """What a session may use."""
-        return Limits(wall_s=self.time_limit_s, memory_mb=self.memory_mb, output_bytes=OUTPUT_BYTES)
+        return Limits(
+            wall_s=self.time_limit_s,
+            cpu_s=self.time_limit_s * self.max_calls,  # also of threads that go on between calls
+            memory_mb=self.memory_mb,
+            output_bytes=OUTPUT_BYTES,
+        )
 
     def open(self, problem: Problem) -> list[Message]:
         """The prompt and the instructions."""
@@ -120,13 +125,12 @@ class PythonTool(Protocol):
             left = self.max_calls - episode.memory["calls"]
             cells = [cell for _, cell in calls_in(response, TOOL)][:left]
             works.append(Work(episode.memory["cells"], cells))
+            episode.memory.pop("called", None)
         places = [place for place, work in enumerate(works) if work.cells]
         done = python_sessions.run_cells([works[place] for place in places], self.limits) if places else []
         for place, one in zip(places, done, strict=True):
-            memory = episodes[place].memory
-            memory["calls"] += len(one.results)
-            memory["cells"] = list(one.past)
-            memory["results"] = self._said(one)
+            # A note until `reply`: a step that fails in between is repeated from where it began.
+            episodes[place].memory["called"] = {"cells": list(one.past), "results": self._said(one)}
 
     def answer(self, episode: Episode, response: str) -> str | None:
         """The message if it makes no call."""
@@ -134,10 +138,15 @@ class PythonTool(Protocol):
 
     def reply(self, episode: Episode, response: str, grade: Grade) -> Turn:
         """The results of the calls, or the end."""
-        results = episode.memory.pop("results", [])
+        memory = episode.memory
+        called = memory.pop("called", None)
         if grade.status != "ok" or not calls_a_tool(response, TOOL):
             self._release(episode)
             return Turn("", True)
+        results = []
+        if called is not None:
+            results, memory["cells"] = called["results"], called["cells"]
+            memory["calls"] += len(results)
         if len(calls_in(response, TOOL)) > len(results):
             results.append(self.feedback["refused"])
         over = episode.turns >= self.max_turns
