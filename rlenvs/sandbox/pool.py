@@ -170,8 +170,8 @@ class SandboxPool:
             return
         workers = self.borrow(len(jobs))
         try:
-            for worker in workers:
-                worker.wait_until_ready()
+            for place, worker in enumerate(workers):
+                workers[place] = self.readied(worker)
             Engine(workers, self.replace, self.give_up).run(jobs)
         finally:
             self.give_back(workers)
@@ -207,8 +207,28 @@ class SandboxPool:
         with self.changed:
             self.discard(worker)
             made = self.start_worker()
-        made.wait_until_ready()
-        return made
+        return self.readied(made)
+
+    def readied(self, worker: Worker) -> Worker:
+        """Return a worker when it has locked itself, or another one if it dies before that.
+
+        Raises:
+            SandboxError: one says why it cannot, or they all die.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                worker.wait_until_ready()
+                return worker
+            except WorkerDiedError as error:
+                problem = error
+                with self.changed:
+                    self.discard(worker)
+                    if self.is_closed:
+                        break
+                    worker = self.start_worker()
+        with self.changed:
+            self.discard(worker)
+        raise SandboxError(f"workers of the sandbox die while they start: {problem}")
 
     def start_worker(self) -> Worker:
         """Start a worker; it is not ready yet."""
@@ -243,7 +263,7 @@ class SandboxPool:
         with self.changed:
             worker = self.start_worker()
         try:
-            worker.wait_until_ready()
+            worker = self.readied(worker)
             Engine([worker], lambda _: worker, lambda lost: lost.fail("error", "")).run([harmless])
         finally:
             with self.changed:

@@ -66,7 +66,8 @@ class Worker:
         """Return when it has locked itself.
 
         Raises:
-            SandboxError: it has not.
+            SandboxError: it cannot, and says why.
+            WorkerDiedError: it ended, or says nothing.
         """
         with self.readying:
             if not self.is_ready:
@@ -74,11 +75,12 @@ class Worker:
 
     def hear_ready(self) -> None:
         """Read what it says about its start."""
-        self.control.settimeout(START_SECONDS)
         try:
+            self.control.settimeout(START_SECONDS)
             reply = decode(self.control.recv(MESSAGE_BYTES))
-        except (OSError, CodecError) as error:
-            reply = {"failure": f"{type(error).__name__}: {error}"}
+        except (OSError, CodecError) as error:  # an end of the stream is no message either
+            self.kill()
+            raise WorkerDiedError(f"{type(error).__name__}: {error}") from error
         if "ready" not in reply:
             self.kill()
             raise SandboxError(f"a sandbox worker did not start: {reply['failure']}")
