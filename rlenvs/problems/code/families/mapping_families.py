@@ -186,7 +186,7 @@ def merged_mappings(op: str, low: int) -> Recipe:
         code=f"""
 def solve(a, b):
     merged = {{}}
-    for key in set(a) | set(b):
+    for key in sorted(set(a) | set(b)):
         x, y = a.get(key, 0), b.get(key, 0)
         if {rule} > LOW:
             merged[key] = {rule}
