@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rlenvs.errors import GraderError
 from rlenvs.graders.code.jobs import Job, Report, run_jobs
-from rlenvs.graders.code.questions import CODE_TYPES, CodeQuestion, FunctionQuestion, compile_code
+from rlenvs.graders.code.questions import CodeQuestion, FunctionQuestion, question_of
 from rlenvs.graders.code.trivial import Trivial, trivial_programs
 from rlenvs.graders.code.verdicts import reason_of
-from rlenvs.graders.question import Policy
 
 if TYPE_CHECKING:
     from rlenvs.sandbox import SandboxPool
@@ -81,13 +80,6 @@ def check_tasks(
     for (row, asked, where), report in zip(askers, run_jobs(jobs, pool), strict=True):
         problems[row].extend(problems_of(asked, report, where))
     return [list(dict.fromkeys(found)) for found in problems]
-
-
-def question_of(task: Mapping[str, Any]) -> CodeQuestion:
-    """The task as a question."""
-    if task.get("type") not in CODE_TYPES:
-        raise GraderError(f"task type: must be one of {', '.join(CODE_TYPES)}, got {task.get('type')!r:.80}")
-    return compile_code(task, Policy("last_python_block"))
 
 
 def problems_of(asked: Trivial | None, report: Report, where: str) -> list[str]:

@@ -4,9 +4,10 @@
 """
 
 import keyword
+import marshal
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rlenvs.errors import GraderError, ParameterError
@@ -14,7 +15,9 @@ from rlenvs.graders.code.cases import CallCase, ScriptCase, read_calls, read_scr
 from rlenvs.graders.code.comparison import Closeness
 from rlenvs.graders.code.jobs import CallsJob, DuelJob, Job, ScriptsJob
 from rlenvs.graders.question import CODE_TYPES, PendingCode, Policy, Question, text_of
-from rlenvs.sandbox.limits import Limits
+from rlenvs.sandbox.codec import CodecError, decode, encode
+from rlenvs.sandbox.limits import MEBIBYTE, Limits
+from rlenvs.sandbox.program import MAX_INPUT_BYTES
 
 __all__ = [
     "CODE_TYPES",
@@ -24,6 +27,7 @@ __all__ = [
     "PendingCode",
     "StdioQuestion",
     "compile_code",
+    "question_of",
 ]
 
 MAX_CODE_CHARS = 65_536
@@ -127,12 +131,61 @@ def compile_code(task: Mapping[str, Any], policy: Policy) -> CodeQuestion:
         return compile_asserts(task, policy, limits)
     closeness = closeness_of(task)
     if kind == "stdio":
-        scripts = read_scripts(task, "tests")
+        scripts, shown_scripts = read_scripts(task, "tests"), read_scripts(task, "visible_tests")
         some(scripts)
-        return StdioQuestion(policy, limits, shares, scripts, read_scripts(task, "visible_tests"), closeness)
-    entry_point, calls = name_of(task, "entry_point"), read_calls(task, "tests")
+        limits = room_to_print(limits, [*scripts, *shown_scripts])
+        return StdioQuestion(policy, limits, shares, scripts, shown_scripts, closeness)
+    entry_point, calls, shown_calls = (
+        name_of(task, "entry_point"),
+        read_calls(task, "tests"),
+        read_calls(task, "visible_tests"),
+    )
     some(calls)
-    return FunctionQuestion(policy, limits, shares, entry_point, calls, read_calls(task, "visible_tests"), closeness)
+    limits = room_to_return(room_to_return(limits, calls, "tests"), shown_calls, "visible_tests")
+    return FunctionQuestion(policy, limits, shares, entry_point, calls, shown_calls, closeness)
+
+
+def question_of(task: Mapping[str, Any] | CodeQuestion) -> CodeQuestion:
+    """A task whose programs come extracted, as a question.
+
+    Raises:
+        GraderError: it is no code task, or nothing could be graded by it.
+    """
+    if isinstance(task, CodeQuestion):
+        return task
+    if not isinstance(task, Mapping):
+        raise GraderError(f"task: must be a mapping with a type and tests, got {task!r:.80}")
+    kind = task.get("type")
+    if not isinstance(kind, str) or kind not in CODE_TYPES:
+        raise GraderError(f"task type: must be one of {', '.join(CODE_TYPES)}, got {kind!r:.80}")
+    return compile_code(task, Policy("last_python_block"))
+
+
+def room_to_print(limits: Limits, scripts: Sequence[ScriptCase]) -> Limits:
+    """Limits under which the longest gold can be printed, and as much besides as without it."""
+    longest = max(len(case.stdout.encode("utf-8", "surrogatepass")) for case in scripts)
+    return replace(limits, output_bytes=limits.output_bytes + longest)
+
+
+def room_to_return(limits: Limits, calls: Sequence[CallCase], key: str) -> Limits:
+    """Limits under which the largest gold, and all golds together, can be returned.
+
+    Raises:
+        GraderError: no answer may be as large as a gold.
+    """
+    # Cheap, and never less than an eighth of what the codec needs, so that only large golds are encoded here.
+    if len(marshal.dumps([case.expected for case in calls], 2)) * 8 < limits.result_bytes:
+        return limits
+    sizes = []
+    for index, case in enumerate(calls):
+        try:
+            sent = encode(case.expected, max_bytes=MAX_INPUT_BYTES)
+            decode(sent, MAX_INPUT_BYTES)
+            sizes.append(len(sent))
+        except CodecError as error:
+            raise GraderError(f"task {key}[{index}].expected: {error}") from error
+    # All answers of one execution may hold sixteen times what one may.
+    return replace(limits, result_bytes=max(limits.result_bytes, MEBIBYTE + max(sizes), sum(sizes) // 8))
 
 
 def compile_asserts(task: Mapping[str, Any], policy: Policy, limits: Limits) -> AssertsQuestion:

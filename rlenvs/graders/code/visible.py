@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlenvs.errors import UserError
 from rlenvs.graders.code.jobs import CallsJob, DuelJob, Job, Report, ScriptsJob, Verdict, definite, run_jobs
-from rlenvs.graders.code.questions import CodeQuestion, compile_code
-from rlenvs.graders.question import Policy
+from rlenvs.graders.code.questions import CodeQuestion, question_of
 
 if TYPE_CHECKING:
     from rlenvs.sandbox import SandboxPool
@@ -47,19 +46,18 @@ def run_visible(
 
     Raises:
         GraderError: a record cannot be graded by, or the sandbox failed.
-        UserError: the lengths differ.
+        UserError: the lengths differ, or a program is not a text.
     """
     if len(tasks) != len(codes):
         raise UserError(f"run_visible needs one program per task, got {len(tasks)} tasks and {len(codes)} programs")
-    questions = [task if isinstance(task, CodeQuestion) else compile_code(task, ANY_POLICY) for task in tasks]
+    for code in codes:
+        if not isinstance(code, str):
+            raise UserError(f"run_visible: a program must be a str, got {type(code).__name__}")
+    questions = list(map(question_of, tasks))
     jobs = [question.visible_job(code) for question, code in zip(questions, codes, strict=True)]
     waiting = [job for job in jobs if job is not None]
     reports = iter(definite(run_jobs(waiting, pool)))
     return [VisibleReport(0, 0, ()) if job is None else visible_report(job, next(reports)) for job in jobs]
-
-
-ANY_POLICY = Policy("last_python_block")
-"""Programs come extracted, so that no policy is needed."""
 
 
 def visible_report(job: Job, report: Report) -> VisibleReport:

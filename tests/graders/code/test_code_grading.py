@@ -202,3 +202,28 @@ def test_only_what_was_returned_counts(outcome: Outcome) -> None:
     asked = CallsJob("", "f", (CallCase([], {}, 3), CallCase([], {}, None)), None, Limits())
     report = asked.read(Result("ok", (outcome, outcome)))
     assert report.passed == 0
+
+
+def test_a_right_answer_fits_however_large_its_gold_is() -> None:
+    """Beyond the default limits of one answer, of all answers together, and of what a program prints."""
+    texts = [{"args": ["x", 900_000 + n], "expected": "x" * (900_000 + n)} for n in range(20)]
+    many = {"type": "function", "entry_point": "f", "tests": texts, "time_limit_s": 20}
+    one = many | {"tests": [{"args": [[0], 200_000], "expected": [0] * 200_000}]}
+    printed = "".join(f"{n}\n" for n in range(20_000))
+    stdio = {"type": "stdio", "tests": [{"stdin": "20000", "stdout": printed}], "time_limit_s": 20}
+    program, script = "def f(x, n):\n    return x * n", "for n in range(int(input())):\n    print(n)"
+    grades = grade_batch([one, many, stdio], [fenced(program), fenced(program), fenced(script)])
+    assert [verdict.reason for verdict in grades] == ["passes the tests", "passes all 20 tests", "passes the tests"]
+    flood = grade(stdio, fenced("while True:\n    print('x' * 1000)"))
+    assert (flood.status, flood.score) == ("invalid", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gold", "problem"),
+    [("x" * (1 << 27), "larger than"), ([None] * (1 << 18), "too many values")],
+    ids=["size", "count"],
+)
+def test_a_gold_that_nothing_can_send_is_refused(gold: Any, problem: str) -> None:
+    tests = [{"args": [], "expected": 0}, {"args": [], "expected": gold}]
+    with pytest.raises(GraderError, match=rf"task tests\[1\].expected: {problem}"):
+        grade({"type": "function", "entry_point": "f", "tests": tests}, RIGHT)

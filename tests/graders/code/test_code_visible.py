@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlenvs.errors import GraderError, UserError
+from rlenvs.errors import GraderError, RlenvsError, UserError
 from rlenvs.graders import compile_task
 from rlenvs.graders.code import run_visible
 
@@ -129,3 +129,18 @@ def test_hidden_tests_stay_hidden() -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(UserError, match="one program per task, got 1 tasks and 2 programs"):
         run_visible([FUNCTION], ["", ""])
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "message"),
+    [
+        ({"type": "math", "gold": "1"}, "", "task type: must be one of function, stdio, asserts, got 'math'"),
+        ({}, "", "task type: must be one of function, stdio, asserts, got None"),
+        ({"type": ["stdio"]}, "", "task type: must be one of"),
+        (None, "", "task: must be a mapping"),
+        (FUNCTION, None, "must be a str, got NoneType"),
+    ],
+)
+def test_what_is_no_code_task_or_no_program_says_so(task: object, code: object, message: str) -> None:
+    with pytest.raises(RlenvsError, match=message):
+        run_visible([task], [code])  # type: ignore[list-item]
