@@ -34,7 +34,7 @@ from rlenvs.sandbox.kernel.syscalls import this_architecture
 CORPUS = Path(__file__).parents[1] / "sandbox" / "attacks" / "corpus"
 PROJECT = Path(__file__).resolve().parents[2]
 SHARED_MEMORY_KEY = 0x51AB
-FAST_SECONDS, SLOW_SECONDS = 20.0, 0.7
+FAST_SECONDS, SLOW_SECONDS = 20.0, 0.5
 SCRATCH_MB = 4
 
 HONEST = Program("def solve(x):\n    return sorted(x)", [[[3, 1, 2]]])

@@ -13,7 +13,8 @@ from rlenvs.sandbox import kernel
 
 ATTACKS = host_attacks.corpus()
 FREE = [attack.key for attack in ATTACKS if attack.wins_free]
-PLACES = [("A",), ("B",), ("B", "docker"), ("A", "default-caps"), ("A", "user"), ("B", "user", "no-userns")]
+PLACES = [("A",), ("B",), ("B", "docker")]
+RARER_PLACES = [("A", "default-caps"), ("A", "user"), ("B", "user", "no-userns")]
 DEADLINE_SECONDS = 300
 
 
@@ -24,7 +25,11 @@ def skip_unless_possible(tier: str, conditions: tuple[str, ...]) -> None:
         pytest.skip(f"this machine cannot enter tier {tier}")
 
 
-@pytest.fixture(scope="module", params=PLACES, ids="-".join)
+@pytest.fixture(
+    scope="module",
+    params=[*PLACES, *(pytest.param(place, marks=pytest.mark.slow) for place in RARER_PLACES)],
+    ids="-".join,
+)
 def problems(request: pytest.FixtureRequest) -> dict[str, list[str]]:
     tier, *conditions = request.param
     skip_unless_possible(tier, tuple(conditions))
