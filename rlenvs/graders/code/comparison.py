@@ -16,6 +16,7 @@ The gold drives the comparison, so that it takes time and depth in proportion to
 import math
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from rlenvs.sandbox.codec import MAX_INT_BITS
@@ -97,10 +98,14 @@ def _same_number(value: Any, expected: float, closeness: Closeness | None) -> bo
         return type(value) is type(expected) and value == expected
     if value == expected:
         return True
-    number, gold = float(value), float(expected)
-    if not (math.isfinite(number) and math.isfinite(gold)):
+    if not all(type(number) is int or math.isfinite(number) for number in (value, expected)):
         return False
-    return abs(number - gold) <= max(closeness.absolute, closeness.relative * abs(gold))
+    if type(value) is int or type(expected) is int:  # as floats, long ones would all be equal
+        gold = Fraction(expected)
+        return abs(Fraction(value) - gold) <= max(
+            Fraction(closeness.absolute), Fraction(closeness.relative) * abs(gold)
+        )
+    return abs(value - expected) <= max(closeness.absolute, closeness.relative * abs(expected))
 
 
 def _tagged(item: Any) -> tuple[str, Any]:
@@ -141,7 +146,11 @@ def _words(text: str) -> list[list[str]]:
 def _close(word: str, gold: str, closeness: Closeness | None) -> bool:
     if closeness is None or len(word) > MAX_NUMBER_CHARS or not (is_number(word) and is_number(gold)):
         return False
-    return _same_number(float(word), float(gold), closeness)
+    return _same_number(_number(word), _number(gold), closeness)
+
+
+def _number(word: str) -> float:
+    return int(word) if word.lstrip("+-").isdecimal() else float(word)
 
 
 def why_not_plain(value: object) -> str | None:

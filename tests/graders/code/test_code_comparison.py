@@ -181,3 +181,22 @@ def test_what_is_plain() -> None:
     loop: list[Any] = []
     loop.append(loop)
     assert why_not_plain(loop) == f"is nested more than {MAX_DEPTH} deep"
+
+
+@pytest.mark.parametrize("closeness", [Closeness(0.0, 0.0), Closeness(0.0, 1e-6), Closeness(1e-25, 0.5)])
+def test_long_integers_are_not_rounded_before_they_are_compared(closeness: Closeness) -> None:
+    """Beyond 2**53 a float cannot tell one integer from the next."""
+    assert not same_output("12345678901234567891", "12345678901234567890", closeness)
+    assert not same_value(2**53 + 1, float(2**53), closeness)
+    assert not same_value(float(2**53), 2**53 + 1, closeness)
+    assert same_value(2**53, float(2**53), closeness)
+    assert same_output("+12345678901234567890", "12345678901234567890", closeness)
+
+
+def test_integers_within_a_tolerance() -> None:
+    assert same_output("1001", "1000", Closeness(0.0, 1.0))
+    assert same_output("1" + "0" * 390, "1" + "0" * 385 + "00001", Closeness(1e-9, 0.0))
+    assert not same_output("1" + "0" * 390, "2" + "0" * 390, Closeness(0.1, 0.0))
+    assert same_value(10**400, 10**400, Closeness(1e-9, 0.0))
+    assert not same_value(float("inf"), 10**400, Closeness(1.0, 1.0))
+    assert not same_value(1e308, 10**400, Closeness(0.1, 0.0))
