@@ -80,6 +80,11 @@ class Watch:
                 execution.take(descriptor, event)
 
 
+def signal_name(number: int) -> str:
+    """Return what a signal is called; most of the real-time signals have no name."""
+    return signal.Signals(number).name if number in signal.Signals.__members__.values() else f"signal {number}"
+
+
 @functools.lru_cache(maxsize=256)
 def fork_request(mode: str, limits: Limits) -> bytes:
     """Return what a worker is told about an execution."""
@@ -252,8 +257,7 @@ class Execution:
             return "timeout", f"took more than {allowed:g} s of processor time"
         if code >= 0:
             return "ok", ""
-        meaning, reason = SIGNAL_MEANING.get(-code, ("crash", f"was ended by {signal.Signals(-code).name}"))
-        return meaning, reason
+        return SIGNAL_MEANING.get(-code, ("crash", f"was ended by {signal_name(-code)}"))
 
     def stop(self, status: Status, reason: str) -> None:
         """Have it killed. The first reason counts, also when what it sent is read after its end."""

@@ -1,5 +1,7 @@
 """What a program may do, what it may not, and what its result says, in every tier that this machine can enter."""
 
+import signal
+
 import pytest
 
 from rlenvs.errors import ParameterError, SandboxError
@@ -92,6 +94,14 @@ def test_code_that_ends_early_is_a_crash(pool: SandboxPool, code: str, reason: s
     assert reason in result.reason
     assert len(result.outcomes) == 2
     assert not any(each.status == "returned" for each in result.outcomes)
+
+
+def test_any_signal_is_the_end_of_the_code_alone(pool: SandboxPool) -> None:
+    code = "import os, signal\ndef solve(number):\n    if number not in (9, 19, 32, 33):\n        signal.signal(number, signal.SIG_DFL)\n    os.kill(os.getpid(), number)\n    return number"
+    results = pool.run_batch([Program(code, [[number]], limits=Limits(wall_s=2.0)) for number in range(1, 65)])
+    assert {result.status for result in results} == {"ok", "crash", "timeout", "memory"}
+    assert results[signal.SIGABRT - 1].reason == "was ended by SIGABRT"
+    assert results[40 - 1].reason == "was ended by signal 40"
 
 
 def test_answers_before_a_crash_are_kept(pool: SandboxPool) -> None:
