@@ -31,6 +31,7 @@ REPORT = frames.REPORT
 
 def main(descriptor: int) -> NoReturn:
     """Serve until the other end of the control socket is closed."""
+    hear_signals()
     control = socket.socket(fileno=descriptor)
     settings = decode(control.recv(MESSAGE_BYTES))
     try:
@@ -41,6 +42,12 @@ def main(descriptor: int) -> NoReturn:
     control.send(encode({"ready": True}))
     plan = settings.get("plan")
     Zygote(control, confine, plan is not None and plan["scratch_mb"] > 0).serve()
+
+
+def hear_signals() -> None:
+    """Undo what the grader does about signals, which processes inherit: it may block or ignore the end of a child."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def prepare(settings: dict[str, Any]) -> Confine:
