@@ -9,17 +9,21 @@ import sys
 
 import pytest
 
+from rlenvs.graders import grade_batch
 from rlenvs.graders.code.admission import check_tasks
 from rlenvs.problems.code import FAMILIES
 from rlenvs.problems.code.exam import Exam, exam_for, exam_of
 from rlenvs.problems.code.family import KINDS, READS_INPUT, filled, mutant_templates, program
-from rlenvs.problems.code.statement import asked, reference_of, task_of, worded
+from rlenvs.problems.code.statement import asked, fenced, reference_of, task_of, worded
 
 NAMES = sorted(FAMILIES.by_name)
-PARAMETERS = 12
+DRAWS = pytest.mark.parametrize("draws", [3, pytest.param(40, marks=pytest.mark.slow)])
+"""How many parameters of each family are drawn: few each time, many in the long run."""
+SAMPLE = NAMES[::9]
+"""Some families, for what takes processes."""
 
 
-def exams(name: str, count: int = PARAMETERS, tests: int = 12) -> list[Exam]:
+def exams(name: str, count: int, tests: int = 12) -> list[Exam]:
     family, dice = FAMILIES.by_name[name], random.Random(name)
     keys = dict.fromkeys(json.dumps(family.draw(dice)) for _ in range(count))
     return [exam_of(name, key, tests) for key in keys]
@@ -56,9 +60,10 @@ def test_there_are_enough_families_of_every_kind():
     assert all(family.summary.endswith(".") for family in FAMILIES.by_name.values())
 
 
+@DRAWS
 @pytest.mark.parametrize("name", NAMES)
-def test_a_text_with_its_values_filled_in_passes_the_tests_that_the_template_made(name):
-    for exam in exams(name, 4):
+def test_a_text_with_its_values_filled_in_passes_the_tests_that_the_template_made(name, draws):
+    for exam in exams(name, draws):
         for entry in exam.family.entries:
             code = reference_of(exam, entry)
             if exam.family.kind == "asserts":
@@ -76,9 +81,10 @@ def test_a_text_with_its_values_filled_in_passes_the_tests_that_the_template_mad
                     assert (found, repr(found)) == (case.expected, repr(case.expected)), (case, code)
 
 
+@DRAWS
 @pytest.mark.parametrize("name", NAMES)
-def test_hidden_tests_are_new_plain_and_of_many_answers(name):
-    for exam in exams(name):
+def test_hidden_tests_are_new_plain_and_of_many_answers(name, draws):
+    for exam in exams(name, draws):
         assert len(exam.hidden) >= 12
         inputs = [repr(case.args) for case in (*exam.visible, *exam.hidden, *exam.spare)]
         assert len(set(inputs)) == len(inputs)
@@ -93,9 +99,10 @@ def test_hidden_tests_are_new_plain_and_of_many_answers(name):
             assert sum(case.args[place] == case.expected for case in exam.hidden) <= len(answers) // 2
 
 
+@DRAWS
 @pytest.mark.parametrize("name", NAMES)
-def test_every_typical_bug_fails_hidden_tests(name):
-    for exam in exams(name):
+def test_every_typical_bug_fails_hidden_tests(name, draws):
+    for exam in exams(name, draws):
         texts = [program(exam.family, exam.recipe, t, exam.parameters, "Thing") for t in mutant_templates(exam.recipe)]
         assert len(set(texts)) == len(texts) >= 3
         if exam.family.kind == "asserts":
@@ -118,9 +125,10 @@ def failed(exam: Exam, code: str, case) -> bool:
     return found != (case.expected + "\n" if exam.family.kind == "stdio" else case.expected)
 
 
+@DRAWS
 @pytest.mark.parametrize("name", NAMES)
-def test_statements_show_true_examples_and_name_what_to_write(name):
-    for exam in exams(name, 6):
+def test_statements_show_true_examples_and_name_what_to_write(name, draws):
+    for exam in exams(name, draws):
         dice = random.Random(name)
         for _ in range(4):
             statement, entry = worded(exam, dice)
@@ -183,6 +191,51 @@ def test_every_parameter_makes_an_exam(name):
         if number % max(1, family.size // 300) == 0:
             assert len(exam_for(family, parameters, 10).hidden) == 10
             assert len(exam_for(family, parameters, 30).hidden) == 30
+
+
+@pytest.mark.parametrize("names", [SAMPLE, pytest.param(NAMES, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_references_pass_and_bugs_fail_in_the_sandbox(names):
+    tasks, answers, bugs = [], [], []
+    for name in names:
+        for exam in exams(name, 2):
+            entry = exam.family.entries[0]
+            for template in (exam.recipe.code, *mutant_templates(exam.recipe)):
+                tasks.append(task_of(exam, "", entry, exam.visible))
+                answers.append(fenced(program(exam.family, exam.recipe, template, exam.parameters, entry)))
+                bugs.append(template != exam.recipe.code)
+    grades = grade_batch(tasks, answers)
+    judged = zip(tasks, answers, grades, bugs, strict=True)
+    assert [(task["family"], text, grade) for task, text, grade, bug in judged if grade.correct == bug] == []
+    assert bugs.count(True) >= 3 * bugs.count(False) >= 3 * len(names)
+
+
+@pytest.mark.parametrize("names", [SAMPLE, pytest.param(NAMES, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_bodies_that_solve_nothing_fail_in_the_sandbox(names):
+    tasks, answers = [], []
+    for name in names:
+        (exam,) = exams(name, 1)
+        entry = exam.family.entries[0]
+        code = reference_of(exam, entry)
+        values = {repr(case.expected) for case in exam.hidden} if exam.family.kind == "function" else set()
+        for body in sorted({"return None", "pass", "return 0", "return ''", "return True", "first argument"} | values):
+            tasks.append(task_of(exam, "", entry, exam.visible))
+            answers.append(fenced(hollow(code, body, exam.family.kind)))
+    grades = grade_batch(tasks, answers)
+    assert [
+        (task["family"], text) for task, text, grade in zip(tasks, answers, grades, strict=True) if grade.correct
+    ] == []
+
+
+def hollow(code: str, body: str, kind: str) -> str:
+    """A program whose function, or whose methods, do nothing but what the body says."""
+    tree = ast.parse(code)
+    (scope,) = [node for node in tree.body if isinstance(node, ast.ClassDef)] if kind == "asserts" else [tree]
+    for function in scope.body:
+        if isinstance(function, ast.FunctionDef) and function.name != "__init__":
+            names = [each.arg for each in function.args.args if each.arg != "self"]
+            said = f"return {(names or ['self'])[0]}" if body == "first argument" else body
+            function.body = ast.parse(said if said.startswith(("return", "pass")) else f"return {said}").body
+    return ast.unparse(tree)
 
 
 @pytest.mark.slow
