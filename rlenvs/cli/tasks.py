@@ -178,13 +178,15 @@ def line_of(row: dict[str, Any], number: int, args: argparse.Namespace) -> TaskL
 
 
 def code_of(text: str, task: Mapping[str, Any]) -> str:
-    """The code of a solution: what its last block holds, or all of it."""
-    from rlenvs.graders import EXTRACTORS
-    from rlenvs.graders.code.questions import MAX_CODE_CHARS
+    """The code of a solution: what the task takes out of it as out of a response, or all of it."""
+    from rlenvs.errors import GraderError
+    from rlenvs.graders import compile_task
     from rlenvs.graders.extraction import extract_answer
 
-    extract = task.get("extract", "last_python_block")
-    if extract not in EXTRACTORS:
+    try:
+        question = compile_task(task)
+    except GraderError:
         return text  # the check of the record says so
-    found = extract_answer(text, extract, max_chars=MAX_CODE_CHARS)
+    policy, most = question.policy, question.max_answer_chars
+    found = extract_answer(text, policy.extract, policy.markers, after_think=policy.after_think, max_chars=most)
     return text if found.answer is None else found.answer

@@ -96,6 +96,24 @@ def test_other_fields_and_limits(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"{path}:2: refuses its own solution" in capsys.readouterr().out
 
 
+def test_solutions_are_read_as_the_task_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    marked = GOOD | {"extract": "last_marker", "markers": ["A:"]}
+    rows: list[dict[str, Any]] = [
+        {"task": marked, "solution": "A: f = lambda n: 2 * n"},
+        {"task": marked, "solution": SOLUTION.strip()},
+        {"task": GOOD | {"extract": ["whole"]}, "solution": SOLUTION},
+        {
+            "task": GOOD | {"require_after_think": True},
+            "solution": f"```python\n1\n```</think>\n```python\n{SOLUTION}```",
+        },
+    ]
+    path = written(tmp_path, *rows)
+    assert main(["tasks", "check", path]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{path}:3: task extract: unknown ['whole']")
+    assert lines[1:] == ["4 tasks, 1 refused"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

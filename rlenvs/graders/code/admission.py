@@ -12,6 +12,7 @@ from rlenvs.graders.code.jobs import Job, Report, run_jobs
 from rlenvs.graders.code.questions import CodeQuestion, FunctionQuestion, question_of
 from rlenvs.graders.code.trivial import Trivial, trivial_programs
 from rlenvs.graders.code.verdicts import reason_of
+from rlenvs.graders.tasks import policy_of
 
 if TYPE_CHECKING:
     from rlenvs.sandbox import SandboxPool
@@ -62,6 +63,7 @@ def check_tasks(
     for row, (task, solution, prompt) in enumerate(zip(tasks, solutions, prompts, strict=True)):
         try:
             question = question_of(task)
+            policy_of(task, task["type"])
         except GraderError as error:
             problems.append([str(error)])
             continue
