@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import random
+import re
 import sys
 
 import pytest
@@ -155,6 +156,26 @@ def test_every_wording_has_its_values_filled_in():
                 )
                 assert "  " not in says, says
                 assert says.endswith((".", "?")), says
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "said"),
+    [
+        ("most_meetings", {"pause": 3, "what": "time"}, "in use"),  # closed for a pause is in use
+        ("free_slots", {"day": 24, "least": 2}, "(before|within)"),  # the first and the last gap count
+        ("free_slots", {"day": 24, "least": 2}, "(sorted|rising order)"),
+        ("pattern_count", {"size": 2, "pattern": 0, "overlap": "may"}, "(from 0|first is 0)"),
+        ("camel", {"sep": "_", "start": "lower", "digits": "x"}, "at the ends"),
+        ("calculator", {"m": 20, "signs": "+-"}, r"0\.\.19"),
+        ("stack_machine", {"m": 50, "empty": 0, "extra": "dup"}, "(changes nothing|as it is)"),
+        ("account_log", {"start": 0, "fee": 2}, "fee"),
+        ("receipt", {"rate": 5, "free": 20}, r"\(0 if"),
+        ("limited_copies", {"k": 1, "side": "last", "free": 0}, "(last copy stays|occurrence)"),
+    ],
+)
+def test_every_wording_says_what_can_be_read_in_two_ways(name, parameters, said):
+    for says in FAMILIES.by_name[name].build(**parameters).says:
+        assert re.search(said, says), says
 
 
 def test_different_parameters_make_different_problems():

@@ -271,13 +271,13 @@ def solve(nums):
 def limited_copies(k: int, side: str, free: int) -> Recipe:
     """At most so many copies of each value."""
     a, b = ("nums", "kept") if side == "first" else ("reversed(nums)", "kept[::-1]")
-    copies = "copy" if k == 1 else f"{k} copies"
+    stay = "copy stays" if k == 1 else f"{k} copies stay"
     return Recipe(
         takes="nums: list[int]",
         gives="list[int]",
         says=(
-            f"Return `nums` without surplus copies: of each value only the {side} {copies} stay, where they are in "
-            f"the order of the list. Of the value {free} all copies stay.",
+            f"Return `nums` without surplus copies: of each value only the {side} {stay}, in the order of the "
+            f"list. Of the value {free} all copies stay.",
             f"Keep of every value in `nums` its {side} {k} occurrence(s) and drop the others; the order of what stays "
             f"does not change. The value {free} is not limited.",
         ),

@@ -83,10 +83,11 @@ def stack_machine(m: int, empty: int, extra: str) -> Recipe:
         says=(
             "`tokens` is a program for a stack: a number is pushed; '+', '-', '*' take the top value b and the value "
             f"a below it and push a+b, a-b, a*b, modulo {m} (in 0..{m - 1}); {meaning}. A token that finds too few "
-            f"values ends the program. Return the top of the stack at the end, or {empty} if it is empty.",
+            f"values changes nothing and ends the program. Return the top of the stack at the end, or {empty} if it is "
+            "empty.",
             "Run `tokens` from left to right on an empty stack. Digits push their number; +, - and * replace the two "
             f"topmost values a, b (b on top) by the result modulo {m}; {meaning}. If there are too few values for a "
-            f"token, stop there. The answer is the top value, or {empty} for an empty stack.",
+            f"token, stop there with the stack as it is. The answer is the top value, or {empty} for an empty stack.",
         ),
         code=f"""
 def solve(tokens):

@@ -306,7 +306,7 @@ def most_meetings(pause: int, what: str) -> Recipe:
     )
     result = "best[0]" if what == "rooms" else "best[1]"
     empty = "0" if what == "rooms" else "-1"
-    rule = "can be used again at once" if pause == 0 else f"stays closed for {pause} more after it"
+    rule = "can be used again at once" if pause == 0 else f"stays in use for {pause} more after it, to be cleaned"
     return Recipe(
         takes="meetings: list[list[int]]",
         gives="int",
@@ -348,8 +348,9 @@ def free_slots(day: int, least: int) -> Recipe:
         takes="busy: list[list[int]]",
         gives="list[list[int]]",
         says=(
-            f"A day lasts from 0 to {day}. Return the maximal free intervals [start, end] of at least {least} between "
-            "the intervals in `busy`, which may overlap, come in any order, and reach beyond the end of the day.",
+            f"A day lasts from 0 to {day}. The intervals [start, end] in `busy` may overlap, come in any order, and "
+            f"reach beyond the end of the day. Return the maximal free intervals of the day, those before the first "
+            f"and after the last busy one too, that are at least {least} long, in rising order.",
             f"`busy` lists intervals [start, end] in any order; they may overlap or end after {day}. Return every "
             f"longest possible interval within [0, {day}] that touches none of them inside and is {least} or more "
             "long, sorted.",

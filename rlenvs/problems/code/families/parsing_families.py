@@ -26,8 +26,9 @@ def camel(sep: str, start: str, digits: str) -> Recipe:
             f"`name` has lower case words and numbers separated by {name}, possibly several in a row or at the ends. "
             "Join the words, each with a capital first letter and the rest in lower case; the result begins "
             f"{first}.{rule}",
-            f"Turn `name`, whose parts are separated by one or more {name}, into camel case that begins {first}: no "
-            f"separators, every later word capitalised.{rule} If nothing is left the result is empty.",
+            f"Turn `name`, whose parts are separated by one or more {name} (there may be some at the ends too), into "
+            f"camel case that begins {first}: no separators, every later word capitalised.{rule} If nothing is left "
+            "the result is empty.",
         ),
         code=f"""
 def solve(name):
@@ -250,10 +251,10 @@ def calculator(m: int, signs: str) -> Recipe:
         says=(
             f"`text` holds non-negative integers with one of {', '.join(signs)} between them, and perhaps spaces. "
             "Work it out strictly from left to right, without precedence; the first number and each result are taken "
-            f"modulo {m}. An empty text gives 0.",
+            f"modulo {m} (in 0..{m - 1}). An empty text gives 0.",
             f"Compute `text` (numbers, the signs {' '.join(signs)}, spaces that mean nothing) like a cheap "
-            f"calculator: each sign applies at once to the result so far, which is reduced modulo {m} each time, the "
-            "first number included. Nothing at all is 0.",
+            f"calculator: each sign applies at once to the result so far, which is reduced modulo {m} each time (to "
+            f"0..{m - 1}), the first number included. Nothing at all is 0.",
         ),
         code=f"""
 def solve(text):

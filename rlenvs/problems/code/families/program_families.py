@@ -98,8 +98,8 @@ def account_log(start: int, fee: int) -> Recipe:
             f"else it prints 'refused'.{charge} 'show' prints the balance. Print one line for each of these messages; "
             "the input may be empty.",
             f"Process commands from standard input, one per line, for an account that holds {start} at first: 'in X' "
-            "(deposit), 'out X' (withdraw; print 'refused' and do nothing if the balance would become negative), "
-            f"'show' (print the balance).{charge}",
+            "(deposit), 'out X' (withdraw; print 'refused' and do nothing if the balance would become negative"
+            f"{', the fee included' if fee else ''}), 'show' (print the balance).{charge}",
         ),
         code="""
 def solve(text):
@@ -343,8 +343,8 @@ def receipt(rate: int, free: int) -> Recipe:
             f"the order of the input. Then print 'discount D', where D is {rate} percent of the part of the sum above "
             f"{free}, rounded down (0 if the sum is not above it), and 'pay P', the sum minus D.",
             "Read a shopping list: item, quantity and unit price per line. For each line print the item and quantity "
-            f"times price. The discount is {rate}% of what the sum exceeds {free} by, without fractions. Finish with "
-            "the lines 'discount D' and 'pay P', P being the sum minus D.",
+            f"times price. The discount is {rate}% of what the sum exceeds {free} by (0 if it does not), without "
+            "fractions. Finish with the lines 'discount D' and 'pay P', P being the sum minus D.",
         ),
         code="""
 def solve(text):

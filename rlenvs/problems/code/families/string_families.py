@@ -280,10 +280,10 @@ def pattern_count(size: int, pattern: int, overlap: str) -> Recipe:
         takes="text: str",
         gives="int",
         says=(
-            f"Count the occurrences of {word!r} in `text` that begin at or after position {size}; occurrences "
-            f"{overlap} overlap (searching from left to right).",
-            f"From index {size} on, how often does {word!r} occur in `text`? Go from left to right; occurrences "
-            f"{overlap} share characters.",
+            f"Count the occurrences of {word!r} in `text` that begin at index {size} (counted from 0) or later; "
+            f"occurrences {overlap} overlap (searching from left to right).",
+            f"From index {size} on (the first is 0), how often does {word!r} occur in `text`? Go from left to right; "
+            f"occurrences {overlap} share characters.",
         ),
         code=f"""
 def solve(text):
