@@ -14,6 +14,7 @@ from rlenvs.sandbox.kernel.syscalls import Architecture
 
 ALLOWED = bpf.answer(bpf.ALLOW)
 DENIED = bpf.fail(errno.EPERM)
+UNWRITABLE = bpf.fail(errno.EACCES)
 ABSENT = bpf.fail(errno.ENOSYS)
 KILLED = bpf.answer(bpf.KILL_PROCESS)
 
@@ -26,9 +27,8 @@ SOCK_OPTIONS = 0o2004000  # SOCK_CLOEXEC, SOCK_NONBLOCK
 SECCOMP_SET_MODE_FILTER = 1
 
 ORDINARY = """
-read write readv writev pread64 pwrite64 lseek close close_range dup dup2 dup3 pipe pipe2 ftruncate
+read write readv writev pread64 pwrite64 lseek close close_range dup dup2 dup3 pipe ftruncate
 fstat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd chdir fchdir getdents64
-open openat
 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2
 munmap mprotect mremap brk
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack
@@ -37,7 +37,7 @@ clock_gettime clock_getres gettimeofday time times getrusage
 getpid getppid gettid getpgid getpgrp getsid getuid geteuid getgid getegid getresuid getresgid getgroups
 set_robust_list rseq sched_yield sched_getaffinity getcpu
 getrandom uname sysinfo umask getrlimit
-recvfrom shutdown getsockname getpeername getsockopt
+shutdown getsockname getpeername getsockopt
 wait4 waitid exit exit_group
 """
 """What the text of a model may call: it reaches no further than its own process and the files that are left."""
@@ -60,6 +60,13 @@ HARMLESS_MADVISE = (0, 1, 2, 3, 4, 8, 14, 15, 16, 17)
 PAGEOUT, by which processes learn of each other's pages."""
 MAP_HUGETLB = 0x40000
 """Huge pages come from a store that the whole machine shares."""
+CHANGES_FILES = 0o1103
+"""Access modes beyond reading, O_CREAT and O_TRUNC. Landlock alone would not do: it does not see a file opened in mode 3,
+which is for neither reading nor writing, and before its third version not that O_TRUNC empties it."""
+PIPE_OPTIONS = 0o2004000
+"""O_CLOEXEC, O_NONBLOCK. Not O_EXCL, by which the kernel reports events of its own."""
+MSG_OOB = 1
+"""Out-of-band bytes of a stream: to the reader on the other side they are a stream that is ready and has nothing."""
 PLAIN_FUTEX = (0, 1, 3, 4, 5, 9, 10)
 """WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP and the BITSET ones: nobody here uses the doors to priority inheritance."""
 FUTEX_COMMAND = 0x7F
@@ -95,8 +102,13 @@ def child_code(architecture: Architecture) -> Code:
 def worker_cases(*, scratch: bool) -> dict[str, Code]:
     """What the worker's filter decides, by name; what is not named is denied."""
     only_streams = if_in(1, [SOCK_STREAM], ALLOWED, DENIED, mask=0xFFFFFFFF ^ SOCK_OPTIONS)
+    to_read = 0 if scratch else CHANGES_FILES
     return {
         **_allow(ORDINARY, ZYGOTE_ONLY, SCRATCH if scratch else ""),
+        "open": if_in(1, [0], ALLOWED, UNWRITABLE, mask=to_read),
+        "openat": if_in(2, [0], ALLOWED, UNWRITABLE, mask=to_read),
+        "pipe2": if_in(1, [0], ALLOWED, DENIED, mask=0xFFFFFFFF ^ PIPE_OPTIONS),
+        "recvfrom": if_in(3, [0], ALLOWED, DENIED, mask=MSG_OOB),
         "clone": if_in(0, [0], ALLOWED, DENIED, mask=CLONE_NAMESPACES | CLONE_PTRACE | CLONE_PARENT),
         "clone3": ABSENT,  # its flags lie behind a pointer; the C library falls back to clone
         "fcntl": if_in(1, READ_FCNTL, ALLOWED, DENIED),
@@ -118,7 +130,7 @@ def child_cases() -> dict[str, Code]:
         "clone": if_in(0, [thread], ALLOWED, DENIED, mask=thread | CLONE_NAMESPACES | CLONE_PTRACE),
         "kill": to_itself,
         "tgkill": to_itself,
-        "sendto": if_zero(4, ALLOWED, DENIED),
+        "sendto": if_in(3, [0], if_zero(4, ALLOWED, DENIED), DENIED, mask=MSG_OOB),
         "prctl": if_in(0, HARMLESS_PRCTL, ALLOWED, DENIED),
         "prlimit64": if_zero(2, if_in(0, [0, OWN_PID], ALLOWED, DENIED), DENIED),
         **dict.fromkeys(ABOUT_A_PROCESS.split(), if_in(0, [0, OWN_PID], ALLOWED, DENIED)),

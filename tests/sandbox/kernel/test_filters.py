@@ -14,7 +14,7 @@ BOTH = pytest.mark.parametrize("architecture", [X86_64, AARCH64], ids=lambda arc
 PID = 4321
 OTHER_PID = 4322
 ALLOW, KILL = bpf.ALLOW, bpf.KILL_PROCESS
-EPERM, ENOSYS = bpf.ERRNO | errno.EPERM, bpf.ERRNO | errno.ENOSYS
+EPERM, ENOSYS, EACCES = (bpf.ERRNO | number for number in (errno.EPERM, errno.ENOSYS, errno.EACCES))
 THREAD = 0x3D0F00  # what the C library passes for a thread
 FORK = 0x1200011  # and for a process
 LEGACY = """access alarm dup2 epoll_create epoll_wait eventfd fork getpgrp lstat mkdir open pause
@@ -102,6 +102,17 @@ class Policy:
         (("futex", 0, 137), ALLOW, ALLOW),
         (("futex", 0, 128 | 6), ENOSYS, ENOSYS),
         (("futex", 0, 256 | 11), ENOSYS, ENOSYS),
+        (("openat", -100, 1, 0o2000000), ALLOW, ALLOW),
+        (("openat", -100, 1, 0o2000000 | 1), EACCES, EACCES),
+        (("openat", -100, 1, 0o2), EACCES, EACCES),
+        (("openat", -100, 1, 0o3), EACCES, EACCES),
+        (("openat", -100, 1, 0o1000), EACCES, EACCES),
+        (("openat", -100, 1, 0o100, 0o600), EACCES, EACCES),
+        (("sendto", 3, 1, 1, 1, 0, 0), ALLOW, EPERM),
+        (("recvfrom", 3, 1, 1, 0, 0, 0), ALLOW, ALLOW),
+        (("recvfrom", 3, 1, 1, 0x41, 0, 0), EPERM, EPERM),
+        (("pipe2", 1, 0o2004000), ALLOW, ALLOW),
+        (("pipe2", 1, 0o200), EPERM, EPERM),
         (("mkdirat", 3), EPERM, EPERM),
         (("execve", 1), EPERM, EPERM),
         (("open_tree_attr", 1), EPERM, EPERM),
@@ -138,6 +149,15 @@ def test_files_change_only_where_there_is_a_scratch_folder(architecture: Archite
     assert {policy.in_child(name) for name in seccomp.SCRATCH.split() if name in architecture.numbers} == {ALLOW}
     for name in ("linkat", "symlinkat", "mknodat", "fchmodat", "fchownat", "utimensat", "setxattr", "execve", "mount"):
         assert policy.in_child(name) == EPERM
+
+
+@BOTH
+def test_files_are_opened_for_writing_only_where_there_is_a_scratch_folder(architecture: Architecture) -> None:
+    for place, name in enumerate(("open", "openat"), start=1):
+        for flags in (0o100 | 1, 0o1000 | 1, 0o2, 0o3) if name in architecture.numbers else ():
+            arguments = (1,) * place + (flags,)
+            assert Policy(architecture).in_worker(name, *arguments) == EACCES
+            assert Policy(architecture, scratch=True).in_worker(name, *arguments) == ALLOW
 
 
 @BOTH

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,29 @@ for work in (
     assert found[5:9] == ["EPERM"] * 4
     assert found[9] in ("EACCES", "EROFS")
     assert found[10:] == ["ENOSPC", None]
+
+
+@TIERS
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_no_version_of_landlock_leaves_a_file_to_be_cut(tier: str, version: int) -> None:
+    """Before its third version it lets files be cut, and a file that is opened for nothing it does not see at all."""
+    needs(tier)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"precious")
+        file.flush()
+        os.chmod(file.name, 0o666)
+        body = f"""
+from rlenvs.sandbox.kernel import landlock
+newest = landlock.abi()
+landlock.abi = lambda: min({version}, newest)
+kernel.enter(plan)
+os.waitpid(child(lambda: os.open({file.name!r}, 3)), 0)
+os.waitpid(child(lambda: os.open({file.name!r}, 3 | os.O_TRUNC)), 0)
+os.waitpid(child(lambda: os.open({file.name!r}, os.O_RDONLY | os.O_TRUNC)), 0)
+"""
+        answers = lines(plan_text(tier=tier, readable=(os.path.dirname(os.__file__),)) + body)
+        assert Path(file.name).read_bytes() == b"precious"
+        assert set(answers) <= {"EPERM", "EACCES", "ENOENT"}
 
 
 def test_the_name_of_the_machine_stays_outside() -> None:
