@@ -81,9 +81,9 @@ def failed_assert(job: DuelJob, detail: str) -> str:
     place = LINE_NUMBER.search(detail)
     lines = job.test_code.splitlines()
     if place is None or job.setup_code or not 1 <= int(place[1]) <= len(lines):
-        return f"{job.entry_point} failed its test: {clipped(detail)}"
+        return f"{job.entry_point} failed its test: {said(detail)}"
     line = re.sub(r"\bcandidate\b", job.entry_point, lines[int(place[1]) - 1].strip())
-    return f"{clipped(line)} failed: {clipped(detail[: place.start()])}"
+    return f"{clipped(line)} failed: {said(detail[: place.start()])}"
 
 
 LINE_NUMBER = re.compile(r" \(line (\d{1,9})\)\Z")
@@ -109,13 +109,13 @@ def did(verdict: Verdict, verb: str) -> str:
     if outcome is not None and outcome.status == "returned":
         return f"{verb} {shown_value(outcome.value)}"
     if outcome is not None and outcome.status == "raised":
-        return f"raised {clipped(outcome.error)}"
+        return f"raised {said(outcome.error)}"
     return verdict.why
 
 
 def detail_of(report: Report) -> str:
     """What the program itself said of its end."""
-    return f" ({clipped(report.detail)})" if report.status in ("crash", "unreadable") and report.detail else ""
+    return f" ({said(report.detail)})" if report.status in ("crash", "unreadable") and report.detail else ""
 
 
 def shown_value(value: object) -> str:
@@ -124,6 +124,14 @@ def shown_value(value: object) -> str:
         return clipped(repr(value))
     except (ValueError, RecursionError):  # integers of more digits than Python converts, nesting
         return f"{type(value).__name__} too long to show"
+
+
+def said(text: str) -> str:
+    """What an exception says, without addresses: they differ from run to run, and an episode has to be repeatable."""
+    return clipped(ADDRESS.sub(" at 0x...", text))
+
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]{4,16}\b")
 
 
 def clipped(text: str) -> str:
