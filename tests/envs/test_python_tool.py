@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import select
+import signal
 import threading
 import time
 
@@ -108,6 +109,42 @@ def test_a_call_that_goes_beyond_a_limit_ends_the_session_and_nothing_else(cell,
     assert (reward, terminated, truncated) == (0.0, False, False)
     assert env.step(call("x = 2"))[0] == results("(no output)")
     assert env.step(call("x"))[0] == results("2")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "exit()",
+        "import os; os._exit(0)",
+        "import os\nfor each in range(64):\n  try: os.close(each)\n  except OSError: pass",
+        "import os\nfor each in range(3, 40):\n  try: os.write(each, b'x' * 100)\n  except OSError: pass",
+        "import os; os.close(1)",
+        "import builtins; builtins.compile = builtins.exec = builtins.repr = builtins.len = None",
+        "import builtins\nfor each in list(vars(builtins)):\n  try: delattr(builtins, each)\n  except Exception: pass",
+        "import sys; sys.stdout = sys.stderr = sys.displayhook = sys.excepthook = None",
+        "import sys; sys.settrace(lambda *_: 1 / 0)",
+        "import sys; sys.modules.clear()",
+        "import gc\nfor each in gc.get_objects():\n  try: each.clear()\n  except BaseException: pass",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(100,)).start()",
+        "print('a' * 10**7)",
+        "class Evil:\n  def __repr__(self): raise SystemExit\nEvil()",
+        "raise GeneratorExit",
+        "def deep(): return deep()\ndeep()",
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    ],
+)
+def test_a_call_harms_its_own_session_at_most(kept, cell):
+    hostile, other = env_of(time_limit_s=1.0), env_of()
+    other.step(call("kept = 41"))
+    hostile.step(call("kept = 1", cell))
+    assert other.step(call("kept + 1"))[0] == results("42")
+    observation, reward, terminated, truncated, info = hostile.step(call("6 * 7"))
+    assert observation.startswith("<result>")
+    assert (reward, terminated, truncated, info["tool_calls"]) == (0.0, False, False, 3)
+    if "delattr" not in cell:  # what cannot be compiled any more cannot go beyond a limit either
+        ended = hostile.step(call("import os; os._exit(0)", "while True: pass", "6 * 7"))[0]
+        assert ended.endswith(results("42"))
+    assert hostile.step("#### 12")[1:3] == (1.0, True)
 
 
 def test_memory_is_limited():
@@ -393,6 +430,35 @@ def test_many_threads_step_their_environments_at_once(kept):
     for thread in threads:
         thread.join()
     assert seen == [results("(no output)", str(place * 10 + 2)) for place in range(4)]
+
+
+def test_an_interrupt_loses_no_state(kept):
+    env = env_of()
+    env.step(call("x = 20"))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        env.step(call("x = 0\nwhile True: pass"))
+    timer.join()
+    assert len(kept.entries) == 0
+    assert env.step(call("x + 1"))[0] == results("21")
+
+
+@pytest.mark.slow
+def test_a_thousand_episodes_side_by_side_keep_their_states_in_few_descriptors(monkeypatch):
+    mine, rows = IdleSessions(100), 1024
+    monkeypatch.setattr(python_sessions, "idle", mine)
+    envs = TextVectorEnv(OneProblem(), rows, protocol=PythonTool())
+    envs.reset(seed=0)
+    before = len(os.listdir("/proc/self/fd"))
+    for turn in range(1, 3):
+        seen = envs.step([call(f"x = {row} + globals().get('x', 0)\nx") for row in range(rows)])[0]
+        assert list(seen) == [results(str(row * turn)) for row in range(rows)]
+        assert len(mine.entries) == mine.capacity
+        assert len(os.listdir("/proc/self/fd")) <= before + 16 + 4 * mine.capacity
+    assert envs.step(["#### 12"] * rows)[2].all()
+    assert not mine.entries
+    assert len(os.listdir("/proc/self/fd")) <= before + 16
 
 
 def test_rows_run_side_by_side(kept):
