@@ -214,11 +214,17 @@ def test_a_script_reads_stdin_and_writes_stdout(pool: SandboxPool) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["with open(0) as f: print(len(f.read()))", "print(len(input()))", "import os; print(len(os.read(0, 1 << 22)))", "import sys; print(len(sys.stdin.buffer.read()))"],
+    ["with open(0) as f: print(len(f.read()))", "print(len(input()))", "import os; print(len(os.read(0, 1 << 22)))", "import sys; print(len(sys.stdin.buffer.read()))", "import fileinput; print(sum(map(len, fileinput.input())))"],
 )  # fmt: skip
 def test_stdin_can_be_large_and_read_in_any_way(pool: SandboxPool, code: str) -> None:
     result = pool.run(code, ["x" * 3_000_000], entry_point=None, limits=LONG)
     assert values(result) == ["3000000\n"]
+
+
+@pytest.mark.parametrize("name", ["exit", "quit", "sys.exit"])
+def test_a_script_may_leave_by_any_door(pool: SandboxPool, name: str) -> None:
+    result = pool.run(f"import sys\nprint(input())\n{name}()\nprint('not reached')", ["7\n"], entry_point=None)
+    assert (result.status, result.outcomes[0].value) == ("ok", "7\n")
 
 
 def test_a_script_ends_as_an_interpreter_does(pool: SandboxPool) -> None:

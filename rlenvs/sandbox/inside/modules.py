@@ -1,5 +1,7 @@
 """Which modules the code may import. A matter of hygiene and of clear messages: what holds is the kernel's part."""
 
+import _sitebuiltins
+import builtins
 import importlib
 import importlib.machinery
 import os
@@ -12,8 +14,8 @@ from types import ModuleType
 STDLIB_NAMES = (
     "abc argparse array ast asyncio atexit base64 binascii bisect builtins bz2 calendar cmath cmd code codecs "
     "codeop collections colorsys concurrent contextlib contextvars copy copyreg csv dataclasses datetime decimal "
-    "difflib dis doctest email encodings enum errno fnmatch fractions functools gc genericpath getopt gettext "
-    "glob graphlib gzip hashlib heapq hmac html importlib inspect io ipaddress itertools json keyword linecache "
+    "difflib dis doctest email encodings enum errno fileinput fnmatch fractions functools gc genericpath getopt "
+    "gettext glob graphlib gzip hashlib heapq hmac html importlib inspect io ipaddress itertools json keyword linecache "
     "locale logging lzma marshal math mimetypes ntpath numbers opcode operator optparse os pathlib pickle "
     "pickletools pkgutil platform posixpath pprint profile pstats queue quopri random re reprlib resource sched "
     "secrets shlex shutil signal sre_compile sre_constants sre_parse stat statistics string stringprep struct "
@@ -97,6 +99,12 @@ class Loaded(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Do nothing: it was executed long ago."""
+
+
+def add_exits() -> None:
+    """Define `exit` and `quit`, which programs use and `site` would have defined."""
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
 
 
 def preload(names: Sequence[str], *, whole: bool) -> None:

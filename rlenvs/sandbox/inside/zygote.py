@@ -59,6 +59,7 @@ def prepare(settings: dict[str, Any]) -> Confine:
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # threads do not survive a fork
     modules.preload(sorted(policy.allowed - extras.keys()) if whole else modules.CORE, whole=whole)
     modules.preload(list(extras), whole=True)
+    modules.add_exits()
     os.environ.clear()
     os.chdir("/")
     confine = lock(settings["plan"])
