@@ -26,7 +26,7 @@ from rlenvs.sandbox.duel import Duel
 from rlenvs.sandbox.kernel.privileges import FIRST_UID, LAST_UID
 
 CHUNK = 50
-SECONDS_BETWEEN_KILLS = 0.5
+EXECUTIONS_BETWEEN_KILLS = 150
 SECONDS_TO_RECOVER = 3.0
 """After a worker was killed before it was ready: nobody kills every worker that is ever started."""
 GENEROUS = Limits(wall_s=30.0, memory_mb=64, output_bytes=10_000, result_bytes=50_000)
@@ -62,21 +62,6 @@ def resident() -> float:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def killer(pool: SandboxPool, rng: random.Random, done: threading.Event, killed: list[int]) -> None:
-    """Kill a worker now and then, on either side of its namespaces."""
-    pause = 0.0
-    while not done.wait(pause + rng.uniform(0.2, 1.8) * SECONDS_BETWEEN_KILLS):
-        pause = 0.0
-        with contextlib.suppress(IndexError, OSError):
-            worker = rng.choice(pool.workers)
-            outer = worker.process.pid
-            inside = Path(f"/proc/{outer}/task/{outer}/children").read_text().split() if pool.tier == "A" else []
-            pid = rng.choice([outer, *map(int, inside)])  # in tier B its children are executions
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
-            pause = 0.0 if worker.is_ready else SECONDS_TO_RECOVER
 
 
 class Soak:
@@ -131,6 +116,24 @@ class Soak:
             self.wrong.append(f"{code[:60]!r}: {result}"[:500])
 
 
+def killer(soak: Soak, rng: random.Random, done: threading.Event, killed: list[int]) -> None:
+    """Kill a worker now and then, on either side of its namespaces."""
+    pool, pause, planned = soak.pool, 0.0, 0.0
+    while not done.wait(pause + rng.uniform(0.005, 0.1)):
+        pause = 0.0
+        if soak.executions < planned:
+            continue
+        planned += rng.uniform(0.2, 1.8) * EXECUTIONS_BETWEEN_KILLS
+        with contextlib.suppress(IndexError, OSError):
+            worker = rng.choice(pool.workers)
+            outer = worker.process.pid
+            inside = Path(f"/proc/{outer}/task/{outer}/children").read_text().split() if pool.tier == "A" else []
+            pid = rng.choice([outer, *map(int, inside)])  # in tier B its children are executions
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+            pause = 0.0 if worker.is_ready else SECONDS_TO_RECOVER
+
+
 def files_of_workers() -> list[str]:
     """Return files of the users that workers become, where every user may write."""
     found = []
@@ -154,7 +157,7 @@ def main() -> None:
     with SandboxPool(2, tier=tier) as pool:
         soak = Soak(pool, random.Random(size))
         pool.run_batch([Program(HONEST, [[[1]]], limits=GENEROUS)] * 4)
-        thread = threading.Thread(target=killer, args=(pool, random.Random(size + 1), done, killed))
+        thread = threading.Thread(target=killer, args=(soak, random.Random(size + 1), done, killed))
         thread.start()
         try:
             while soak.executions < size:
