@@ -15,11 +15,11 @@ STDLIB_NAMES = (
     "abc argparse array ast asyncio atexit base64 binascii bisect builtins bz2 calendar cmath cmd code codecs "
     "codeop collections colorsys concurrent contextlib contextvars copy copyreg csv dataclasses datetime decimal "
     "difflib dis doctest email encodings enum errno fileinput fnmatch fractions functools gc genericpath getopt "
-    "gettext glob graphlib gzip hashlib heapq hmac html importlib inspect io ipaddress itertools json keyword linecache "
-    "locale logging lzma marshal math mimetypes ntpath numbers opcode operator optparse os pathlib pickle "
-    "pickletools pkgutil platform posixpath pprint profile pstats queue quopri random re reprlib resource sched "
-    "secrets shlex shutil signal sre_compile sre_constants sre_parse stat statistics string stringprep struct "
-    "symtable sys sysconfig tempfile textwrap threading time timeit token tokenize tomllib trace traceback "
+    "gettext glob graphlib gzip hashlib heapq hmac html importlib inspect io ipaddress itertools json keyword "
+    "linecache locale logging lzma marshal math mimetypes ntpath numbers opcode operator optparse os pathlib "
+    "pickle pickletools pkgutil platform posixpath pprint profile pstats queue quopri random re reprlib resource "
+    "sched secrets shlex shutil signal sre_compile sre_constants sre_parse stat statistics string stringprep "
+    "struct symtable sys sysconfig tempfile textwrap threading time timeit token tokenize tomllib trace traceback "
     "tracemalloc types typing unicodedata unittest urllib uuid warnings wave weakref xml zipfile zlib zoneinfo "
 )
 STDLIB = frozenset(STDLIB_NAMES.split())
