@@ -5,6 +5,7 @@ import pickle
 import random
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -64,6 +65,15 @@ def test_the_same_seed_gives_the_same_problems_in_every_process(name):
     state = random.getstate()
     assert [problem.to_dict() for problem in source.problems("train", 12, seed=4)] == first[0]
     assert random.getstate() == state
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_making_up_a_problem_costs_less_than_running_a_program_for_it(name):
+    source = make_source(name)
+    drawn(source, 100, seed=8)
+    started = time.process_time()
+    drawn(source, 100, seed=9)
+    assert (time.process_time() - started) / 100 < 10e-3  # 1 to 2 ms on an idle core, less once an exam is known
 
 
 @pytest.mark.parametrize("count", [800, pytest.param(5000, marks=pytest.mark.slow)])
