@@ -53,9 +53,8 @@ class Engine:
                 for place in list(self.running):
                     self.go_on(place)
         finally:
-            for turn in self.running.values():
-                for execution in turn.job.executions:
-                    execution.close()
+            for execution in set(self.watch.executions.values()):
+                execution.close()
 
     def begin(self, place: int, turn: Turn) -> None:
         """Start a job on a worker."""

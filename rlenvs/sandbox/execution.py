@@ -12,11 +12,12 @@ import time
 import weakref
 from dataclasses import asdict, dataclass, replace
 
+from rlenvs.errors import SandboxError
 from rlenvs.sandbox.codec import encode
 from rlenvs.sandbox.frames import CHUNK, REPORT, FrameReader, framed
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.result import Status
-from rlenvs.sandbox.worker import ANSWER_SECONDS, Worker
+from rlenvs.sandbox.worker import ANSWER_SECONDS, Worker, steady
 
 SEALS = fcntl.F_ADD_SEALS
 UNCHANGEABLE = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -27,6 +28,8 @@ SIGNAL_MEANING: dict[int, tuple[Status, str]] = {
 }
 
 
+LONGEST_WAIT = (1 << 31) - 1
+"""Milliseconds that poll(2) can wait at a time; whoever waits for longer asks again."""
 CPU_LIMIT_SHARE = 0.5
 """A process that the kernel kills has used more than this share of its seconds, if that was for processor time:
 the kernel counts what it limits in another way than what it reports, some tenths of a second apart."""
@@ -74,7 +77,7 @@ class Watch:
 
     def wait(self, seconds: float) -> None:
         """Let executions take what came; return after so many seconds at the latest."""
-        for descriptor, event in self.poll.poll(max(0.0, seconds * 1000.0)):
+        for descriptor, event in self.poll.poll(min(max(0.0, seconds * 1000.0), LONGEST_WAIT)):
             execution = self.executions.get(descriptor)
             if execution is not None:  # it may have ended with an earlier event
                 execution.take(descriptor, event)
@@ -116,6 +119,7 @@ class Execution:
 
     Raises:
         WorkerDiedError: the worker is gone.
+        SandboxError: this process has no descriptors left for it.
     """
 
     def __init__(
@@ -128,7 +132,6 @@ class Execution:
         max_bytes: int,
         stdin: bytes = b"",
     ) -> None:
-        live.add(self)
         self.worker = worker
         self.watch = watch
         self.limits = limits
@@ -137,30 +140,49 @@ class Execution:
         self.stopped: tuple[Status, str] | None = None
         self.ending: Ending | None = None
         self.is_lost = False
-        self.channel, channel = socket.socketpair()
-        self.lease, lease = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pipes = [os.pipe(), os.pipe()]
-        self.outputs = {read: bytearray() for read, _ in pipes}
-        self.stdout, self.stderr = self.outputs.values()
-        given = [lease.fileno(), channel.fileno(), pipes[0][1], pipes[1][1]]
-        try:
-            if stdin:
-                given.append(unchangeable_file(stdin))
-            self.channel.setblocking(False)
-            self.started = time.monotonic()
-            self.deadline = self.started + limits.wall_s
-            worker.start(fork_request(mode, limits), given)
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            lease.close()
-            channel.close()
-            for descriptor in given[2:]:
-                os.close(descriptor)
+        self.ends: list[socket.socket] = []
+        self.outputs: dict[int, bytearray] = {}
+        given: list[int] = []
+        with steady:
+            try:
+                live.add(self)
+                self.open(given, stdin)
+                self.started = time.monotonic()
+                self.deadline = self.started + limits.wall_s
+                worker.start(fork_request(mode, limits), given)
+            except BaseException as error:
+                self.close()
+                if isinstance(error, OSError):
+                    raise SandboxError(f"an execution cannot be started: {error}") from error
+                raise
+            finally:
+                for descriptor in given:
+                    os.close(descriptor)
         for descriptor in (self.channel.fileno(), self.lease.fileno(), *self.outputs):
             watch.add(descriptor, self)
         self.send(b"")
+
+    def open(self, given: list[int], stdin: bytes) -> None:
+        """Open the connections.
+
+        Args:
+            given: takes the ends that are for the other side: the lease, the channel, stdout, stderr and stdin.
+            stdin: what it reads there.
+        """
+        for kind in (socket.SOCK_SEQPACKET, socket.SOCK_STREAM):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+            self.ends.append(ours)
+            given.append(theirs.detach())
+        self.lease, self.channel = self.ends
+        self.channel.setblocking(False)
+        for _ in ("stdout", "stderr"):
+            read, write = os.pipe()
+            self.outputs[read] = bytearray()
+            given.append(write)
+            os.set_blocking(read, False)  # whoever else got hold of the other end must not keep us waiting
+        self.stdout, self.stderr = self.outputs.values()
+        if stdin:
+            given.append(unchangeable_file(stdin))
 
     def send(self, request: bytes) -> None:
         """Send more on the channel, now or when there is room."""
@@ -284,7 +306,7 @@ class Execution:
 
     def close(self) -> None:
         """Close every connection; if it still runs it is killed."""
-        for end in (self.channel, self.lease):
+        for end in self.ends:
             if end.fileno() >= 0:
                 self.watch.remove(end.fileno())
                 end.close()

@@ -20,7 +20,7 @@ from rlenvs.sandbox.program import Program
 from rlenvs.sandbox.result import Result
 from rlenvs.sandbox.session import Session
 from rlenvs.sandbox.settings import worker_settings
-from rlenvs.sandbox.worker import Worker, WorkerDiedError
+from rlenvs.sandbox.worker import Worker, WorkerDiedError, steady
 
 Tier = Literal["A", "B", "unsafe", "bubblewrap"]
 REACHABLE: dict[str, tuple[Literal["A", "B"], ...]] = {"A": ("A", "B"), "B": ("B",)}
@@ -84,7 +84,8 @@ class SandboxPool:
         self.idle: list[Worker] = []
         self.changed = threading.Condition()
         self.is_closed = False
-        pools.add(self)
+        with steady:
+            pools.add(self)
 
     def run(
         self, code: str, inputs: Sequence[Any], *, entry_point: str | None = "solve", limits: Limits | None = None
@@ -168,16 +169,17 @@ class SandboxPool:
         """Run jobs to their end on as many idle workers as there are; wait for the first."""
         if not jobs:
             return
-        workers = self.borrow(len(jobs))
+        workers: list[Worker] = []
         try:
+            self.borrow(len(jobs), workers)
             for place, worker in enumerate(workers):
                 workers[place] = self.readied(worker)
             Engine(workers, self.replace, self.give_up).run(jobs)
         finally:
             self.give_back(workers)
 
-    def borrow(self, most: int) -> list[Worker]:
-        """Take idle workers out of the pool: one at least, as many as are free at most."""
+    def borrow(self, most: int, taken: list[Worker]) -> None:
+        """Take idle workers out of the pool into a list: one at least, as many as are free at most."""
         with self.changed:
             while True:
                 if self.is_closed:
@@ -189,8 +191,8 @@ class SandboxPool:
                 if self.idle:
                     break
                 self.changed.wait()
-            taken, self.idle = self.idle[:most], self.idle[most:]
-            return taken
+            taken += self.idle[:most]
+            del self.idle[:most]
 
     def give_back(self, workers: Sequence[Worker]) -> None:
         """Put workers into the pool again."""
@@ -198,7 +200,7 @@ class SandboxPool:
             for worker in workers:
                 if self.is_closed or worker.is_gone or worker not in self.workers:
                     self.discard(worker)
-                else:
+                elif worker not in self.idle:  # an interrupt may have come while it was taken
                     self.idle.append(worker)
             self.changed.notify_all()
 
@@ -215,30 +217,34 @@ class SandboxPool:
         Raises:
             SandboxError: one says why it cannot, or they all die.
         """
-        for _ in range(ATTEMPTS):
-            try:
-                worker.wait_until_ready()
-                return worker
-            except WorkerDiedError as error:
-                problem = error
-                with self.changed:
-                    self.discard(worker)
-                    if self.is_closed:
-                        break
-                    worker = self.start_worker()
-        with self.changed:
-            self.discard(worker)
-        raise SandboxError(f"workers of the sandbox die while they start: {problem}")
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    worker.wait_until_ready()
+                    return worker
+                except WorkerDiedError as error:
+                    problem = error
+                    with self.changed:
+                        self.discard(worker)
+                        if self.is_closed:
+                            break
+                        worker = self.start_worker()
+            raise SandboxError(f"workers of the sandbox die while they start: {problem}")
+        except BaseException:  # an interrupt too: nobody else knows of it, and it would keep its place for good
+            with self.changed:
+                self.discard(worker)
+            raise
 
     def start_worker(self) -> Worker:
         """Start a worker; it is not ready yet."""
         uid = None
-        if self.tier != "unsafe" and kernel.can_become_another():
-            uid = kernel.free_uid(
-                frozenset(each.uid for pool in pools for each in pool.workers if each.uid is not None)
-            )
-        worker = Worker(self.settings_of(uid), uid)
-        self.workers.append(worker)
+        with steady:
+            if self.tier != "unsafe" and kernel.can_become_another():
+                uid = kernel.free_uid(
+                    frozenset(each.uid for pool in pools for each in pool.workers if each.uid is not None)
+                )
+            worker = Worker(self.settings_of(uid), uid)
+            self.workers.append(worker)
         return worker
 
     def settings_of(self, uid: int | None) -> bytes:
@@ -320,11 +326,6 @@ def choose_tier(wanted: Literal["A", "B"] | None, *, unsafe: bool) -> Tier:
         f"code cannot be isolated on this machine: {missing}; run rlenvs doctor for what to change, or write out "
         f"unsafe=True for code that you trust"
     )
-
-
-def taken_uids() -> frozenset[int]:
-    """Return the users of the workers of this process: limits on threads are counted by user."""
-    return frozenset(each.uid for pool in list(pools) for each in pool.workers if each.uid is not None)
 
 
 pools: "weakref.WeakSet[SandboxPool]" = weakref.WeakSet()

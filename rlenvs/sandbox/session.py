@@ -1,7 +1,6 @@
 """Cells that share their state, in one execution that lasts."""
 
 import math
-import os
 import time
 from types import TracebackType
 
@@ -46,8 +45,6 @@ class Session:
         request = encode({"output_bytes": limits.output_bytes})
         self.execution = Execution(worker, self.watch, "session", request, limits, UNBOUNDED)
         self.execution.deadline = math.inf
-        for descriptor in self.execution.outputs:
-            os.set_blocking(descriptor, False)
 
     @property
     def is_closed(self) -> bool:

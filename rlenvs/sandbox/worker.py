@@ -23,6 +23,11 @@ FLAGS = ("-s", "-P", "-S", "-B", "-X", "utf8")
 """No user's, script's or site's packages. Not -I: it would leave PYTHONHASHSEED, the whole environment, unread."""
 
 
+steady = threading.RLock()
+"""Held where a fork would copy connections that are half made: a copy of an end that nobody closes keeps it open."""
+os.register_at_fork(before=steady.acquire, after_in_parent=steady.release, after_in_child=steady.release)
+
+
 class WorkerDiedError(Exception):
     """The worker ended while it was needed, or does not answer."""
 
@@ -41,6 +46,7 @@ class Worker:
     def __init__(self, settings: bytes, uid: int | None = None) -> None:
         self.uid = uid
         self.is_ready = False
+        self.is_killed = False
         self.readying = threading.Lock()
         self.sessions = 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -106,8 +112,10 @@ class Worker:
     def kill(self) -> None:
         """End it and all its executions at once."""
         self.control.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if not self.is_killed:  # once: afterwards its number may be another's
+            self.is_killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def close(self) -> None:

@@ -61,8 +61,8 @@ PAGEOUT, by which processes learn of each other's pages."""
 MAP_HUGETLB = 0x40000
 """Huge pages come from a store that the whole machine shares."""
 CHANGES_FILES = 0o1103
-"""Access modes beyond reading, O_CREAT and O_TRUNC. Landlock alone would not do: it does not see a file opened in mode 3,
-which is for neither reading nor writing, and before its third version not that O_TRUNC empties it."""
+"""Access modes beyond reading, O_CREAT and O_TRUNC. Landlock alone would not do: it does not see a file opened in mode
+3, which is for neither reading nor writing, and before its third version not that O_TRUNC empties it."""
 PIPE_OPTIONS = 0o2004000
 """O_CLOEXEC, O_NONBLOCK. Not O_EXCL, by which the kernel reports events of its own."""
 MSG_OOB = 1
