@@ -20,7 +20,7 @@ from rlenvs.sandbox.program import Program
 from rlenvs.sandbox.result import Result
 from rlenvs.sandbox.session import Session
 from rlenvs.sandbox.settings import worker_settings
-from rlenvs.sandbox.worker import Worker, WorkerDiedError, steady
+from rlenvs.sandbox.worker import ANSWER_SECONDS, Worker, WorkerDiedError, steady
 
 Tier = Literal["A", "B", "unsafe", "bubblewrap"]
 REACHABLE: dict[str, tuple[Literal["A", "B"], ...]] = {"A": ("A", "B"), "B": ("B",)}
@@ -156,11 +156,15 @@ class SandboxPool:
                     self.discard(worker)
                 if len(self.workers) < self.size:
                     self.idle.append(self.start_worker())
-                worker = min(self.workers, key=lambda each: each.sessions)
-                worker.sessions += 1
+                alive = [each for each in self.workers if not each.is_gone]
+                if not alive:  # all are being replaced
+                    self.changed.wait(ANSWER_SECONDS)
+                    continue
+                worker = min(alive, key=lambda each: len(each.seats))
+                seat = worker.seat()
             try:
                 worker.wait_until_ready()
-                return Session(worker, limits or self.limits, self.tier)
+                return Session(worker, limits or self.limits, self.tier, seat)
             except WorkerDiedError:
                 continue
         raise SandboxError("workers of the sandbox die on this machine")

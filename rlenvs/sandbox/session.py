@@ -11,7 +11,7 @@ from rlenvs.sandbox.frames import RAISED, RETURNED
 from rlenvs.sandbox.jobs import MISSING, crash, text
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.result import Outcome, Result, Status
-from rlenvs.sandbox.worker import Worker
+from rlenvs.sandbox.worker import Seat, Worker
 
 UNBOUNDED = 1 << 60
 
@@ -26,6 +26,7 @@ class Session:
         worker: forks it.
         limits: `wall_s` and `output_bytes` are for each cell, everything else is for the whole session.
         tier: what isolates it.
+        seat: what it holds of the worker while it lives.
 
     Raises:
         WorkerDiedError: the worker is gone.
@@ -37,7 +38,8 @@ class Session:
         21
     """
 
-    def __init__(self, worker: Worker, limits: Limits, tier: str) -> None:
+    def __init__(self, worker: Worker, limits: Limits, tier: str, seat: Seat | None = None) -> None:
+        self.seat = seat
         self.limits = limits
         self.tier = tier
         self.watch = Watch()
@@ -50,7 +52,7 @@ class Session:
     def is_closed(self) -> bool:
         """Whether no more cells can be run."""
         if not self.why_closed and self.execution.lease.fileno() < 0:
-            self.why_closed = "it belongs to the parent of this process"
+            self.end("it belongs to the parent of this process")
         return bool(self.why_closed)
 
     def run(self, cell: str) -> Result:
@@ -81,7 +83,7 @@ class Session:
     def result(self, execution: Execution) -> Result:
         """Return what came of a cell."""
         if execution.is_lost:
-            self.why_closed = "its worker is gone"
+            self.end("its worker is gone")
             return Result("error", (MISSING,), reason=self.why_closed, tier=self.tier)
         if execution.ending is not None:
             return self.ended(execution, execution.ending)
@@ -112,7 +114,7 @@ class Session:
         status, reason = ending.status, ending.reason
         if status == "ok":
             status, reason = "crash", f"ended the session (exit code {ending.exit_code})"
-        self.why_closed = reason
+        self.end(reason)
         written = self.written(execution)
         numbers = (ending.wall_s, ending.cpu_s, ending.max_rss_mb)
         return Result(status, (MISSING,), *written, reason, self.tier, *numbers)
@@ -123,8 +125,13 @@ class Session:
 
     def close(self) -> None:
         """End the session; what still runs is killed."""
-        self.why_closed = self.why_closed or "it was closed"
+        self.end("it was closed")
         self.execution.close()
+
+    def end(self, why: str) -> None:
+        """Give the seat back. The first reason counts."""
+        self.why_closed = self.why_closed or why
+        self.seat = None
 
     def __enter__(self) -> "Session":
         return self

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,12 @@ class WorkerDiedError(Exception):
     """The worker ended while it was needed, or does not answer."""
 
 
+class Seat:
+    """Held by a session as long as it lives: how many there are says how busy a worker is."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Worker:
     """One worker.
 
@@ -48,7 +55,7 @@ class Worker:
         self.is_ready = False
         self.is_killed = False
         self.readying = threading.Lock()
-        self.sessions = 0
+        self.seats: weakref.WeakSet[Seat] = weakref.WeakSet()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Where the interpreter itself needs a library path it needs it here; its children never see it.
         environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -97,6 +104,11 @@ class Worker:
     def is_gone(self) -> bool:
         """Whether nothing can be asked of it any more."""
         return self.control.fileno() < 0 or self.process.poll() is not None
+
+    def seat(self) -> Seat:
+        """Give a session a seat."""
+        self.seats.add(seat := Seat())
+        return seat
 
     def start(self, request: bytes, descriptors: Sequence[int]) -> None:
         """Hand it an execution.

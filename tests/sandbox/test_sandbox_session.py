@@ -73,3 +73,24 @@ def test_a_closed_session_says_so(pool: SandboxPool) -> None:
     assert session.run("1").reason == "the session has ended: it was closed"
     with pytest.raises(ParameterError, match="cell must be a text"):
         session.run(1)  # type: ignore[arg-type]
+
+
+def test_sessions_spread_over_the_workers_by_those_that_live() -> None:
+    with SandboxPool(2) as pool:
+        for _ in range(6):
+            pool.session(LONG).close()
+        first = [pool.session(LONG) for _ in range(4)]
+        assert sorted(len(worker.seats) for worker in pool.workers) == [2, 2]
+        lost = first[0].execution.worker
+        lost.kill()
+        for session in first:
+            if session.execution.worker is lost:
+                assert session.run("1").status == "error"
+        assert len(lost.seats) == 0
+        others = [pool.session(LONG) for _ in range(2)]
+        assert sorted(len(worker.seats) for worker in pool.workers) == [2, 2]
+        others[0].run("import os\nos._exit(1)")
+        assert sorted(len(worker.seats) for worker in pool.workers) == [1, 2]
+        for session in (*first, *others):
+            session.close()
+        assert [len(worker.seats) for worker in pool.workers] == [0, 0]
