@@ -7,14 +7,15 @@ message at a time, and takes the verdict from the connection of the tests alone.
 from dataclasses import dataclass
 from typing import Literal
 
+from rlenvs.errors import ParameterError
 from rlenvs.sandbox.codec import CodecError, decode, encode
 from rlenvs.sandbox.execution import Execution, Watch
 from rlenvs.sandbox.frames import LOAD_FAILED
 from rlenvs.sandbox.inside.tester import VERDICT
 from rlenvs.sandbox.inside.wire import ANSWER, EXCEPTIONS, REQUEST
 from rlenvs.sandbox.jobs import crash, text
-from rlenvs.sandbox.limits import Limits
-from rlenvs.sandbox.program import MAX_INPUT_BYTES
+from rlenvs.sandbox.limits import Limits, check_limits
+from rlenvs.sandbox.program import MAX_CODE, MAX_INPUT_BYTES, TOO_LONG, check_text
 from rlenvs.sandbox.result import Status
 from rlenvs.sandbox.worker import Worker
 
@@ -33,6 +34,9 @@ class Duel:
         entry_point: name of a function or class. The tests can also use it by this name.
         setup_code: executed before the tests, beside them: helpers that they use.
         limits: None takes the limits of the pool. Of each side, and the wall limit of both together.
+
+    Raises:
+        ParameterError: one of these is not of this form.
     """
 
     test_code: str
@@ -40,6 +44,13 @@ class Duel:
     entry_point: str
     setup_code: str = ""
     limits: Limits | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("test_code", "candidate_code", "setup_code"):
+            check_text(name, getattr(self, name))
+        if not (isinstance(self.entry_point, str) and self.entry_point.isidentifier()):
+            raise ParameterError("entry_point", f"must be the name of a function or class, got {self.entry_point!r}")
+        check_limits(self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +90,14 @@ class DuelJob:
         common = {"entry_point": duel.entry_point, "result_bytes": self.limits.result_bytes}
         tests = {**common, "test_code": duel.test_code, "setup_code": duel.setup_code}
         self.tests = encode(tests, max_bytes=MAX_INPUT_BYTES)
-        self.code = encode({**common, "code": duel.candidate_code}, max_bytes=MAX_INPUT_BYTES)
+        self.code = encode({**common, "code": duel.candidate_code[:MAX_CODE]}, max_bytes=MAX_INPUT_BYTES)
         self.executions: list[Execution] = []
         self.result: DuelResult | None = None
         self.verdict: tuple[DuelStatus, str] | None = None
         self.calls = 0
         self.tester_moves = True
+        if len(duel.candidate_code) > MAX_CODE:
+            self.fail("crash", TOO_LONG)
 
     def begin(self, worker: Worker, watch: Watch) -> None:
         """See `Job`."""

@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
-from rlenvs.sandbox.codec import CodecError, decode, encode
+from rlenvs.errors import ParameterError
+from rlenvs.sandbox.codec import CodecError, OpaqueValueError, decode, encode
 from rlenvs.sandbox.execution import Ending, Execution, Watch, most_bytes
 from rlenvs.sandbox.frames import LOAD_FAILED, OPAQUE, RAISED, RETURNED
 from rlenvs.sandbox.limits import Limits
-from rlenvs.sandbox.program import MAX_INPUT_BYTES, Program, encoded_call, encoded_stdin
+from rlenvs.sandbox.program import MAX_CODE, MAX_INPUT_BYTES, TOO_LONG, Program, encoded_call, encoded_stdin
 from rlenvs.sandbox.result import Outcome, Result, Status
 from rlenvs.sandbox.worker import Worker
 
@@ -53,16 +54,21 @@ class CallsJob:
         self.tier = tier
         self.inputs = len(program.inputs)
         request = {
-            "code": program.code,
+            "code": program.code[:MAX_CODE],
             "entry_point": program.entry_point,
             "inputs": [encoded_call(given, position) for position, given in enumerate(program.inputs)],
             "result_bytes": limits.result_bytes,
         }
-        self.request = encode(request, max_bytes=64 * MAX_INPUT_BYTES)
+        try:
+            self.request = encode(request, max_bytes=MAX_INPUT_BYTES)
+        except OpaqueValueError:
+            raise ParameterError("inputs", f"must have at most {MAX_INPUT_BYTES} bytes with the code") from None
         self.outcomes: list[Outcome] = []
         self.load_error: str | None = None
         self.executions: list[Execution] = []
         self.result: Result | None = None
+        if len(program.code) > MAX_CODE:
+            self.fail("crash", TOO_LONG)
 
     def begin(self, worker: Worker, watch: Watch) -> None:
         """See `Job`."""
@@ -132,11 +138,13 @@ class ScriptJob:
         self.limits = limits
         self.tier = tier
         self.stdins = [encoded_stdin(given, position) for position, given in enumerate(program.inputs)]
-        self.request = encode({"code": program.code}, max_bytes=MAX_INPUT_BYTES)
+        self.request = encode({"code": program.code[:MAX_CODE]}, max_bytes=MAX_INPUT_BYTES)
         self.results: list[Result] = []
         self.executions: list[Execution] = []
         self.result: Result | None = None
         self.place: tuple[Worker, Watch] | None = None
+        if len(program.code) > MAX_CODE:
+            self.fail("crash", TOO_LONG)
 
     def begin(self, worker: Worker, watch: Watch) -> None:
         """See `Job`."""

@@ -58,3 +58,9 @@ LEAST = {
     "open_files": 8,
 }
 """Under less than this not even an empty program runs."""
+
+
+def check_limits(limits: object) -> None:
+    """Raise ParameterError unless these are limits, or None for those of the pool."""
+    if limits is not None and not isinstance(limits, Limits):
+        raise ParameterError("limits", f"must be Limits, got {type(limits).__name__}")

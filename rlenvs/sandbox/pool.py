@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from rlenvs.sandbox.duel import Duel, DuelJob, DuelResult
 from rlenvs.sandbox.engine import ATTEMPTS, Engine
 from rlenvs.sandbox.execution import live
 from rlenvs.sandbox.jobs import CallsJob, Job, make_job
-from rlenvs.sandbox.limits import Limits
+from rlenvs.sandbox.limits import Limits, check_limits
 from rlenvs.sandbox.program import Program
 from rlenvs.sandbox.result import Result
 from rlenvs.sandbox.session import Session
@@ -25,6 +25,7 @@ from rlenvs.sandbox.worker import ANSWER_SECONDS, Worker, WorkerDiedError, stead
 Tier = Literal["A", "B", "unsafe", "bubblewrap"]
 REACHABLE: dict[str, tuple[Literal["A", "B"], ...]] = {"A": ("A", "B"), "B": ("B",)}
 """Tiers that a machine can enter, the best one first, by what the probe finds."""
+MOST_SCRATCH_MB = 1 << 20
 HARMLESS = Program("def solve(x):\n    return x + 1", [[1]], limits=Limits(wall_s=30.0))
 """Shows whether workers die of themselves or of what they were given."""
 
@@ -70,8 +71,14 @@ class SandboxPool:
             raise ParameterError("workers", f"must be a whole number >= 1 or None, got {workers!r}")
         if tier not in (None, "A", "B"):
             raise ParameterError("tier", f'must be "A", "B" or None, got {tier!r}')
-        if isinstance(modules, str):
+        named = isinstance(modules, Collection) and all(isinstance(name, str) for name in modules)
+        if modules is not None and (isinstance(modules, str) or not named):
             raise ParameterError("modules", f"must be a list of names, got {modules!r}")
+        if not isinstance(scratch_mb, int) or isinstance(scratch_mb, bool) or not 0 <= scratch_mb <= MOST_SCRATCH_MB:
+            raise ParameterError(
+                "scratch_mb", f"must be a whole number from 0 to {MOST_SCRATCH_MB}, got {scratch_mb!r}"
+            )
+        check_limits(limits)
         self.limits = limits if limits is not None else Limits()
         self.modules = tuple(modules or ())
         self.tier: Tier = choose_tier(tier, unsafe=unsafe)
@@ -105,8 +112,11 @@ class SandboxPool:
             ParameterError: an input is not of the right form.
             SandboxError: no worker can be started.
         """
+        for position, program in enumerate(programs):
+            if not isinstance(program, Program):
+                raise ParameterError(f"programs[{position}]", f"must be a Program, got {type(program).__name__}")
         jobs = [make_job(program, self.limits, self.tier) for program in programs]
-        self.finish(jobs)
+        self.finish([job for job in jobs if job.result is None])
         results = [job.result for job in jobs]
         assert all(result is not None for result in results)
         return [result for result in results if result is not None]
@@ -133,8 +143,11 @@ class SandboxPool:
         Raises:
             SandboxError: no worker can be started.
         """
+        for position, duel in enumerate(duels):
+            if not isinstance(duel, Duel):
+                raise ParameterError(f"duels[{position}]", f"must be a Duel, got {type(duel).__name__}")
         jobs = [DuelJob(duel, self.limits, self.tier) for duel in duels]
-        self.finish(jobs)
+        self.finish([job for job in jobs if job.result is None])
         return [job.result for job in jobs if job.result is not None]
 
     def session(self, limits: Limits | None = None) -> Session:
@@ -144,6 +157,7 @@ class SandboxPool:
             ParameterError: the pool has a scratch folder, which a session would share with what runs beside it.
             SandboxError: no worker can be started.
         """
+        check_limits(limits)
         if self.scratch_mb:
             raise ParameterError(
                 "scratch_mb", "must be 0 in a pool whose sessions are used: they would share the folder"
@@ -353,6 +367,8 @@ def default_pool() -> SandboxPool:
 def set_default_pool(pool: SandboxPool | None) -> None:
     """Let `default_pool` return this pool; None lets it make one when it is next asked for."""
     global default
+    if pool is not None and not isinstance(pool, SandboxPool):
+        raise ParameterError("pool", f"must be a SandboxPool or None, got {type(pool).__name__}")
     with default_lock:
         default = pool
 

@@ -6,10 +6,13 @@ from typing import Any
 
 from rlenvs.errors import ParameterError
 from rlenvs.sandbox.codec import OpaqueValueError, encode
-from rlenvs.sandbox.limits import Limits
+from rlenvs.sandbox.limits import Limits, check_limits
 
 MAX_INPUT_BYTES = 64 << 20
-"""Of one input, or of the code: anything larger is a mistake."""
+"""Of one input, and of all of a program together: anything larger is a mistake."""
+MAX_CODE = MAX_INPUT_BYTES // 8
+"""Characters of code. More is not executed, and is a crash."""
+TOO_LONG = f"the code has more than {MAX_CODE} characters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,18 @@ class Program:
     limits: Limits | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.code, str):
-            raise ParameterError("code", f"must be a text, got {type(self.code).__name__}")
+        check_text("code", self.code)
         if isinstance(self.inputs, str | bytes) or not isinstance(self.inputs, Sequence):
             raise ParameterError("inputs", f"must be a list, got {type(self.inputs).__name__}")
         if self.entry_point is not None and not (isinstance(self.entry_point, str) and self.entry_point.isidentifier()):
             raise ParameterError("entry_point", f"must be the name of a function, got {self.entry_point!r}")
-        if self.limits is not None and not isinstance(self.limits, Limits):
-            raise ParameterError("limits", f"must be Limits, got {type(self.limits).__name__}")
+        check_limits(self.limits)
+
+
+def check_text(name: str, text: object) -> None:
+    """Raise ParameterError unless this is a text. Its length is no mistake: a model may have written it."""
+    if not isinstance(text, str):
+        raise ParameterError(name, f"must be a text, got {type(text).__name__}")
 
 
 def encoded_stdin(text: Any, position: int) -> bytes:

@@ -11,7 +11,7 @@ REQUEST_BYTES = 1 << 31
 
 def serve(channel: int) -> int:
     """Execute the code, call its function, and send what came of each call. Return the exit code."""
-    request = decode(frames.read_frame(channel), REQUEST_BYTES)
+    request = decode(frames.read_frame(channel), REQUEST_BYTES, max_items=REQUEST_BYTES)
     try:
         namespace = as_module("solution")
         exec(compiled(request["code"]), namespace)  # noqa: S102 - what this process is for
