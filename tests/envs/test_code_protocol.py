@@ -324,6 +324,14 @@ def test_failures_are_shown_as_far_as_there_is_room(most):
             assert kept[0].startswith("xx")
 
 
+def test_many_failures_are_cut_in_one_pass():
+    started = time.process_time()
+    text = shortened(["x"] * 200_000, 300_000)
+    assert time.process_time() - started < 2.0
+    assert text.count("\n") > 140_000
+    assert text.endswith(" more")
+
+
 def test_values_of_any_length_leave_the_feedback_short():
     task = {**TASK, "visible_tests": [{"args": ["y" * 5000], "expected": n} for n in range(90)]}
     env = env_of(WriteRunFix(max_feedback_chars=500), task)

@@ -1,5 +1,6 @@
 """Programs that are run, shown where they fail, and written again."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -190,11 +191,8 @@ def shortened(lines: Sequence[str], most: int) -> str:
     if len(text) <= most:
         return text
     room = most - len(MORE.format(count=len(lines))) - 1
-    kept: list[str] = []
-    for line in lines:
-        if sum(map(len, kept)) + len(kept) + len(line) > room:
-            break
-        kept.append(line)
+    ends = itertools.accumulate(len(line) + 1 for line in lines)
+    kept = list(lines[: sum(1 for _ in itertools.takewhile(lambda end: end - 1 <= room, ends))])
     if not kept:
         kept = [lines[0][: room - 3] + "..."]
     left = len(lines) - len(kept)
