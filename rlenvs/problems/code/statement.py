@@ -1,5 +1,6 @@
 """From a problem to what the policy is shown, and to the record that the grader reads."""
 
+import marshal
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -127,13 +128,15 @@ def task_of(exam: Exam, prompt: str, entry: str, visible: Sequence[Case]) -> dic
         task["entry_point"] = entry
         task["test_code"] = checks(exam.hidden)
         task["visible_test_code"] = checks(visible)
-    return {
-        **task,
+    task |= {
         "extract": "last_python_block",
         "time_limit_s": TIME_LIMIT_S,
         "family": family.name,
-        "parameters": dict(exam.parameters),
+        "parameters": exam.parameters,
     }
+    # A copy: the exam is kept, and whoever is given the task may change it.
+    copied: dict[str, Any] = marshal.loads(marshal.dumps(task))
+    return copied
 
 
 def checks(cases: Sequence[Case]) -> str:

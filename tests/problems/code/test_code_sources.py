@@ -183,6 +183,22 @@ def test_mistakes_in_parameters_are_named(parameters, message):
             source(**parameters)
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_whoever_changes_a_task_changes_no_other(name):
+    def spoil(value):
+        for each in value.values() if isinstance(value, dict) else value:
+            if isinstance(each, dict | list):
+                spoil(each)
+        value.clear()
+
+    families = ["runs", "coin_change", "receipt", "stack_class", "merged_mappings"]
+    source = make_source(name, families=families)
+    before = [json.dumps(problem.to_dict()) for problem in source.problems("train", 40)]
+    for problem in source.problems("train", 40):
+        spoil(problem.task)
+    assert [json.dumps(problem.to_dict()) for problem in source.problems("train", 40)] == before
+
+
 def test_bugs_are_chosen_by_name():
     with pytest.raises(ParameterError, match="bugs must be one of typical, generated"):
         CodeRepairSource(bugs=["typo"])
