@@ -97,7 +97,8 @@ class CodeRepairSource(CodeSource):
     Args:
         families: names of families; None for all that the other parameters allow.
         kinds: task types, a choice of "function", "stdio", "asserts".
-        bugs: which mistakes, a choice of "typical" and "generated".
+        bugs: which mistakes, a choice of "typical" and "generated". One problem in a hundred has no generated one that
+            an example shows, and gets a typical one in any case.
         min_difficulty: lowest difficulty of a family, in [0, 1].
         max_difficulty: highest difficulty of a family, in [0, 1].
         tests: hidden tests of each problem, 10..30.
