@@ -156,3 +156,57 @@ def test_an_interrupt_while_a_worker_is_replaced_takes_no_place_for_good(monkeyp
         monkeypatch.undo()
         assert [worker for worker in pool.workers if worker not in pool.idle] == []
         assert pool.run(CODE, [[1]]).status == "ok"
+
+
+def test_an_execution_holds_no_descriptor_of_its_worker() -> None:
+    from rlenvs.sandbox.kernel.libc import close_from
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = min(hard, 5000) - 1
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        os.dup2(0, highest)
+        os.dup2(0, 4)
+        close_from(4)
+        left = [number for number in (4, highest) if os.path.exists(f"/proc/self/fd/{number}")]
+        os._exit(len(left))
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_machine_without_memory_ends_executions_first(pool: SandboxPool) -> None:
+    pool.run(CODE, [[1]], limits=PATIENT)
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        assert int(file.read()) < 1000
+    for worker in pool.workers:
+        with open(f"/proc/{worker.process.pid}/oom_score_adj", encoding="ascii") as file:
+            assert int(file.read()) == 1000
+
+
+def test_a_worker_forgets_limits_that_it_no_longer_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    from rlenvs.sandbox.execution import fork_request
+    from rlenvs.sandbox.inside import zygote
+
+    monkeypatch.setattr(zygote, "fork", lambda: 1 << 30)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    handler, wakeup = signal.getsignal(signal.SIGCHLD), signal.set_wakeup_fd(-1)
+    worker = zygote.Zygote(theirs, lambda *_: None, False)
+    try:
+        for number in range(2 * zygote.MOST_REQUESTS):
+            null = [os.open(os.devnull, os.O_RDONLY) for _ in range(zygote.GIVEN)]
+            socket.send_fds(ours, [fork_request("calls", Limits(memory_mb=100 + number))], null)
+            worker.receive()
+            assert len(worker.requests) <= zygote.MOST_REQUESTS
+            worker.end(next(iter(worker.leases)), b"")
+            worker.leases.clear()
+            for descriptor in null:
+                os.close(descriptor)
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGCHLD, handler)
+        for end in (worker.wake, worker.waker):
+            os.close(end)
+        ours.close()
+        theirs.close()

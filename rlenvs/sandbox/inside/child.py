@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from rlenvs.sandbox.inside import calls, candidate, script, session, tester
+from rlenvs.sandbox.kernel.libc import close_from
 from rlenvs.sandbox.limits import MEBIBYTE, Limits
 
 Confine = Callable[[str, Limits, int], None]
 """Locks a child, given its mode, its limits and how many threads the other children of its worker may have."""
 CHANNEL = 3
 """Descriptor on which an execution and the grader talk."""
-MOST_DESCRIPTORS = 1024
 EXIT_BROKEN = 97
 """Ended before the code had its turn."""
 MODES: dict[str, Callable[[int], int]] = {
@@ -40,7 +40,7 @@ def run(mode: str, limits: Limits, given: list[int], confine: Callable[[], None]
     for descriptor in stdin:
         os.dup2(descriptor, 0)
     os.dup2(channel, CHANNEL)
-    os.closerange(CHANNEL + 1, MOST_DESCRIPTORS)
+    close_from(CHANNEL + 1)  # above are also those on which the worker reports about other executions
     confine()
     serve(mode)
 

@@ -5,7 +5,7 @@ import select
 import signal
 from typing import NoReturn
 
-from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, address, prctl, syscall, text
+from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, address, close_from, prctl, syscall, text
 from rlenvs.sandbox.kernel.plan import Plan
 from rlenvs.sandbox.kernel.privileges import CAP_SYS_ADMIN, become, has_capability, renounce
 from rlenvs.sandbox.kernel.root import build_root, clone_trees
@@ -115,7 +115,7 @@ def _wait_outside(child: int, kept: int, uid: int | None) -> NoReturn:
     code = 1
     try:
         os.closerange(0, kept)
-        os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+        close_from(kept + 1)
         if uid is not None:
             become(uid)
         renounce()
