@@ -9,7 +9,7 @@ from rlenvs.sandbox import frames
 from rlenvs.sandbox.codec import decode
 from rlenvs.sandbox.inside.calls import REQUEST_BYTES
 from rlenvs.sandbox.inside.solution import as_module, compiled, described
-from rlenvs.sandbox.inside.wire import COMBINING, COMPUTING, THEIRS, Wire, made_exception
+from rlenvs.sandbox.inside.wire import COMBINING, COMPUTING, Wire, made_exception
 
 
 class Callback:
@@ -87,6 +87,6 @@ def serve(channel: int) -> int:
         may_cross=lambda item: True,
         limit=request["result_bytes"],
     )
-    assert wire.number(namespace[entry_point]) < THEIRS
+    wire.number(namespace[entry_point])  # the first one, 0, is what the tests begin with
     wire.serve()
     return 0
