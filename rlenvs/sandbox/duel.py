@@ -84,6 +84,8 @@ class DuelResult:
 class DuelJob:
     """A duel as a job of the engine."""
 
+    wants_to_go_on = False
+
     def __init__(self, duel: Duel, limits: Limits, tier: str) -> None:
         self.limits = duel.limits or limits
         self.tier = tier

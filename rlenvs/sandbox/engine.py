@@ -48,13 +48,19 @@ class Engine:
             while self.waiting or self.running:
                 while self.waiting and self.idle:
                     self.begin(self.idle.pop(), self.waiting.popleft())
-                deadlines = [each.deadline for turn in self.running.values() for each in turn.job.executions]
-                self.watch.wait(min(deadlines, default=0.0) - time.monotonic())
+                self.watch.wait(self.patience())
                 for place in list(self.running):
                     self.go_on(place)
         finally:
             for execution in set(self.watch.executions.values()):
                 execution.close()
+
+    def patience(self) -> float:
+        """Return for how many seconds there is nothing to do unless something comes."""
+        jobs = [turn.job for turn in self.running.values()]
+        if any(job.wants_to_go_on for job in jobs):
+            return 0.0
+        return min((each.deadline for job in jobs for each in job.executions), default=0.0) - time.monotonic()
 
     def begin(self, place: int, turn: Turn) -> None:
         """Start a job on a worker."""

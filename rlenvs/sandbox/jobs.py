@@ -13,6 +13,8 @@ from rlenvs.sandbox.worker import Worker
 
 MISSING = Outcome("missing")
 ERROR_BYTES = 4096
+BYTES_AT_A_TIME = 1 << 16
+"""Of the answers of one program, before others have their turn: reading many small values takes time."""
 
 
 class Job(Protocol):
@@ -30,7 +32,11 @@ class Job(Protocol):
         """
 
     def step(self) -> bool:
-        """Go on with what came; True when it is finished."""
+        """Go on with what came, for a moment; True when it is finished."""
+
+    @property
+    def wants_to_go_on(self) -> bool:
+        """Whether another step has something to do although nothing new came."""
 
     def fail(self, status: Status, reason: str) -> None:
         """Finish without the executions."""
@@ -81,12 +87,22 @@ class CallsJob:
     def step(self) -> bool:
         """See `Job`."""
         execution = self.executions[0]
+        read = 0
         while execution.reader.frames and execution.stopped is None:
-            self.receive(execution, execution.reader.frames.popleft())
+            if read > BYTES_AT_A_TIME:
+                return False
+            frame = execution.reader.frames.popleft()
+            read += len(frame)
+            self.receive(execution, frame)
         if execution.ending is None:
             return False
         self.finish(execution, execution.ending)
         return True
+
+    @property
+    def wants_to_go_on(self) -> bool:
+        """See `Job`."""
+        return any(each.reader.frames and each.stopped is None for each in self.executions)
 
     def receive(self, execution: Execution, frame: bytes) -> None:
         """Take one answer, or stop an execution that sends anything else."""
@@ -133,6 +149,8 @@ class CallsJob:
 
 class ScriptJob:
     """Runs of one script, each in a process of its own. After one that does not end by itself there are no more."""
+
+    wants_to_go_on = False
 
     def __init__(self, program: Program, limits: Limits, tier: str) -> None:
         self.limits = limits

@@ -1,12 +1,16 @@
 """What a program may do, what it may not, and what its result says, in every tier that this machine can enter."""
 
 import signal
+from collections import deque
+from types import SimpleNamespace
 
 import pytest
 
 from rlenvs.errors import ParameterError, SandboxError
-from rlenvs.sandbox import Limits, Outcome, Program, Result, SandboxPool
+from rlenvs.sandbox import Limits, Outcome, Program, Result, SandboxPool, frames
 from rlenvs.sandbox.backend import Backend
+from rlenvs.sandbox.codec import encode
+from rlenvs.sandbox.jobs import make_job
 
 LONG = Limits(wall_s=60.0)
 """Where something else than the clock is tested: the machine may be loaded."""
@@ -327,3 +331,15 @@ def test_no_inputs_is_no_mistake_and_no_answer(pool: SandboxPool) -> None:
 
 def test_the_pool_is_a_backend(pool: SandboxPool) -> None:
     assert isinstance(pool, Backend)
+
+
+def test_a_flood_of_small_values_is_read_in_parts() -> None:
+    job = make_job(Program("", [[n] for n in range(3)]), LONG, "A")
+    answer = frames.RETURNED + encode([0] * 60_000)
+    job.executions = [SimpleNamespace(reader=SimpleNamespace(frames=deque([answer] * 3)), stopped=None, ending=None)]
+    steps = 0
+    while not steps or job.wants_to_go_on:
+        assert not job.step()
+        steps += 1
+        assert len(job.outcomes) == steps  # others have their turn after each
+    assert steps == 3
