@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from rlenvs.sandbox import frames, kernel
 from rlenvs.sandbox.codec import decode, encode
-from rlenvs.sandbox.inside import child, modules, scratch, single
+from rlenvs.sandbox.inside import calls, child, modules, scratch, single
 from rlenvs.sandbox.limits import Limits
 
 Confine = child.Confine
@@ -38,7 +38,7 @@ def main(descriptor: int) -> NoReturn:
     control = socket.socket(fileno=descriptor)
     settings = decode(control.recv(MESSAGE_BYTES))
     try:
-        confine = single.hand_over(settings) if settings.get("command") else prepare(settings)
+        confine = single.hand_over(settings) if settings.get("command") else prepare(settings, warm=True)
     except BaseException as error:  # noqa: BLE001 - reported to the grader, which raises it
         control.send(encode({"failure": f"{type(error).__name__}: {error!s:.2000}"}))
         os._exit(1)
@@ -61,8 +61,13 @@ def be_first_to_go() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def prepare(settings: dict[str, Any]) -> Confine:
-    """Load what is allowed, lock this process, and return what locks a child further."""
+def prepare(settings: dict[str, Any], *, warm: bool = False) -> Confine:
+    """Load what is allowed, lock this process, and return what locks a child further.
+
+    Args:
+        settings: what this worker was told.
+        warm: run a small program here first: of use to all children, at the price of some of them.
+    """
     be_first_to_go()
     extras = settings["extras"]
     whole = settings["preload_all"]
@@ -77,6 +82,8 @@ def prepare(settings: dict[str, Any]) -> Confine:
     confine = lock(settings["plan"])
     sys.argv[:] = [""]
     policy.hide()
+    if warm:
+        calls.warm_up()
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
