@@ -11,7 +11,7 @@ from rlenvs.sandbox.inside.solution import as_module, compiled, described, flush
 
 REQUEST_BYTES = 1 << 31
 WARM_UPS = 20
-"""Runs after which the interpreter has adapted its bytecode (PEP 659), which each child would do again, page by page."""
+"""Runs after which the interpreter has adapted its bytecode (PEP 659); each child would do it again, page by page."""
 
 
 def serve(channel: int) -> int:
