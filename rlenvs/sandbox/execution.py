@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from rlenvs.errors import SandboxError
 from rlenvs.sandbox.codec import encode
-from rlenvs.sandbox.frames import CHUNK, REPORT, FrameReader, framed
+from rlenvs.sandbox.frames import CHUNK, REPORT, STARTED, FrameReader, framed
 from rlenvs.sandbox.limits import Limits
 from rlenvs.sandbox.result import Status
 from rlenvs.sandbox.worker import ANSWER_SECONDS, Worker, steady
@@ -140,6 +140,7 @@ class Execution:
         self.stopped: tuple[Status, str] | None = None
         self.ending: Ending | None = None
         self.is_lost = False
+        self.has_started = False
         self.ends: list[socket.socket] = []
         self.outputs: dict[int, bytearray] = {}
         given: list[int] = []
@@ -223,6 +224,8 @@ class Execution:
         if not data:
             self.watch.remove(self.channel.fileno())
             return False
+        if not self.has_started:
+            self.has_started, data = True, data[len(STARTED) :]
         if not self.reader.feed(data):
             self.stop("output", "sent more than an answer may hold")
             return False
@@ -261,6 +264,10 @@ class Execution:
         for descriptor in [each for each in self.outputs if each in self.watch.executions]:
             while self.stopped is None and self.take_output(descriptor):
                 continue
+        if not self.has_started and self.stopped is None:  # no code can bring that about
+            self.is_lost = True
+            self.close()
+            return
         status, cpu_s, rss_kb = REPORT.unpack(report)
         how, reason = self.judged(status, cpu_s)
         code = os.waitstatus_to_exitcode(status)

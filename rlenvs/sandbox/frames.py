@@ -9,6 +9,9 @@ CHUNK = 1 << 16
 REPORT = struct.Struct("=idq")
 """How an execution ended: the status of wait(2), seconds of processor time, KiB of memory."""
 
+STARTED = b"+"
+"""First byte on a channel, in no message: the process is locked, and what follows is the doing of the code."""
+
 RETURNED, RAISED, OPAQUE, LOAD_FAILED = b"r", b"e", b"o", b"x"
 """First byte of what an execution says about one input, or, LOAD_FAILED, about the code as a whole."""
 

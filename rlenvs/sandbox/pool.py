@@ -282,7 +282,10 @@ class SandboxPool:
             self.idle.remove(worker)
 
     def give_up(self, job: Job) -> None:
-        """Finish a job under which worker after worker died: by its doing if a harmless one goes through."""
+        """Finish a job that worker after worker died of: by its doing if it started and a harmless one goes through."""
+        if not any(execution.has_started for execution in job.executions):
+            job.fail("error", "it never started: its limits are too low, or the system lacks memory or processes")
+            return
         harmless = CallsJob(HARMLESS, self.limits, self.tier)
         with self.changed:
             worker = self.start_worker()

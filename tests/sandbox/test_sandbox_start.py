@@ -5,10 +5,12 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from lying_worker import Liar
 
 from rlenvs.errors import SandboxError
-from rlenvs.sandbox import Limits, SandboxPool, kernel
-from rlenvs.sandbox.engine import ATTEMPTS
+from rlenvs.sandbox import Limits, Program, SandboxPool, kernel
+from rlenvs.sandbox.engine import ATTEMPTS, Engine
+from rlenvs.sandbox.jobs import CallsJob, Job
 from rlenvs.sandbox.worker import Worker
 
 pytestmark = pytest.mark.skipif(kernel.probe().tier == "C", reason="no tier can be entered")
@@ -58,3 +60,36 @@ def test_when_all_die_it_is_no_verdict(die: Callable[[int], list[Worker]]) -> No
             pool.run(CODE, [[1]])
         assert not [worker for worker in pool.workers if not worker.is_gone]
     assert len(started) < 10
+
+
+EXIT_97 = 97 << 8
+
+
+@pytest.mark.parametrize("status", [EXIT_97, 0, signal.SIGKILL, signal.SIGSEGV])
+def test_an_execution_that_never_started_is_no_verdict(status: int) -> None:
+    """The code had no turn yet: whatever ended it, it was not the code."""
+    job = CallsJob(Program(CODE, [[1]]), PATIENT, "A")
+    given_up: list[Job] = []
+    Engine([Liar(b"", status=status, first=b"")], lambda worker: worker, given_up.append).run([job])  # type: ignore[list-item]
+    assert given_up == [job]
+    with SandboxPool(1, PATIENT) as pool:
+        pool.give_up(job)
+    assert job.result is not None
+    assert job.result.status == "error"
+    assert "never started" in job.result.reason
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nos._exit(97)",
+        "import os\ndef solve(x):\n    os._exit(97)",
+        "import os\ndef solve(x):\n    os.close(3)\n    return x",
+        "import builtins\ndef solve(x):\n    builtins.len = builtins.bytes = None\n    return x",
+        "import os, gc\nos.write(3, b'+')\nos._exit(97)",
+    ],
+)
+def test_code_cannot_pretend_that_it_never_started(code: str) -> None:
+    with SandboxPool(1, PATIENT) as pool:
+        assert pool.run(code, [[1]]).status in {"crash", "malformed"}
+        assert pool.run(CODE, [[1]]).outcomes[0].value == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 from rlenvs.sandbox.codec import MAX_INT_BITS, MAX_ITEMS, encode
 from rlenvs.sandbox.engine import Engine
-from rlenvs.sandbox.frames import LOAD_FAILED, OPAQUE, RAISED, REPORT, RETURNED, framed
+from rlenvs.sandbox.frames import LOAD_FAILED, OPAQUE, RAISED, REPORT, RETURNED, STARTED, framed
 from rlenvs.sandbox.jobs import Job
 
 KINDS = (RETURNED, RAISED, OPAQUE, LOAD_FAILED, b"q", b"a", b"v", b"", b"\x00", b"\xff")
@@ -25,14 +25,15 @@ class Liar:
         stream: what comes on the channel.
         output: what comes on stdout.
         status: how it ended, as wait(2) says it.
+        first: what comes before the stream: that the code has its turn, or nothing.
     """
 
     uid = None
     sessions = 0
     is_gone = False
 
-    def __init__(self, stream: bytes, output: bytes = b"", status: int = 0) -> None:
-        self.stream = stream
+    def __init__(self, stream: bytes, output: bytes = b"", status: int = 0, first: bytes = STARTED) -> None:
+        self.stream = first + stream
         self.output = output
         self.status = status
 

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Callable
 from typing import NoReturn
 
+from rlenvs.sandbox.frames import STARTED
 from rlenvs.sandbox.inside import calls, candidate, script, session, tester
 from rlenvs.sandbox.kernel.libc import close_from
 from rlenvs.sandbox.limits import MEBIBYTE, Limits
@@ -48,6 +49,7 @@ def run(mode: str, limits: Limits, given: list[int], confine: Callable[[], None]
 def serve(mode: str) -> NoReturn:
     """Execute what comes on the channel, and end."""
     gc.enable()
+    os.write(CHANNEL, STARTED)
     os._exit(MODES[mode](CHANNEL))
 
 
