@@ -19,7 +19,7 @@ class EnvironmentRow:
     source: str
     """Where its problems come from, a name of `rlenvs.problems.make_source`."""
     grader: str
-    """What judges the answers: the `type` of its tasks, or "none"."""
+    """What judges the answers: the `type` of its tasks, "code" for all that programs answer, or "none"."""
     protocol: str
     """What a step is, a name of `rlenvs.envs.protocols`."""
     description: str
@@ -46,6 +46,11 @@ COMBINATIONS = (
     Combination("MathSteps", "word_problems", "gsm8k", "steps", "Word problems, one checked step per message."),
     Combination("MathRetry", "word_problems", "gsm8k", "retry", "Word problems, several attempts with feedback."),
     Combination("ToolMath", "word_problems", "gsm8k", "tools", "Word problems with a calculator to call."),
+    Combination("ToolPython", "word_problems", "gsm8k", "python_tool", "Word problems with a Python session to call."),
+    Combination("Code", "code", "code", "code", "Programs: run on visible tests and fixed, judged by hidden ones."),
+    Combination(
+        "CodeRepair", "code_repair", "code", "code", "Programs with a bug: run, fixed, judged by hidden tests."
+    ),
     Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
     Combination("MultipleChoice", "multiple_choice", "mcq", "single", "Word problems with options to choose from."),
     Combination(

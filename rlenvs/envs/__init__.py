@@ -1,6 +1,7 @@
 """The environments: what a step is.
 
-* `rlenvs.envs.protocols`: how an episode goes on after a message: one answer, attempts, steps, tool calls, talks.
+* `rlenvs.envs.protocols`: how an episode goes on after a message: one answer, attempts, steps, tool calls, programs,
+  talks.
 * `rlenvs.envs.episode`: the one implementation of an episode, for every environment here.
 * `rlenvs.envs.text_env`: turn level, one episode at a time: action and observation are whole messages.
 * `rlenvs.envs.text_vector_env`: turn level, many episodes per call, graded in one batch.
@@ -16,11 +17,13 @@ from rlenvs.envs.protocols import (
     Completion,
     Conversation,
     Protocol,
+    PythonTool,
     Retry,
     SingleAnswer,
     Steps,
     ToolCalls,
     Turn,
+    WriteRunFix,
     make_protocol,
 )
 from rlenvs.envs.suite import SuiteEnv, SuiteTokenEnv, SuiteTokenVectorEnv, SuiteVectorEnv
@@ -38,6 +41,7 @@ __all__ = [
     "Episode",
     "Message",
     "Protocol",
+    "PythonTool",
     "Retry",
     "SingleAnswer",
     "Steps",
@@ -53,6 +57,7 @@ __all__ = [
     "Tokenizer",
     "ToolCalls",
     "Turn",
+    "WriteRunFix",
     "make_protocol",
     "make_tokenizer",
 ]

@@ -15,7 +15,7 @@ from rlenvs.cli import build_parser, main
 from rlenvs.cli.output import table
 from rlenvs.errors import ComponentError, ConfigError, GraderError, UserError
 
-COMMANDS = ["train", "eval", "score", "rewards", "report", "envs", "schema", "doctor"]
+COMMANDS = ["train", "eval", "score", "rewards", "tasks", "report", "envs", "schema", "doctor"]
 
 
 def replace_command(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:

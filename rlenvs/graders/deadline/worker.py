@@ -139,7 +139,7 @@ class Nursery:
             return ""
         if gone.si_code == os.CLD_EXITED:
             return f"exited with code {gone.si_status}"
-        return f"was killed by {signal.Signals(gone.si_status).name}"
+        return f"was killed by signal {gone.si_status}"
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
