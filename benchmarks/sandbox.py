@@ -102,7 +102,8 @@ def contestants(pool: SandboxPool, count: int, folder: str) -> dict[str, Callabl
     programs = [Program(CODE, [args for args, _ in TESTS])] * count
 
     def run(command: list[str]) -> Callable[[], object]:
-        return lambda: subprocess.run(command, check=True, capture_output=True, cwd=folder)
+        plain = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # what is installed beside it is not its fault
+        return lambda: subprocess.run(command, check=True, capture_output=True, cwd=folder, env=plain)
 
     def one_by_one() -> None:
         for each in programs:
