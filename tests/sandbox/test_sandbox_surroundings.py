@@ -51,12 +51,14 @@ def test_an_execution_may_take_a_month(pool: SandboxPool) -> None:
 def test_a_fork_of_the_grader_holds_nothing_of_an_execution_that_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     start = Worker.start
     alive, alive_end = os.pipe()
+    begun, begun_end = os.pipe()
     children: list[int] = []
 
     def fork() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(alive_end)
+            os.write(begun_end, b"x")  # now it has closed what it closes after a fork
             os.read(alive, 1)
             os._exit(0)
         children.append(pid)
@@ -75,13 +77,15 @@ def test_a_fork_of_the_grader_holds_nothing_of_an_execution_that_begins(monkeypa
         pipes.start()
         result = pool.run("import os\ndef solve(x):\n    print(x)\n    return x", [[1]])
         forker.join()
+        assert os.read(begun, 1) == b"x"
         held = {os.readlink(f"/proc/{children[0]}/fd/{name}") for name in os.listdir(f"/proc/{children[0]}/fd")}
         own = {os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")}  # fmt: skip
         if pipes.is_alive():
             pipes.cancel()
             os.close(alive_end)
         os.waitpid(children[0], 0)
-        os.close(alive)
+        for end in (alive, begun, begun_end):
+            os.close(end)
     assert (result.status, result.stdout) == ("ok", "1\n")
     assert result.wall_s < 15
     assert not {name for name in held - own if name.startswith(("pipe:", "socket:"))}

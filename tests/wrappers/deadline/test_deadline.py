@@ -378,6 +378,9 @@ def test_a_child_that_the_component_forked_does_not_hide_its_death(guarded, kind
     assert component(row("fork:ok")) == 2.0
     os.kill(pid_of(component), signal.SIGKILL)
     assert wait_until_gone(pid_of(component))
+    end = time.monotonic() + 30.0
+    while not component._worker.is_gone and time.monotonic() < end:  # until what it started is ended too
+        time.sleep(0.01)
     assert component(row("ok")) == 2.0
     assert time.monotonic() - started < 60.0
 
