@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from process_tree import descendants
 
 from rlenvs.errors import SandboxError
 from rlenvs.sandbox import Limits, Program, SandboxPool, default_pool, kernel, set_default_pool
@@ -22,18 +23,6 @@ LONG = Limits(wall_s=60.0)
 PROGRAM = Program("def solve(x):\n    return x + 1", [[1]], limits=LONG)
 
 pytestmark = pytest.mark.skipif(kernel.probe().tier == "C", reason="no tier can be entered")
-
-
-def descendants(pid: int) -> set[int]:
-    """Processes below one, zombies included."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            children = {int(each) for each in (task / "children").read_text().split()}
-        except OSError:
-            continue
-        found |= children | set().union(*(descendants(child) for child in children if Path(f"/proc/{child}").exists()))
-    return found
 
 
 def wait_until(condition: object, seconds: float = 30.0) -> None:

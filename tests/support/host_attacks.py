@@ -27,6 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from process_tree import descendants
+
 from rlenvs.sandbox import Limits, Program, Result, SandboxPool
 from rlenvs.sandbox.kernel.libc import attempt
 from rlenvs.sandbox.kernel.syscalls import this_architecture
@@ -259,21 +261,6 @@ def shared_memory() -> Iterator[None]:
         yield
     finally:
         attempt("shmctl", identity, 0, 0)
-
-
-def descendants(root: int) -> set[int]:
-    """Every process that this one started, or that one of those started."""
-    parents = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(fields[1])
-    found, size = {root}, 0
-    while len(found) > size:
-        size = len(found)
-        found |= {pid for pid, parent in parents.items() if parent in found}
-    return found - {root}
 
 
 def settled(count: Any, wanted: Any, seconds: float = 5.0) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from machine_like import can_simulate, command_on
+from process_tree import descendants
 
 from rlenvs.sandbox import kernel
 
@@ -247,20 +248,6 @@ time.sleep(300)
 """
 
 
-def descendants(pid: int) -> set[int]:
-    found = {pid}
-    rows = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                rows.append((int(entry.name), int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])))
-            except OSError:
-                continue
-    while grown := {child for child, parent in rows if parent in found} - found:
-        found |= grown
-    return found
-
-
 def alive(pids: set[int]) -> set[int]:
     def state(pid: int) -> str:
         try:
@@ -290,7 +277,7 @@ def test_killing_a_worker_leaves_nothing(tier: str, conditions: tuple[str, ...],
     with start(plan_text(tier=tier) + WAITING, *conditions) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == '["ready"]\n'
-        family = descendants(process.pid)
+        family = {process.pid} | descendants(process.pid)
         assert len(family) == (3 if tier == "A" else 2)
         inner = min(family - {process.pid})
         os.kill(process.pid if victim == "first" or tier == "B" else inner, signal.SIGKILL)
