@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rlenvs.errors import DataError, ParameterError
-from rlenvs.graders import BatchGrader
 from rlenvs.json_lines import read_rows, text_field
 from rlenvs.problems.checks import check_path, check_text, check_texts
 from rlenvs.problems.delegating import DelegatingSource
-from rlenvs.problems.grading import grade_tasks
 from rlenvs.problems.listed import ListedSource, folded
 from rlenvs.problems.problem import Problem, Split
 from rlenvs.problems.procedural import Draft, ProceduralSource, Statement, content_id
@@ -24,11 +22,6 @@ class IdeaSource(ProceduralSource):
     name = "text_prompts"
     max_prompt_chars = 200
     max_demonstration_chars = 0
-
-    @property
-    def grader(self) -> BatchGrader:
-        """Knows that free texts have no right answer."""
-        return grade_tasks
 
     def draft(self, dice: random.Random) -> Draft:
         """Draw an idea."""
@@ -60,11 +53,6 @@ class PromptList(ListedSource):
         super().__init__(held_out_fraction)
         self.prompts = prompts if isinstance(prompts, str) else list(prompts)
         self.prompt_field, self.demonstration_field, self.system = prompt_field, demonstration_field, system
-
-    @property
-    def grader(self) -> BatchGrader:
-        """Knows that free texts have no right answer."""
-        return grade_tasks
 
     @cached_property
     def entries(self) -> list[tuple[str, str]]:
