@@ -18,6 +18,10 @@ $(VENV)/.installed-run: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[llm,report]'
 	@touch $@
 
+$(VENV)/.installed-all: $(VENV)/.installed-dev
+	$(PIP) -e '.[dev,reasoning,datasets]'
+	@touch $@
+
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed-run
@@ -29,7 +33,7 @@ test: $(VENV)/.installed-dev ## the fast suite and the slow tests chosen for CI
 	$(BIN)/python -m pytest -n auto -m 'not slow'
 	$(BIN)/python -m pytest -m 'slow and ci'
 
-test-all: $(VENV)/.installed-dev ## every test, the slow ones too
+test-all: $(VENV)/.installed-all ## every test, the slow ones too; reasoning-gym needs a C compiler
 	$(BIN)/python -m pytest -n auto -m 'not slow'
 	$(BIN)/python -m pytest -m slow
 

@@ -14,6 +14,7 @@ RlenvsError
 │   └── WrapperOrderError           wrappers stacked in an order that cannot work
 ├── ComponentError (RuntimeError)   a reward component failed for a reason the judged text cannot provoke
 ├── GraderError (RuntimeError)      a grader failed for a reason the judged text cannot provoke
+├── SandboxError (RuntimeError)     code cannot be run in isolation here, for a reason the code cannot provoke
 ├── UserModelError (RuntimeError)   a model that plays the user of a conversation gave no message
 └── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
 ```
@@ -96,6 +97,10 @@ class ComponentError(RlenvsError, RuntimeError):
 
 class GraderError(RlenvsError, RuntimeError):
     """A grader failed for a reason that the judged text cannot provoke."""
+
+
+class SandboxError(RlenvsError, RuntimeError):
+    """Code cannot be run in isolation on this machine, for a reason that the code cannot provoke."""
 
 
 class UserModelError(RlenvsError, RuntimeError):

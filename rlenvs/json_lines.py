@@ -25,6 +25,8 @@ def read_rows(
     Raises:
         DataError: The file cannot be read, or a line is no object; says which line.
     """
+    if "\0" in str(path):
+        raise DataError(f"{shown(str(path))}: cannot be a path, it holds a NUL character")
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):

@@ -19,7 +19,7 @@ class EnvironmentRow:
     source: str
     """Where its problems come from, a name of `rlenvs.problems.make_source`."""
     grader: str
-    """What judges the answers: the `type` of its tasks, or "none"."""
+    """What judges the answers: the `type` of its tasks, "code" for all that programs answer, or "none"."""
     protocol: str
     """What a step is, a name of `rlenvs.envs.protocols`."""
     description: str
@@ -46,6 +46,11 @@ COMBINATIONS = (
     Combination("MathSteps", "word_problems", "gsm8k", "steps", "Word problems, one checked step per message."),
     Combination("MathRetry", "word_problems", "gsm8k", "retry", "Word problems, several attempts with feedback."),
     Combination("ToolMath", "word_problems", "gsm8k", "tools", "Word problems with a calculator to call."),
+    Combination("ToolPython", "word_problems", "gsm8k", "python_tool", "Word problems with a Python session to call."),
+    Combination("Code", "code", "code", "code", "Programs: run on visible tests and fixed, judged by hidden ones."),
+    Combination(
+        "CodeRepair", "code_repair", "code", "code", "Programs with a bug: run, fixed, judged by hidden tests."
+    ),
     Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
     Combination("MultipleChoice", "multiple_choice", "mcq", "single", "Word problems with options to choose from."),
     Combination(
@@ -65,24 +70,17 @@ COMBINATIONS = (
 )
 
 SUITE = "rlenvs.envs.suite"
-CLASSES = {
-    # Arithmetic came first and has classes of its own, whose keyword arguments are the source's alone.
-    "Arithmetic": ("rlenvs.envs.arithmetic", "ArithmeticEnv", "ArithmeticVectorEnv", "ArithmeticTokenEnv"),
-}
 
 
 def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
     """The turn level and the token level of a combination."""
-    module, turn, vector, token = CLASSES.get(combination.name, (SUITE, "SuiteEnv", "SuiteVectorEnv", "SuiteTokenEnv"))
-    own = combination.name in CLASSES
-    named = {"source": combination.source, "protocol": combination.protocol}
-    kwargs = {} if own else {**named, **combination.parameters}
+    kwargs = {"source": combination.source, "protocol": combination.protocol, **combination.parameters}
     parts = (combination.source, combination.grader, combination.protocol)
     return (
         EnvironmentRow(
             f"rlenvs/{combination.name}-v0",
-            f"{module}:{turn}",
-            f"{module}:{vector}",
+            f"{SUITE}:SuiteEnv",
+            f"{SUITE}:SuiteVectorEnv",
             "turn",
             *parts,
             combination.description,
@@ -90,8 +88,8 @@ def rows_of(combination: Combination) -> tuple[EnvironmentRow, EnvironmentRow]:
         ),
         EnvironmentRow(
             f"rlenvs/{combination.name}Tokens-v0",
-            f"{module}:{token}",
-            f"{module}:{token.replace('Env', 'VectorEnv')}",
+            f"{SUITE}:SuiteTokenEnv",
+            f"{SUITE}:SuiteTokenVectorEnv",
             "token",
             *parts,
             f"{combination.description.rstrip('.')}; one token per step.",

@@ -28,3 +28,13 @@ def test_importing_the_package_is_quick():
     code = "import time; t = time.perf_counter(); import rlenvs; print(time.perf_counter() - t)"
     # Loose on purpose: a busy machine must not fail it, an import of torch must. The benchmark reports the figure.
     assert statistics.median(float(run(code)) for _ in range(3)) < 1.5
+
+
+def test_importing_the_graders_loads_no_sandbox():
+    """Most tasks have nothing to run; the sandbox is loaded with the first program that has to."""
+    code = (
+        "import sys\nfrom rlenvs.graders import grade\nloaded = lambda: any('sandbox' in name for name in sys.modules)\n"
+        "assert grade({'type': 'math', 'gold': '2'}, r'\\boxed{2}').correct and not loaded()\n"
+        "grade({'type': 'stdio', 'tests': [{'stdin': '', 'stdout': ''}]}, 'no program')\nprint(loaded())"
+    )
+    assert run(code) == "True"

@@ -55,3 +55,8 @@ def test_dots_lead_into_objects_and_a_name_with_dots_comes_first() -> None:
         field_of({"a": [], "a.c": 1}, "a.b", "x:1")
     with pytest.raises(DataError, match=r"^x:1: field 'a': expected text, got 3"):
         text_field({"a": 3}, "a", "x:1")
+
+
+def test_a_path_with_a_nul_is_named() -> None:
+    with pytest.raises(DataError, match=r"'a\\x00b': cannot be a path, it holds a NUL character"):
+        list(read_rows("a\0b"))

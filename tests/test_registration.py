@@ -26,6 +26,8 @@ PAGES = [
 ]
 PARAMETERS = {
     "rlenvs/MathStepsTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
+    "rlenvs/CodeTokens-v0": {"attempts": 2, "max_response_tokens": 20},
+    "rlenvs/CodeRepairTokens-v0": {"attempts": 2, "max_response_tokens": 20},
     "rlenvs/ConversationTokens-v0": {"max_turns": 2, "max_response_tokens": 20},
 }
 """What an id cannot be made without, and what makes the episodes of random tokens short."""
@@ -118,8 +120,8 @@ def test_every_section_tells_the_whole_episode_and_every_parameter(combination):
     assert [word for word in ("**Observation**", "**Action**", "**Reward**", "**End**") if word not in text] == []
     assert re.search(r"^```python$", text, flags=re.MULTILINE), "a transcript"
     found = documented(combination.name)
-    if "those of `MathWord`" in text:
-        found |= documented("MathWord")
+    for other in re.findall(r"^\| those of `(\w+)` \|", text, flags=re.MULTILINE):
+        found = documented(other) | found
     signatures = [source_class(combination.source), PROTOCOLS[combination.protocol], EndpointUser]
     known = {
         name: parameter.default

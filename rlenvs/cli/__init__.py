@@ -6,6 +6,7 @@ when it runs, so that help and the light commands answer at once.
 Exit codes: 0 done; 1 failed, or a check said no; 2 something the user can put right; 130 interrupted.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -13,19 +14,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rlenvs._version import __version__
-from rlenvs.cli import doctor, envs, evaluate, report, rewards, schema, score, train
+from rlenvs.cli import doctor, envs, evaluate, report, rewards, schema, score, tasks, train
 from rlenvs.cli.parser import CommandParser, UsageError
 from rlenvs.errors import RlenvsError, UserError
 from rlenvs.suggestions import did_you_mean
 
 __all__ = ["build_parser", "main"]
 
-COMMANDS = (train, evaluate, score, rewards, report, envs, schema, doctor)
+COMMANDS = (train, evaluate, score, rewards, tasks, report, envs, schema, doctor)
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def build_parser() -> tuple[CommandParser, list[str]]:
@@ -73,6 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if debug or error.errno not in FULL_DISK:
+            raise
+        _discard_output()
+        print(f"rlenvs: cannot write ({error.strerror})", file=sys.stderr)
+        return EXIT_FAILED
     return code
 
 

@@ -13,6 +13,7 @@ from rlenvs.cli.output import print_json, table
 from rlenvs.cli.parser import add_command
 from rlenvs.cli.requirements import Dependency, declared_dependencies
 from rlenvs.errors import RlenvsError
+from rlenvs.sandbox.kernel import probe
 
 if TYPE_CHECKING:
     from rlenvs.cli.parser import Subparsers
@@ -21,7 +22,8 @@ __all__ = ["diagnose", "register", "run"]
 
 TEXT = """
 Say what is installed and in which version, which extras are complete and how to install the others, which
-device training would use, and whether an environment runs. Exit code 0 if the core works, 1 if not.
+device training would use, how far the sandbox can confine programs here, and whether an environment runs.
+Exit code 0 if the core works, 1 if not.
 """
 
 
@@ -53,7 +55,8 @@ def diagnose() -> dict[str, Any]:
 
     Returns:
         `rlenvs` and `python` versions, `platform`, `dependencies` (name to version, bounds, ok), `extras`
-        (name to complete, missing, install), `device`, `policy_cache`, `model_cache` and `core` (ok, problems).
+        (name to complete, missing, install), `device`, `sandbox` (tier, summary, mechanisms, missing),
+        `policy_cache`, `model_cache` and `core` (ok, problems).
     """
     problems: list[str] = []
     base: list[Dependency] = []
@@ -74,6 +77,7 @@ def diagnose() -> dict[str, Any]:
         },
         "extras": {name: _extra(name, items) for name, items in extras.items()},
         "device": device(),
+        "sandbox": sandbox(),
         "policy_cache": str(policy_cache()),
         "model_cache": str(model_cache()),
         "core": {"ok": not problems, "problems": problems},
@@ -134,6 +138,17 @@ def device() -> dict[str, Any]:
     return found
 
 
+def sandbox() -> dict[str, Any]:
+    """Return how far programs of a model can be confined here: each step is done for real in another process."""
+    found = probe()
+    return {
+        "tier": found.tier,
+        "summary": found.summary,
+        "mechanisms": dict(found.mechanisms),
+        "missing": list(found.missing),
+    }
+
+
 def policy_cache() -> Path:
     """Return the folder where training keeps warm-started policies, known here without importing torch."""
     if own := os.environ.get("RLENVS_CACHE"):
@@ -156,12 +171,13 @@ def _text(diagnosis: dict[str, Any]) -> str:
         (name, "complete" if item["complete"] else f"missing {', '.join(item['missing'])}: {item['install']}")
         for name, item in diagnosis["extras"].items()
     ]
-    core = diagnosis["core"]
+    core, confined = diagnosis["core"], diagnosis["sandbox"]
     verdict = "core: works" if core["ok"] else "\n".join(["core: does not work", *(f"  {p}" for p in core["problems"])])
     parts = [
         f"rlenvs {diagnosis['rlenvs']}, Python {diagnosis['python']}, {diagnosis['platform']}",
         f"interpreter: {sys.executable}",
         f"device: {_device_line(diagnosis['device'])}",
+        "\n".join([f"sandbox: {confined['summary']}", *(f"  missing: {line}" for line in confined["missing"])]),
         f"warm-started policies: {diagnosis['policy_cache']}",
         f"downloaded models: {diagnosis['model_cache']}",
         "",

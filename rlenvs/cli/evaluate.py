@@ -27,6 +27,8 @@ rlenvs eval my-model --env rlenvs/Arithmetic-v0 --set digits=3 --problems 500 --
 rlenvs eval --responses graded.jsonl --label-field is_correct --extract last_marker --marker A:
 """
 
+GOLD_TYPES = ("gsm8k", "math", "qa_exact", "mcq")
+"""Kinds of answers whose right one is a text in a field; tasks of other kinds are whole records."""
 MAX_SHOWN_DISAGREEMENTS = 5
 
 
@@ -107,7 +109,7 @@ def add_grading_options(group: "argparse._ArgumentGroup") -> None:
         help="field of the right answer (default: ground_truth)",
     )
     group.add_argument(
-        "--type", metavar="KIND", default="gsm8k", help="kind of answer: gsm8k, math, qa_exact (default: gsm8k)"
+        "--type", metavar="KIND", default="gsm8k", help=f"kind of answer: {', '.join(GOLD_TYPES)} (default: gsm8k)"
     )
     group.add_argument(
         "--extract",
@@ -179,7 +181,12 @@ def grading_task(args: argparse.Namespace) -> dict[str, Any]:
     """
     from rlenvs.graders import EXTRACTORS, TASK_TYPES
 
-    _check_choice("--type", args.type, TASK_TYPES)
+    if args.type in TASK_TYPES and args.type not in GOLD_TYPES:
+        raise UsageError(
+            f"--type: a task of type {args.type!r} is more than a right answer in a field"
+            f" (known here: {', '.join(GOLD_TYPES)}); rlenvs.graders.grade_batch takes whole task records"
+        )
+    _check_choice("--type", args.type, GOLD_TYPES)
     task: dict[str, Any] = {"type": args.type}
     extract = "last_marker" if args.marker and args.extract is None else args.extract
     if extract is not None:

@@ -4,6 +4,7 @@ A table holds the infos of some rows, as columns where all of them have the same
 arrays of tables. Whoever has columns already is so spared a dict per row.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,6 +19,7 @@ Rows = npt.NDArray[np.intp]
 Column = tuple[list[int], list[Any]]
 """Row numbers, and the value of each of these rows."""
 NUMBERS = (int, float, bool)
+CONVERTIBLE = (*NUMBERS, np.number, np.bool_)
 
 
 @dataclass(slots=True)
@@ -216,12 +218,15 @@ def array_of(values: Sequence[Any], *, boxed: bool = False) -> npt.NDArray[Any]:
     """An array of values.
 
     The first value decides: numbers and arrays keep their type, anything else (and everything if `boxed`) is an object.
+    Where the first is a number and others are none, or too large for its array, all are objects; Gymnasium would raise.
     """
     first = values[0]
     if not boxed and isinstance(first, np.ndarray):
         return np.array(values, dtype=first.dtype)
-    if not boxed and (type(first) in NUMBERS or isinstance(first, np.number)):
-        return np.array(values, dtype=type(first))
+    numbers = type(first) in NUMBERS or isinstance(first, np.number)
+    if not boxed and numbers and all(issubclass(kind, CONVERTIBLE) for kind in set(map(type, values))):
+        with contextlib.suppress(OverflowError):
+            return np.array(values, dtype=type(first))
     return np.fromiter(values, dtype=object, count=len(values))
 
 

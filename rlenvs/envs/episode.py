@@ -120,11 +120,14 @@ class TextTask:
         A response beyond `max_response_chars` is no valid action, so it is an invalid answer; the grader never sees it.
         Nor does it see a message that the protocol says is no answer.
         """
+        for response in responses:
+            if not isinstance(response, str):
+                raise UserError(f"an action must be a str (a whole message), got {type(response).__name__}")
+        fitting = [place for place, response in enumerate(responses) if len(response) <= self.max_response_chars]
+        self.protocol.examine([episodes[place] for place in fitting], [responses[place] for place in fitting])
         answers: list[str | None] = []
         verdicts: list[Grade] = []
         for episode, response in zip(episodes, responses, strict=True):
-            if not isinstance(response, str):
-                raise UserError(f"an action must be a str (a whole message), got {type(response).__name__}")
             fits = len(response) <= self.max_response_chars
             answers.append(self.protocol.answer(episode, response) if fits else None)
             verdicts.append(UNGRADED if fits else self._too_long())

@@ -73,9 +73,9 @@ class TokenEnv(gym.Env[npt.NDArray[np.int32], int]):
         UserError: a parameter out of range, an environment or a tokenizer that cannot serve.
 
     Example:
-        >>> from rlenvs.envs import ArithmeticEnv, CharTokenizer
+        >>> from rlenvs.envs import SuiteEnv, CharTokenizer
         >>> tokenizer = CharTokenizer("0123456789+=")
-        >>> env = TokenEnv(ArithmeticEnv(digits=1), tokenizer, context_tokens=8, max_response_tokens=3)
+        >>> env = TokenEnv(SuiteEnv(digits=1), tokenizer, context_tokens=8, max_response_tokens=3)
         >>> observation, info = env.reset(seed=0)
         >>> tokenizer.decode(observation.tolist())
         '8+6='

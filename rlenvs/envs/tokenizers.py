@@ -7,6 +7,7 @@ from rlenvs.envs.char_tokenizer import CharTokenizer
 from rlenvs.envs.token_env import Tokenizer
 from rlenvs.errors import ModelLoadError, UserError
 from rlenvs.extras import require
+from rlenvs.shown import shown
 
 PAD_TOKEN = "<|pad|>"
 """What is added to a tokenizer without a padding token of its own."""
@@ -22,7 +23,7 @@ def make_tokenizer(tokenizer: "str | Tokenizer | None", alphabet: str | None = N
         alphabet: every character that matters, where that is known.
 
     Raises:
-        UserError: "chars" without an alphabet.
+        UserError: "chars" without an alphabet, or something that is no tokenizer.
         ModelLoadError: a name or folder that cannot be loaded.
         MissingExtraError: `transformers` is needed and not installed.
 
@@ -33,6 +34,8 @@ def make_tokenizer(tokenizer: "str | Tokenizer | None", alphabet: str | None = N
     if tokenizer is None:
         return ByteTokenizer() if alphabet is None else CharTokenizer(alphabet)
     if not isinstance(tokenizer, str):
+        if not callable(getattr(tokenizer, "decode", None)):
+            raise UserError(f"tokenizer: must be a name, a folder or a tokenizer, got {shown(tokenizer)}")
         return tokenizer
     if tokenizer == "bytes":
         return ByteTokenizer()

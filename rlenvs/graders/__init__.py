@@ -3,11 +3,12 @@ r"""Whether an answer is right.
 `grade(task, response)` reads one task record and returns one `Grade`; `grade_batch` does many. A record is a
 plain dict, so that it can be a line of a JSONL file:
 
-* `type`: "math" | "gsm8k" | "qa_exact" | "countdown" | "mcq" | "json" (required)
+* `type`: "math" | "gsm8k" | "qa_exact" | "countdown" | "mcq" | "json" | "function" | "stdio" | "asserts" (required)
 * `gold`: the right answer; a text, for "gsm8k" also a whole solution, for "json" any JSON value
 * `question`: what was asked (not read by these graders)
 * `extract`: which part of the response is the answer, see `rlenvs.graders.extraction`; by default "last_boxed" for
-  math, "last_hash" for gsm8k, "last_answer_tag" for countdown, "last_answer_line" for mcq, "whole" for the others
+  math, "last_hash" for gsm8k, "last_answer_tag" for countdown, "last_answer_line" for mcq, "last_python_block" for
+  function, stdio and asserts, "whole" for the others
 * `markers`: what starts an answer line, for extract="last_marker"
 * `require_after_think`: true if an answer before the last `</think>` does not count
 * `require_evaluated` (math): true accepts only finished results, in lowest terms; false accepts whatever is equal, also
@@ -17,6 +18,8 @@ plain dict, so that it can be a line of a JSONL file:
 * `choices`, `options` (mcq): the labels (A to D by default), and the text of each
 * `schema` (json): a JSON Schema, in the place of `gold` or beside it
 * `time_limit_s` (math, json): what comparing one answer may take, 1 s by default
+
+The last three types are answered by programs, which run in the sandbox; `rlenvs.graders.code` has their keys.
 
 Other keys are the caller's own and are left alone.
 

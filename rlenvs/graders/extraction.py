@@ -13,12 +13,14 @@ rescued by an earlier one. All policies cut surrounding white space, and take ti
 the marks of a heading, list or quotation are ignored |
 | "last_marker" | after the last of the task's `markers` at the start of a line (blanks may precede it), to
 the line's end |
-| "last_python_block" | the last closed block between a line "```python" (or "```py", "```") and a line "```" |
+| "last_python_block" | the last closed block between a line "```python" (or "```py", "```python3") and a line "```";
+only where no closed block is labelled so, the last one between two lines "```" |
 
 Text behind the answer on the same line belongs to the answer (`#### 18 eggs`); later lines do not.
 """
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -29,7 +31,7 @@ MAX_NESTED_BOXES = 8
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 FENCE_LINE = re.compile(r"^[ ]{0,3}```([^`\n]*)$", re.MULTILINE)
-PYTHON_FENCES = frozenset({"", "python", "py", "python3"})
+PYTHON_FENCES = frozenset({"python", "py", "python3"})
 OPEN_BOX = re.compile(r"\\boxed {0,8}\{")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 FRAMED_BOX = "\\fbox"
@@ -174,20 +176,28 @@ def last_marker(response: str, markers: Sequence[str]) -> Extraction:
 
 
 def last_python_block(response: str, markers: Sequence[str]) -> Extraction:
-    """The last closed block; fences pair up from the start, so what stands between two blocks is none."""
-    block = ""
-    opened, language, is_closed = -1, "", False
+    """The last closed block labelled Python, else the last without a label.
+
+    What a program prints is often shown in a block without a label behind the program. Fences pair up from the start,
+    so what stands between two blocks is none.
+    """
+    labelled: str | None = None
+    unlabelled: str | None = None
+    opened, language = -1, ""
     for fence in FENCE_LINE.finditer(response):
         label = fence[1].strip().lower()
         if opened < 0:
             opened, language = fence.end(), label
         elif not label:
             if language in PYTHON_FENCES:
-                block, is_closed = response[opened : fence.start()], True
+                labelled = response[opened : fence.start()]
+            elif not language:
+                unlabelled = response[opened : fence.start()]
             opened = -1
-    if not is_closed:
+    block = unlabelled if labelled is None else labelled
+    if block is None:
         return Extraction(None, "no closed ```python block in the response")
-    return found(block, "the last ```python block")
+    return found(textwrap.dedent(block), "the last ```python block" if labelled is not None else "the last ``` block")
 
 
 EXTRACTORS: dict[str, Callable[[str, Sequence[str]], Extraction]] = {

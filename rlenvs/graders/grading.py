@@ -9,7 +9,7 @@ from typing import Any
 
 from rlenvs.errors import UserError
 from rlenvs.graders.deadline import Exceeded, shared_pool
-from rlenvs.graders.question import Grade, Pending, Question
+from rlenvs.graders.question import Grade, Pending, PendingCode, Question
 from rlenvs.graders.tasks import compile_task
 
 BatchGrader = Callable[[Sequence[Mapping[str, Any]], Sequence[str]], list[Grade]]
@@ -40,7 +40,7 @@ def question_of(task: Task) -> Question:
     return task if isinstance(task, Question) else compile_task(task)
 
 
-def respond(task: Task, response: str) -> Grade | Pending:
+def respond(task: Task, response: str) -> Grade | Pending | PendingCode:
     """Judge one response, as far as that takes no time.
 
     Most answers are plain integers, to records without special policies. They are judged here with two matches and a
@@ -84,6 +84,22 @@ def settle(pending: Sequence[Pending]) -> list[Grade]:
     return [item.finish(replies[key]) for key, item in zip(keys, pending, strict=True)]
 
 
+def settle_all(outcomes: Sequence[Grade | Pending | PendingCode]) -> list[Grade]:
+    """Bring all outcomes to their grades: checks under their deadline, programs in the sandbox."""
+    grades: list[Grade | None] = [outcome if isinstance(outcome, Grade) else None for outcome in outcomes]
+    checks = [(index, outcome) for index, outcome in enumerate(outcomes) if isinstance(outcome, Pending)]
+    programs = [(index, outcome) for index, outcome in enumerate(outcomes) if isinstance(outcome, PendingCode)]
+    if checks:
+        for (index, _), verdict in zip(checks, settle([item for _, item in checks]), strict=True):
+            grades[index] = verdict
+    if programs:
+        from rlenvs.graders.code.verdicts import settle_code
+
+        for (index, _), verdict in zip(programs, settle_code([item for _, item in programs]), strict=True):
+            grades[index] = verdict
+    return [verdict for verdict in grades if verdict is not None]
+
+
 def grade(task: Task, response: str) -> Grade:
     r"""Grade one response.
 
@@ -104,25 +120,21 @@ def grade(task: Task, response: str) -> Grade:
         'invalid'
     """
     outcome = respond(task, response)
-    return outcome if isinstance(outcome, Grade) else settle([outcome])[0]
+    return outcome if isinstance(outcome, Grade) else settle_all([outcome])[0]
 
 
 def grade_batch(tasks: Sequence[Task], responses: Sequence[str]) -> list[Grade]:
     """Grade many responses, each by its own task; the same grades as `grade` one by one.
 
-    One pass judges what takes no time; the rest is checked under its deadline, several at a time.
+    One pass judges what takes no time; the rest is checked under its deadline, several at a time, and programs run in
+    the sandbox (`rlenvs.sandbox.default_pool`), as many at a time as it has workers.
 
     Raises:
-        GraderError: a record cannot be graded by, or the checker of formulas is broken.
+        GraderError: a record cannot be graded by, or the checker of formulas or the sandbox is broken.
         MissingExtraError: an answer can only be compared by a package that is not installed.
+        SandboxError: a program has to run, and there can be no sandbox on this machine.
         UserError: the lengths differ, or a response is not a text.
     """
     if len(tasks) != len(responses):
         raise UserError(f"grade_batch needs one response per task, got {len(tasks)} and {len(responses)}")
-    outcomes = [respond(task, response) for task, response in zip(tasks, responses, strict=True)]
-    waiting = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, Pending)]
-    if waiting:
-        pending = [outcome for outcome in outcomes if isinstance(outcome, Pending)]
-        for index, verdict in zip(waiting, settle(pending), strict=True):
-            outcomes[index] = verdict
-    return [outcome for outcome in outcomes if isinstance(outcome, Grade)]
+    return settle_all([respond(task, response) for task, response in zip(tasks, responses, strict=True)])

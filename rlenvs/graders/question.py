@@ -3,12 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from rlenvs.errors import GraderError
 from rlenvs.graders.extraction import MAX_ANSWER_CHARS, extract_answer
 
+if TYPE_CHECKING:
+    from rlenvs.graders.code.questions import CodeQuestion
+
 GradeStatus = Literal["ok", "invalid", "timeout", "error"]
+
+CODE_TYPES = ("function", "stdio", "asserts")
+"""Types of tasks that programs answer. `rlenvs.graders.code` grades them, and is loaded once there is one."""
 
 SHOWN_CHARS = 80
 """Characters of a text quoted in a message."""
@@ -42,6 +48,13 @@ class Pending(NamedTuple):
     """From the reply, or an `Exceeded`, to the verdict."""
 
 
+class PendingCode(NamedTuple):
+    """A verdict that needs a program to be run."""
+
+    question: "CodeQuestion"
+    code: str
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Which part of a response is the answer, see `rlenvs.graders.extraction`."""
@@ -61,7 +74,7 @@ class Question(ABC):
     policy: Policy
     max_answer_chars: ClassVar[int] = MAX_ANSWER_CHARS
 
-    def respond(self, response: str) -> Grade | Pending:
+    def respond(self, response: str) -> Grade | Pending | PendingCode:
         """Judge a response, as far as that takes no time."""
         policy = self.policy
         answer, where = extract_answer(
@@ -76,7 +89,7 @@ class Question(ABC):
         return self.judge(answer, where)
 
     @abstractmethod
-    def judge(self, answer: str, where: str) -> Grade | Pending:
+    def judge(self, answer: str, where: str) -> Grade | Pending | PendingCode:
         """Judge an extracted answer; `where` says where it was."""
 
 

@@ -11,7 +11,7 @@ from rlenvs.graders.choices import compile_choice
 from rlenvs.graders.countdown import compile_countdown, number_of
 from rlenvs.graders.documents import compile_document
 from rlenvs.graders.extraction import EXTRACTORS
-from rlenvs.graders.question import Policy, Question, flag_of, text_of
+from rlenvs.graders.question import CODE_TYPES, Policy, Question, flag_of, text_of
 from rlenvs.suggestions import did_you_mean
 
 DEFAULT_EXTRACT = {
@@ -21,7 +21,7 @@ DEFAULT_EXTRACT = {
     "countdown": "last_answer_tag",
     "mcq": "last_answer_line",
     "json": "whole",
-}
+} | dict.fromkeys(CODE_TYPES, "last_python_block")
 TASK_TYPES = tuple(DEFAULT_EXTRACT)
 DEADLINE_SECONDS = 1.0
 """What comparing one answer may take, where it needs Math-Verify or a schema."""
@@ -107,6 +107,10 @@ def compile_task(task: Mapping[str, Any]) -> Question:
         raise GraderError(f"task: must be a mapping with a type and a gold, got {task!r:.80}")
     task_type = one_of(task, "type", task.get("type"), TASK_TYPES)
     policy = policy_of(task, task_type)
+    if task_type in CODE_TYPES:
+        from rlenvs.graders.code.questions import compile_code
+
+        return compile_code(task, policy)
     if task_type == "countdown":
         return compile_countdown(task, policy)
     if task_type == "mcq":

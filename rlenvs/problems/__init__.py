@@ -9,6 +9,8 @@ then `arithmetic`, the simplest procedural source. `make_source` makes any sourc
 from rlenvs.problems.algebra import AlgebraSource
 from rlenvs.problems.arithmetic import ArithmeticParameters, ArithmeticSource
 from rlenvs.problems.choice import MultipleChoiceSource
+from rlenvs.problems.code.repair import CodeRepairSource
+from rlenvs.problems.code.source import CodeSource
 from rlenvs.problems.conversations import ConversationSource
 from rlenvs.problems.countdown import CountdownSource
 from rlenvs.problems.curriculum import CurriculumSource
@@ -28,6 +30,8 @@ __all__ = [
     "AlgebraSource",
     "ArithmeticParameters",
     "ArithmeticSource",
+    "CodeRepairSource",
+    "CodeSource",
     "ConversationSource",
     "CountdownSource",
     "CurriculumSource",

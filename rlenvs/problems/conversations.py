@@ -5,15 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from rlenvs.errors import DataError, ParameterError
-from rlenvs.graders import BatchGrader
 from rlenvs.json_lines import read_rows
 from rlenvs.problems.checks import check_int, check_path
-from rlenvs.problems.grading import grade_tasks
+from rlenvs.problems.delegating import DelegatingSource
 from rlenvs.problems.listed import ListedSource, folded
-from rlenvs.problems.problem import Problem, ProblemSource, Split
+from rlenvs.problems.problem import Problem, Split
 from rlenvs.problems.procedural import Draft, ProceduralSource, Statement, content_id
 from rlenvs.problems.writing_ideas import FIELDS
 from rlenvs.suggestions import did_you_mean
@@ -137,7 +134,7 @@ class TalkSource(ProceduralSource):
         return f"TalkSource(min_turns={self.min_turns}, max_turns={self.max_turns})"
 
 
-class ConversationSource(ProblemSource):
+class ConversationSource(DelegatingSource):
     """Conversations with a scripted user: of a list, of a file, or made up.
 
     Task type "conversation": the prompt is the user's first message, `turns` are the later ones, `system` is a message
@@ -181,28 +178,3 @@ class ConversationSource(ProblemSource):
         else:
             raise ParameterError("conversations", f"must be a path or a non-empty list, got {conversations!r:.80}")
         self.held_out_fraction = self.inner.held_out_fraction
-
-    @property
-    def size(self) -> int | None:
-        """How many conversations there are; None if they are made up."""
-        return self.inner.size
-
-    @property
-    def grader(self) -> BatchGrader:
-        """Knows that nothing in a conversation is right or wrong."""
-        return grade_tasks
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Problem:
-        """Draw a conversation."""
-        return self.inner.sample(rng, split)
-
-    def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """List conversations; made-up ones need a limit."""
-        return self.inner.problems(split, limit, seed)
-
-    def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
-        """Conversations in an order that the seed decides, without end."""
-        return self.inner.stream(split, seed)
-
-    def __repr__(self) -> str:
-        return f"ConversationSource({self.inner!r})"

@@ -57,7 +57,8 @@ class CurriculumSource(ProblemSource):
     Args:
         source: name or mapping of one source, divided by difficulty; None with `sources`.
         sources: names or mappings of sources, the easiest first; None with `source`.
-        levels: for `source`: how many parts it is cut into, 2..20; fewer where many problems are equally difficult.
+        levels: for `source` alone: how many parts it is cut into, 2..20, None for 5; fewer where many problems are
+            equally difficult.
         start_level: the first level, from 0.
         window: outcomes after which the level may move, 1..100,000.
         raise_at: mean success from which it goes up, in [0, 1].
@@ -80,7 +81,7 @@ class CurriculumSource(ProblemSource):
         self,
         source: str | Mapping[str, Any] | ProblemSource | None = None,
         sources: Sequence[str | Mapping[str, Any] | ProblemSource] | None = None,
-        levels: int = 5,
+        levels: int | None = None,
         start_level: int = 0,
         window: int = 100,
         raise_at: float = 0.8,
@@ -100,8 +101,10 @@ class CurriculumSource(ProblemSource):
         for place, inner in enumerate(self.sources):
             if inner.adapts:
                 raise ParameterError(f"sources[{place}]" if sources else "source", "must not be a curriculum itself")
-        check_int("levels", levels, 2, 20)
-        self.edges = edges_of(self.sources[0], levels) if source is not None else []
+        if sources is not None and levels is not None:
+            raise ParameterError("levels", "is for 'source'; each of 'sources' is a level")
+        parts = check_int("levels", 5 if levels is None else levels, 2, 20)
+        self.edges = edges_of(self.sources[0], parts) if source is not None else []
         self.levels = len(self.edges) + 1 if source is not None else len(self.sources)
         self.level = check_int("start_level", start_level, 0, self.levels - 1)
         self.window = check_int("window", window, 1, 100_000)

@@ -1,10 +1,12 @@
-r"""Records of published data sets as problems: GSM8K, MATH, multiple choice, and plain question and answer.
+r"""Records of published data sets as problems: GSM8K, MATH, multiple choice, code, and plain question and answer.
 
 | format | recognised by | type |
 |---|---|---|
 | `gsm8k` | `question` and an `answer` with `####` | gsm8k; `steps` from its `<<3*4=12>>` marks if all are exact |
 | `math` | `problem` and a `solution` with `\boxed{}`; an `answer` beside them is the gold | math |
 | `mcq` | `choices` or `options` beside a question | mcq |
+| `humaneval` | `prompt`, `entry_point` and `test` | asserts; `rlenvs.problems.code.records` |
+| `mbpp` | `text` (or `prompt`) and `test_list` | asserts |
 | `plain` | a question and an answer, under usual names or the given ones | math for numbers, else qa_exact |
 
 A record of any format may say how hard it is: `difficulty`, a number in [0, 1]. In MATH "Level 1" to "Level 5" is read.
@@ -23,13 +25,15 @@ from rlenvs.graders import compile_task, extract_answer, parse_number
 from rlenvs.graders.countdown import ExpressionError, evaluate
 from rlenvs.json_lines import as_text, field_of
 from rlenvs.problems.answer_format import AnswerFormat
+from rlenvs.problems.code.records import CODE_FORMATS, TIME_LIMIT_S, code_format, read_code
 from rlenvs.shown import shown
 
-FORMATS = ("gsm8k", "math", "mcq", "plain")
+FORMATS = ("gsm8k", "math", "mcq", *CODE_FORMATS, "plain")
 PROMPT_NAMES = ("question", "problem", "prompt", "input", "instruction", "query")
 ANSWER_NAMES = ("answer", "gold", "target", "output", "label", "response", "completion", "ground_truth", "answerKey")
 CHOICE_NAMES = ("choices", "options")
 DEFAULT_EXTRACT = {"gsm8k": "last_hash", "math": "last_boxed", "mcq": "last_answer_line", "plain": "last_answer_line"}
+DEFAULT_EXTRACT.update(dict.fromkeys(CODE_FORMATS, "whole"))  # a program is in a block, and has no other place
 CALCULATION = re.compile(r"<<([^<>=]{1,200})=([^<>=]{1,60})>>")
 MATH_LEVEL = re.compile(r"Level ([1-5])")
 MAX_LABELS = 26
@@ -63,6 +67,8 @@ def detect_format(record: Mapping[str, Any]) -> str:
         >>> detect_format({"question": "6*7?", "answer": "#### 42"}), detect_format({"prompt": "6*7?", "answer": "42"})
         ('gsm8k', 'plain')
     """
+    if code := code_format(record):
+        return code
     if first_of(record, CHOICE_NAMES) and first_of(record, PROMPT_NAMES):
         return "mcq"
     if "problem" in record and "\\boxed" in str(record.get("solution", "")):
@@ -100,9 +106,8 @@ class RecordReader:
         Raises:
             DataError: a field is missing, of the wrong type, or unreadable; the message begins with `where`.
         """
-        content = {"gsm8k": self.gsm8k, "math": self.math, "mcq": self.mcq, "plain": self.plain}[self.format](
-            record, where
-        )
+        readers = {"gsm8k": self.gsm8k, "math": self.math, "mcq": self.mcq, "plain": self.plain}
+        content = readers.get(self.format, self.code)(record, where)
         try:
             compile_task(self.task(content))
         except GraderError as error:
@@ -129,6 +134,10 @@ class RecordReader:
 
     def task(self, content: Content) -> dict[str, Any]:
         """The task record."""
+        if content.type == "asserts":
+            prompt = f"{content.prompt}\n\n{content.more['hint']}" if self.style.hint else content.prompt
+            keys = {key: value for key, value in content.more.items() if key != "hint"}
+            return {"type": "asserts", "question": prompt, **keys, "extract": "last_python_block"}
         return self.style.task(content.type, self.style.ask(content.prompt), content.gold, **content.more)
 
     def field(self, record: Mapping[str, Any], given: str | None, names: Sequence[str], where: str) -> tuple[str, Any]:
@@ -143,6 +152,12 @@ class RecordReader:
         if not text.strip():
             raise DataError(f"{where}: field {name!r} is empty")
         return text
+
+    def code(self, record: Mapping[str, Any], where: str) -> Content:
+        """A program to write; the gold is a right response, or empty."""
+        found = read_code(self.format, record, where)
+        more = {**found.task, "time_limit_s": TIME_LIMIT_S, "hint": found.hint}
+        return Content(found.question, found.prompt, "asserts", found.solution, [], more)
 
     def gsm8k(self, record: Mapping[str, Any], where: str) -> Content:
         """A word problem with its solution, the answer behind ####."""

@@ -8,6 +8,7 @@ from typing import Any
 from rlenvs.errors import ParameterError
 from rlenvs.problems.answer_format import AnswerFormat
 from rlenvs.problems.checks import check_bool, check_choice, check_text
+from rlenvs.problems.code.records import CODE_FORMATS
 from rlenvs.problems.listed import ListedSource, folded
 from rlenvs.problems.problem import Problem, Split
 from rlenvs.problems.procedural import content_id
@@ -66,6 +67,8 @@ class RecordSource(ListedSource):
         kind = self.format
         if kind == "auto":
             kind = "plain" if first is None or self.task_type else detect_format(first[0])
+        if kind in CODE_FORMATS and self.extract not in (None, "whole"):
+            raise ParameterError("extract", f"goes with answers, a program of {kind!r} is in the last block of Python")
         style = AnswerFormat(self.extract or DEFAULT_EXTRACT[kind], self.style.markers, self.style.hint)
         return RecordReader(kind, style, **self.fields, task_type=self.task_type)
 

@@ -6,15 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rlenvs.errors import DataError, ParameterError
-from rlenvs.graders import BatchGrader
 from rlenvs.json_lines import read_rows, text_field
 from rlenvs.problems.checks import check_path, check_text, check_texts
-from rlenvs.problems.grading import grade_tasks
+from rlenvs.problems.delegating import DelegatingSource
 from rlenvs.problems.listed import ListedSource, folded
-from rlenvs.problems.problem import Problem, ProblemSource, Split
+from rlenvs.problems.problem import Problem, Split
 from rlenvs.problems.procedural import Draft, ProceduralSource, Statement, content_id
 from rlenvs.problems.writing_ideas import draw_idea
 
@@ -25,11 +22,6 @@ class IdeaSource(ProceduralSource):
     name = "text_prompts"
     max_prompt_chars = 200
     max_demonstration_chars = 0
-
-    @property
-    def grader(self) -> BatchGrader:
-        """Knows that free texts have no right answer."""
-        return grade_tasks
 
     def draft(self, dice: random.Random) -> Draft:
         """Draw an idea."""
@@ -61,11 +53,6 @@ class PromptList(ListedSource):
         super().__init__(held_out_fraction)
         self.prompts = prompts if isinstance(prompts, str) else list(prompts)
         self.prompt_field, self.demonstration_field, self.system = prompt_field, demonstration_field, system
-
-    @property
-    def grader(self) -> BatchGrader:
-        """Knows that free texts have no right answer."""
-        return grade_tasks
 
     @cached_property
     def entries(self) -> list[tuple[str, str]]:
@@ -116,7 +103,7 @@ def read_prompts(path: str, field: str, demonstration_field: str | None) -> list
     return [(line.strip(), "") for line in lines if line.strip()]
 
 
-class TextPromptSource(ProblemSource):
+class TextPromptSource(DelegatingSource):
     """Prompts for free texts: of a list, of a file, or made up.
 
     Task type "free_text": no answer is right or wrong, `grade_tasks` gives every text the score 0.0, and what a text is
@@ -161,28 +148,3 @@ class TextPromptSource(ProblemSource):
             given = check_path("prompts", prompts) if isinstance(prompts, str) else check_texts("prompts", prompts)
             self.inner = PromptList(given, prompt_field, demonstration_field, system, held_out_fraction)
         self.held_out_fraction = self.inner.held_out_fraction
-
-    @property
-    def size(self) -> int | None:
-        """How many prompts there are; None if they are made up."""
-        return self.inner.size
-
-    @property
-    def grader(self) -> BatchGrader:
-        """Knows that free texts have no right answer."""
-        return grade_tasks
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Problem:
-        """Draw a prompt."""
-        return self.inner.sample(rng, split)
-
-    def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """List prompts; made-up ones need a limit."""
-        return self.inner.problems(split, limit, seed)
-
-    def stream(self, split: Split, seed: int = 0) -> Iterator[Problem]:
-        """Prompts in an order that the seed decides, without end."""
-        return self.inner.stream(split, seed)
-
-    def __repr__(self) -> str:
-        return f"TextPromptSource({self.inner!r})"

@@ -18,6 +18,7 @@ from rlenvs.cli.requirements import (
     parse_requirement,
     version_release,
 )
+from rlenvs.sandbox.kernel import Probe
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,9 +100,38 @@ def test_diagnosis_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnosis["dependencies"]["gymnasium"]["version"] == metadata.version("gymnasium")
     assert diagnosis["device"]["type"] in ("cpu", "cuda")
     assert diagnosis["device"]["cpu_cores"] >= 1
+    assert diagnosis["sandbox"]["tier"] in ("A", "B", "C")
     for name, extra in diagnosis["extras"].items():
         assert extra["complete"] == (not extra["missing"])
         assert extra["install"] == (None if extra["complete"] else f"pip install -U 'rlenvs[{name}]'")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Probe("A", {"tier A": "works"}), "\nsandbox: tier A: namespaces, private root, Landlock, seccomp\nwarm"),
+        (
+            Probe("B", {}, ("namespaces: refused; do this",)),
+            "\nsandbox: tier B: Landlock and seccomp, no namespaces\n  missing: namespaces: refused; do this\n",
+        ),
+        (
+            Probe("C", {}, ("landlock: a; b", "seccomp: c; d")),
+            "\nsandbox: tier C: model text cannot be confined here\n  missing: landlock: a; b\n  missing: seccomp: c; d\n",
+        ),
+    ],
+)
+def test_how_far_programs_are_confined(
+    found: Probe, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rlenvs.cli.doctor.probe", lambda: found)
+    assert main(["doctor"]) == 0  # environments of texts need no sandbox
+    assert expected in capsys.readouterr().out
+    assert diagnose()["sandbox"] == {
+        "tier": found.tier,
+        "summary": found.summary,
+        "mechanisms": dict(found.mechanisms),
+        "missing": list(found.missing),
+    }
 
 
 def test_text_names_what_is_missing_and_how_to_get_it(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from rlenvs.cli import build_parser, main
 from rlenvs.cli.output import table
 from rlenvs.errors import ComponentError, ConfigError, GraderError, UserError
 
-COMMANDS = ["train", "eval", "score", "rewards", "report", "envs", "schema", "doctor"]
+COMMANDS = ["train", "eval", "score", "rewards", "tasks", "report", "envs", "schema", "doctor"]
 
 
 def replace_command(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
@@ -178,3 +179,11 @@ def test_broken_pipe_without_a_file_descriptor(monkeypatch: pytest.MonkeyPatch) 
 
 def test_table_of_nothing_is_its_header() -> None:
     assert table([], header=("a", "b")) == "a  b"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-m", "rlenvs", "envs"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == ["rlenvs: cannot write (No space left on device)"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rlenvs.cli import main
+from rlenvs.cli.evaluate import GOLD_TYPES
 from rlenvs.cli.responses import BATCH, Fields, grade_file
 from rlenvs.errors import DataError
 
@@ -134,9 +135,36 @@ def test_command_prints_summary_and_first_disagreements(tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize(
+    ("kind", "response", "gold"),
+    [("gsm8k", "#### 4", "2+2\n#### 4"), ("math", "\\boxed{4}", "4"), ("qa_exact", "four", "four"), ("mcq", "Answer: B", "B")],
+)  # fmt: skip
+def test_every_kind_of_answer_is_graded_by_a_field(
+    kind: str, response: str, gold: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert kind in GOLD_TYPES
+    path = write(tmp_path / "in.jsonl", [row(response, gold), row("none", gold, label=False)])
+    argv = [
+        "eval",
+        "--responses",
+        str(path),
+        "--gold-field",
+        "gold",
+        "--label-field",
+        "label",
+        "--type",
+        kind,
+        "--json",
+    ]
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["agreement"] == 2
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--type", "gsmk"], "--type: unknown 'gsmk'; did you mean 'gsm8k'?"),
+        (["--type", "function"], "--type: a task of type 'function' is more than a right answer in a field"),
+        (["--type", "countdown"], "(known here: gsm8k, math, qa_exact, mcq); rlenvs.graders.grade_batch takes whole"),
         (["--extract", "last_box"], "--extract: unknown 'last_box'; did you mean 'last_boxed'?"),
         (["--extract", "last_marker"], "--extract last_marker and --marker need each other"),
         (["--extract", "whole", "--marker", "A:"], "--extract last_marker and --marker need each other"),

@@ -50,6 +50,16 @@ def test_equal_lists_stay_lists():
     assert collated["messages"][1] == [3, 4]
 
 
+@pytest.mark.parametrize(
+    "values", [[1, "c"], [1, "2"], [0.5, None], [1, 10**30], [10**30, 1], ["c", 1], [1, None], [1, [2]]]
+)
+def test_numbers_among_values_of_other_kinds_are_kept_as_they_are(values):
+    collated = collate_infos([(row, {"task": {"x": value}}) for row, value in enumerate(values)], 2)
+    assert [*zip(map(type, collated["task"]["x"].tolist()), collated["task"]["x"], strict=True)] == [
+        *zip(map(type, values), values, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("num_envs", [1, 4])
 def test_no_info_is_an_empty_dict(num_envs):
     assert collate_infos([], num_envs) == {}

@@ -545,6 +545,7 @@ def test_a_system_message_comes_first(name):
 # --- all of them
 
 
+FENCED = "```python\ndef double(x):\n    {}\n```"
 EXAMPLES = {
     "single": ({}, ["#### 7"]),
     "retry": ({"attempts": 4}, ["#### 1", "hm", "#### 2", "#### 3"]),
@@ -552,12 +553,28 @@ EXAMPLES = {
     "tools": ({"max_calls": 2}, ["<calculator>3*4</calculator>", "<calculator>1</calculator>", "#### 7"]),
     "conversation": ({}, ["one", "two", "three"]),
     "completion": ({}, ["a text"]),
+    "python_tool": (
+        {"max_calls": 3},
+        ["<python>x = 3</python>", "<python>x += 9\nx</python><python>1 / 0</python>", "<python>x", "#### 7"],
+    ),
+    "code": ({}, [FENCED.format("return 1"), "hm", FENCED.format("return x +"), FENCED.format("return x + 1")]),
 }
+DOUBLE = Problem(
+    id="toy:double",
+    prompt=PROMPT,
+    task={
+        "type": "function",
+        "entry_point": "double",
+        "tests": [{"args": [n], "expected": 2 * n} for n in range(5, 9)],
+        "visible_tests": [{"args": [1], "expected": 2}, {"args": [3], "expected": 6}],
+    },
+    demonstration="",
+)
 
 
 def example(name):
     parameters, messages = EXAMPLES[name]
-    only = TALK if name == "conversation" else problem()
+    only = {"conversation": TALK, "code": DOUBLE}.get(name, problem())
     return make_protocol(name, **parameters), only, messages
 
 

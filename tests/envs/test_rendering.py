@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenvs.envs import ArithmeticEnv
+from rlenvs.envs import SuiteEnv
 from rlenvs.envs.rendering import SHOWN_CHARS, neutralised, print_transcript, transcript
 
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -119,7 +119,7 @@ def test_a_stream_of_another_encoding_does_not_fail(monkeypatch):
 
 
 def test_human_mode_prints_each_message_once(capsys):
-    env = ArithmeticEnv(render_mode="human", digits=1)
+    env = SuiteEnv(render_mode="human", digits=1)
     env.reset(seed=0)
     assert capsys.readouterr().out == "user:\n    8+6=\n\n"
     env.step("14")
@@ -129,12 +129,12 @@ def test_human_mode_prints_each_message_once(capsys):
 
 
 def test_a_restored_conversation_is_printed_from_its_start(capsys):
-    env = ArithmeticEnv(digits=1, render_mode="human")
+    env = SuiteEnv(digits=1, render_mode="human")
     env.reset(seed=0)
     env.step("14")
     saved = env.state_dict()
     env.reset(seed=1)
-    other = ArithmeticEnv(digits=1, render_mode="human")
+    other = SuiteEnv(digits=1, render_mode="human")
     other.reset(seed=3)
     saved["episode"] |= {"over": False}
     other.load_state_dict(saved)

@@ -7,7 +7,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from rlenvs.envs import ArithmeticEnv, Message, Protocol, Retry, SingleAnswer, TextEnv, Turn
+from rlenvs.envs import Message, Protocol, Retry, SingleAnswer, SuiteEnv, TextEnv, Turn
 from rlenvs.errors import GraderError, UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import ArithmeticSource, Problem, make_source
@@ -45,7 +45,7 @@ def test_one_answer_ends_the_episode():
 
 
 def test_a_wrong_and_an_unreadable_answer_score_zero():
-    env = ArithmeticEnv()
+    env = SuiteEnv()
     for action, status, extracted in [("-1", "ok", "-1"), ("dunno", "invalid", "dunno"), ("", "invalid", "")]:
         env.reset(seed=1)
         _, reward, terminated, _, info = env.step(action)
@@ -54,7 +54,7 @@ def test_a_wrong_and_an_unreadable_answer_score_zero():
 
 
 def test_a_given_problem_is_started_and_draws_nothing():
-    env, other = ArithmeticEnv(), ArithmeticEnv()
+    env, other = SuiteEnv(), SuiteEnv()
     env.reset(seed=3)
     other.reset(seed=3)
     prompt, info = env.reset(options={"problem": PROBLEM})
@@ -64,14 +64,14 @@ def test_a_given_problem_is_started_and_draws_nothing():
 
 
 def test_held_out_episodes_are_held_out():
-    env = ArithmeticEnv(split="held_out", digits=1, held_out_fraction=0.3)
+    env = SuiteEnv(split="held_out", digits=1, held_out_fraction=0.3)
     held_out = {problem.prompt for problem in env.task.source.problems("held_out")}
     drawn = {env.reset(seed=0 if i == 0 else None)[0] for i in range(500)}
     assert drawn == held_out
 
 
 def test_infos_are_the_callers_own():
-    env = ArithmeticEnv()
+    env = SuiteEnv()
     _, info = env.reset(seed=0)
     problem = env.episode.problem
     before = copy.deepcopy(problem)
@@ -86,7 +86,7 @@ def test_infos_are_the_callers_own():
 
 
 def test_an_answer_beyond_the_limit_is_invalid_and_not_an_error():
-    env = ArithmeticEnv(max_response_chars=3)
+    env = SuiteEnv(max_response_chars=3)
     for action, status in [("1" * 3, "ok"), ("1" * 4, "invalid")]:
         env.reset(seed=0)
         _, reward, terminated, _, info = env.step(action)
@@ -95,13 +95,13 @@ def test_an_answer_beyond_the_limit_is_invalid_and_not_an_error():
 
 
 def test_a_right_answer_beyond_the_limit_is_not_right():
-    env = ArithmeticEnv(max_response_chars=10)
+    env = SuiteEnv(max_response_chars=10)
     _, info = env.reset(seed=0)
     assert env.step(info["task"]["gold"].rjust(11))[1] == 0.0
 
 
 def test_a_prompt_beyond_the_limit_is_an_error_of_the_user():
-    env = ArithmeticEnv(max_prompt_chars=3, digits=4)
+    env = SuiteEnv(max_prompt_chars=3, digits=4)
     with pytest.raises(UserError, match=r"its prompt has \d+ characters, max_prompt_chars is 3; raise it"):
         env.reset(seed=0)
 
@@ -119,7 +119,7 @@ def test_feedback_beyond_the_limit_is_cut_because_a_policy_decides_how_long_it_i
 
 @pytest.mark.parametrize("action", [None, 5, b"5", ["5"], np.array("5")])
 def test_actions_are_texts(action):
-    env = ArithmeticEnv()
+    env = SuiteEnv()
     env.reset(seed=0)
     with pytest.raises(UserError, match="an action must be a str"):
         env.step(action)
@@ -127,7 +127,7 @@ def test_actions_are_texts(action):
 
 
 def test_stepping_outside_an_episode_needs_a_reset():
-    env = ArithmeticEnv()
+    env = SuiteEnv()
     with pytest.raises(ResetNeeded, match="the episode has not started: call reset"):
         env.step("5")
     env.reset(seed=0)
@@ -149,7 +149,7 @@ def test_stepping_outside_an_episode_needs_a_reset():
 )
 def test_wrong_parameters_show_at_construction(arguments, message):
     with pytest.raises(UserError, match=message):
-        ArithmeticEnv(**arguments)
+        SuiteEnv(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_wrong_parameters_show_at_construction(arguments, message):
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(UserError, match=message):
-        ArithmeticEnv().reset(options=options)
+        SuiteEnv().reset(options=options)
 
 
 def test_several_turns_with_another_protocol():
@@ -190,20 +190,20 @@ def test_another_grader_judges_and_a_broken_one_is_an_error():
 
 
 def test_rendering_shows_the_conversation(capsys):
-    env = ArithmeticEnv(render_mode="ansi")
+    env = SuiteEnv(render_mode="ansi")
     with pytest.raises(ResetNeeded, match="nothing to render"):
         env.render()
     env.reset(options={"problem": PROBLEM})
     env.step("I think\n\\boxed{42}")
     assert env.render() == "user:\n    6*7?\nassistant (reward 1):\n    I think\n    \\boxed{42}"
     assert capsys.readouterr().out == ""
-    human = ArithmeticEnv(render_mode="human")
+    human = SuiteEnv(render_mode="human")
     human.reset(options={"problem": PROBLEM})
     assert capsys.readouterr().out == "user:\n    6*7?\n\n"
 
 
 def test_rendering_without_a_mode_warns():
-    env = ArithmeticEnv()
+    env = SuiteEnv()
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="render_mode='ansi' or 'human'"):
         assert env.render() is None
@@ -242,7 +242,7 @@ def test_a_saved_state_does_not_change_later():
 
 
 def test_a_foreign_state_is_refused():
-    env = ArithmeticEnv()
+    env = SuiteEnv()
     state = env.state_dict()
     with pytest.raises(UserError, match="state: expected kind 'TextEnv' version 1, got 'TextVectorEnv' 1"):
         env.load_state_dict({**state, "kind": "TextVectorEnv"})

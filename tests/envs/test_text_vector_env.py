@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlenvs.envs import ArithmeticVectorEnv, Message, Protocol, SingleAnswer, TextEnv, TextVectorEnv, Turn
+from rlenvs.envs import Message, Protocol, SingleAnswer, SuiteVectorEnv, TextEnv, TextVectorEnv, Turn
 from rlenvs.errors import UserError
 from rlenvs.graders import Grade, grade_batch
 from rlenvs.problems import ArithmeticSource, Problem
@@ -280,7 +280,7 @@ def test_a_foreign_state_is_refused():
 )
 def test_wrong_parameters_are_named(arguments, message):
     with pytest.raises(UserError, match=message):
-        ArithmeticVectorEnv(**arguments)
+        SuiteVectorEnv(**arguments)
 
 
 def test_gymnasium_makes_it_with_every_parameter():

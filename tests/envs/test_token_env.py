@@ -6,7 +6,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from rlenvs.envs import ArithmeticEnv, CharTokenizer, Message, Protocol, SingleAnswer, TextEnv, TokenEnv, Turn
+from rlenvs.envs import CharTokenizer, Message, Protocol, SingleAnswer, SuiteEnv, TextEnv, TokenEnv, Turn
 from rlenvs.errors import UserError
 from rlenvs.graders import Grade
 from rlenvs.problems import ArithmeticSource, Problem
@@ -47,7 +47,7 @@ class WordTokenizer:
 
 def make(**changes):
     arguments = {"context_tokens": 8, "max_response_tokens": 4, **changes}
-    return TokenEnv(ArithmeticEnv(), TOKENIZER, **arguments)
+    return TokenEnv(SuiteEnv(), TOKENIZER, **arguments)
 
 
 def begin(env):
@@ -158,7 +158,7 @@ def test_another_turn_begins_another_message():
 
 
 def test_both_levels_grade_alike():
-    env, turn = gym.make("rlenvs/ArithmeticTokens-v0").unwrapped, ArithmeticEnv()
+    env, turn = gym.make("rlenvs/ArithmeticTokens-v0").unwrapped, SuiteEnv()
     rng, rewards = np.random.default_rng(0), []
     for seed in range(150):
         _, info = env.reset(seed=seed)
@@ -175,14 +175,14 @@ def test_both_levels_grade_alike():
 
 
 def test_a_wrapper_of_the_turn_level_changes_the_reward_of_the_last_token():
-    wrapped = gym.wrappers.TransformReward(ArithmeticEnv(), lambda reward: reward + 0.25)
+    wrapped = gym.wrappers.TransformReward(SuiteEnv(), lambda reward: reward + 0.25)
     env = TokenEnv(wrapped, TOKENIZER, context_tokens=8, max_response_tokens=4)
     begin(env)
     assert [env.step(token)[1] for token in [*TOKENIZER.encode("18"), EOS]] == [0.0, 0.0, 1.25]
 
 
 def test_any_tokenizer_with_the_usual_names_serves():
-    env = TokenEnv(ArithmeticEnv(), WordTokenizer(), context_tokens=4, max_response_tokens=3)
+    env = TokenEnv(SuiteEnv(), WordTokenizer(), context_tokens=4, max_response_tokens=3)
     observation, _ = begin(env)
     assert observation.tolist() == [3, 3, 3, 1]
     assert np.flatnonzero(~env.action_masks()).tolist() == [3]
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_character_yet_count_at_the_end():
         def decode(self, token_ids):
             return bytes(token_ids).decode("utf-8", "replace")
 
-    env = TokenEnv(ArithmeticEnv(), ByteTokenizer(), context_tokens=8, max_response_tokens=9)
+    env = TokenEnv(SuiteEnv(), ByteTokenizer(), context_tokens=8, max_response_tokens=9)
     begin(env)
     info = play(env, *b"18", 0xC3)[4]
     assert (info["response_so_far"], info["progress"]) == ("18", 1.0)
@@ -224,7 +224,7 @@ def test_decoding_touches_a_few_tokens_per_step_however_long_the_message():
             encoded.append(text)
             return super().encode(text, add_special_tokens)
 
-    env = TokenEnv(ArithmeticEnv(), Counting("0123456789+="), context_tokens=8, max_response_tokens=500)
+    env = TokenEnv(SuiteEnv(), Counting("0123456789+="), context_tokens=8, max_response_tokens=500)
     begin(env)
     info = play(env, *[4] * 500)[4]
     assert info["response"] == "1" * 500
@@ -290,7 +290,7 @@ def test_environments_and_tokenizers_that_cannot_serve_are_refused():
     tokenizer = CharTokenizer("01")
     tokenizer.eos_token_id = 0
     with pytest.raises(UserError, match="a padding and an end token that differ, got 0 and 0"):
-        TokenEnv(ArithmeticEnv(), tokenizer, context_tokens=8, max_response_tokens=4)
+        TokenEnv(SuiteEnv(), tokenizer, context_tokens=8, max_response_tokens=4)
 
 
 def test_rendering_is_that_of_the_turn_level():
@@ -335,3 +335,8 @@ def test_maskable_ppo_finds_the_masks():
     masks = get_action_masks(envs)
     assert masks.shape == (2, envs.action_space.n)
     assert (masks.sum(axis=1) == envs.action_space.n - 1).all()
+
+
+def test_something_that_is_no_tokenizer_is_refused() -> None:
+    with pytest.raises(UserError, match="tokenizer: must be a name, a folder or a tokenizer, got 5"):
+        gym.make("rlenvs/ArithmeticTokens-v0", tokenizer=5)

@@ -12,7 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 import rlenvs  # noqa: F401
-from rlenvs.envs import ArithmeticTokenEnv, TextEnv, TokenEnv
+from rlenvs.envs import SuiteTokenEnv, TextEnv, TokenEnv
 from rlenvs.envs.token_vector_env import TokenVectorEnv
 from rlenvs.errors import UserError
 from rlenvs.problems import ArithmeticSource
@@ -202,7 +202,7 @@ def test_tokens_that_a_tokenizer_would_merge_stay_as_they_were_sampled():
 
 @pytest.mark.parametrize("action", [-1, 99, 1.0, np.float64(2), True, np.bool_(True), "1", None, [1], np.array([1])])
 def test_what_is_no_token_id_is_one_clear_error(action):
-    single, envs = ArithmeticTokenEnv(), gym.make_vec(TOKEN_ID, num_envs=2)
+    single, envs = SuiteTokenEnv(), gym.make_vec(TOKEN_ID, num_envs=2)
     single.reset(seed=0)
     envs.reset(seed=0)
     with pytest.raises(UserError, match="an action must be a token id"):
@@ -264,7 +264,7 @@ def test_a_broken_state_is_refused_and_leaves_the_environment_as_it_was(change, 
 
 
 def test_a_broken_state_of_one_message_is_refused():
-    env = ArithmeticTokenEnv()
+    env = SuiteTokenEnv()
     env.reset(seed=0)
     for change in ({"tokens": [99]}, {"tokens": None}, {"window": "x"}):
         with pytest.raises(UserError, match=r"state: it cannot be read|a token id in"):

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rlenvs.errors import UserError
+from rlenvs.errors import ParameterError, UserError
 from rlenvs.graders import grade, grade_batch, parse_number
 from rlenvs.problems import (
     ArithmeticSource,
@@ -311,3 +311,8 @@ def test_mistakes_in_a_curriculum_are_named(parameters, message):
 def test_word_problems_of_each_band_exist():
     bands = Counter(int(p.difficulty * 5) for p in sampled(WordProblemSource(), 2000))
     assert all(bands[band] >= 15 for band in range(5)), bands
+
+
+def test_levels_belong_to_one_source_that_is_cut() -> None:
+    with pytest.raises(ParameterError, match="levels is for 'source'; each of 'sources' is a level"):
+        CurriculumSource(sources=["arithmetic", "word_problems"], levels=3)

@@ -163,7 +163,8 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"torn.jsonl.gz: cannot be read"):
         JsonlSource(str(tmp_path / "torn.jsonl.gz")).problems("train")
     with pytest.raises(
-        UserError, match=r"format must be one of auto, gsm8k, math, mcq, plain, got 'gsm8'; did you mean 'gsm8k'\?"
+        UserError,
+        match=r"format must be one of auto, gsm8k, math, mcq, humaneval, mbpp, plain, got 'gsm8'; did you mean 'gsm8k'\?",
     ):
         JsonlSource("x.jsonl", format="gsm8")
     with pytest.raises(UserError, match="task_type goes with format='plain', the format is 'math'"):

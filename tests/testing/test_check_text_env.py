@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rlenvs
-from rlenvs.envs import ArithmeticEnv, ArithmeticVectorEnv, Protocol, TextEnv, Turn
+from rlenvs.envs import Protocol, SuiteEnv, SuiteVectorEnv, TextEnv, Turn
 from rlenvs.errors import UserError
 from rlenvs.problems import ArithmeticSource
 from rlenvs.testing import CHECKS, check_text_env
@@ -191,7 +191,7 @@ class CountsRefusedActions(Sound):
         return super().step(action)
 
 
-class OtherSeeds(ArithmeticVectorEnv):
+class OtherSeeds(SuiteVectorEnv):
     def reset(self, *, seed=None, options=None):
         return super().reset(seed=None if seed is None else seed + 1, options=options)
 
@@ -301,7 +301,7 @@ def test_a_rendering_that_acts_on_the_terminal_is_found():
 
 
 def test_a_vector_form_that_is_no_row_of_singles_is_found():
-    name = registered("check/Rows-v0", entry_point=ArithmeticEnv, vector_entry_point=OtherSeeds)
+    name = registered("check/Rows-v0", entry_point=SuiteEnv, vector_entry_point=OtherSeeds)
     with pytest.raises(AssertionError, match="vector_rows_are_single_environments: row 0, SameStep, reset") as error:
         check_text_env(name, kwargs={"digits": 1}, skip=["the_specification_survives_json"])
     assert len(failed(error)) == 1

@@ -6,7 +6,6 @@ started them.
 """
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -19,13 +18,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from rlenvs.processes import die_with
 from rlenvs.wrappers.base import BaseReward, Score
 from rlenvs.wrappers.deadline.process import FRAME
 from rlenvs.wrappers.deadline.supervisor import MESSAGE_BYTES
 from rlenvs.wrappers.plain import not_plain
 from rlenvs.wrappers.scoring import ContractError
 
-PR_SET_PDEATHSIG = 1
 FATES_KEPT = 1000
 TEXT_LIMIT = 2000  # characters of an exception that travel
 
@@ -145,14 +144,6 @@ def _described(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an exception that cannot even be shown still has a type
         text = "(its text cannot be shown)"
     return f"{type(error).__name__}: {text}"[:TEXT_LIMIT]
-
-
-def die_with(parent: int) -> None:
-    """Let the kernel end this process when its parent ends, whatever it is doing then."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)  # the parent ended before it was asked for
 
 
 class Nursery:

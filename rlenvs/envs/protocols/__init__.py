@@ -6,6 +6,8 @@
 | `retry` | an attempt; a wrong one gets feedback | with a right one, or with the last attempt |
 | `steps` | one step of a derivation, checked exactly | with the final answer; truncated after `max_turns` |
 | `tools` | tool calls, or the answer | with the answer; truncated after `max_turns` |
+| `python_tool` | calls of a Python session, or the answer | with the answer; truncated after `max_turns` |
+| `code` | a program; one that fails visible tests is told how | with one that passes them, or with the last attempt |
 | `conversation` | one turn of a talk with a user | when the user has nothing more to say |
 | `completion` | a free text | with it |
 
@@ -17,7 +19,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlenvs.envs.protocols.base import UNGRADED, Episode, Protocol, SingleAnswer, Turn
+from rlenvs.envs.protocols.code import WriteRunFix
 from rlenvs.envs.protocols.conversation import Completion, Conversation
+from rlenvs.envs.protocols.python_tool import PythonTool
 from rlenvs.envs.protocols.retry import Retry
 from rlenvs.envs.protocols.steps import Steps
 from rlenvs.envs.protocols.tools import TOOLS, ToolCalls, calculator
@@ -34,11 +38,13 @@ __all__ = [
     "EndpointUser",
     "Episode",
     "Protocol",
+    "PythonTool",
     "Retry",
     "SingleAnswer",
     "Steps",
     "ToolCalls",
     "Turn",
+    "WriteRunFix",
     "as_the_user_sees",
     "calculator",
     "make_protocol",
@@ -50,6 +56,8 @@ PROTOCOLS: dict[str, type[Protocol]] = {
     "retry": Retry,
     "steps": Steps,
     "tools": ToolCalls,
+    "python_tool": PythonTool,
+    "code": WriteRunFix,
     "conversation": Conversation,
     "completion": Completion,
 }

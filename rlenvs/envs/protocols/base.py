@@ -121,6 +121,13 @@ class Protocol:
         """
         return {}
 
+    def examine(self, episodes: Sequence[Episode], responses: Sequence[str]) -> None:
+        """Find out, for many episodes in one call, what `answer` and `reply` will need.
+
+        Called before the messages become part of their episodes, and not for those that are longer than the environment
+        allows. It may leave notes in the memories; where it raises, the episodes are to be what they were.
+        """
+
     def answer(self, episode: Episode, response: str) -> str | None:
         """The text to grade, or None if the message holds nothing to grade.
 

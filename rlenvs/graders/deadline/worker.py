@@ -6,7 +6,6 @@ Workers end with the nursery, and the nursery with the process that started it, 
 """
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -20,20 +19,12 @@ from typing import Any, NoReturn
 
 from rlenvs.graders.deadline.checks import Reply, Request, load
 from rlenvs.graders.deadline.frames import FRAME, MESSAGE_BYTES
+from rlenvs.processes import die_with
 
 MEMORY_BYTES = 1 << 30
 """Address space that a worker may use on top of what it starts with."""
 LOOK_AROUND_MS = 500
 """Time between two looks at whether the parent is alive: another child of it may hold its end of the connection."""
-PR_SET_PDEATHSIG = 1
-
-
-def die_with(parent: int) -> None:
-    """Let the kernel end this process when its parent ends, whatever it is doing then."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def limit_resources() -> None:
@@ -139,7 +130,7 @@ class Nursery:
             return ""
         if gone.si_code == os.CLD_EXITED:
             return f"exited with code {gone.si_status}"
-        return f"was killed by {signal.Signals(gone.si_status).name}"
+        return f"was killed by signal {gone.si_status}"
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
