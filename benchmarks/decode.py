@@ -26,7 +26,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from rlenvs.agents.llm.engines import Completion, Engine, GenerateEngine, SamplingParams, StaticEngine
 from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 
 VOCABULARY, EOS = 260, 2
 Load = Callable[[Engine, int], int]

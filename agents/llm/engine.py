@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 
 __all__ = ["Completion", "SamplingParams", "generate"]
 

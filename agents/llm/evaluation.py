@@ -9,10 +9,10 @@ import gymnasium as gym
 import torch
 
 import rlenvs  # noqa: F401 - registers the environments
-from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.config import EvaluationConfig, RolloutConfig, TrainConfig
 from rlenvs.agents.llm.engine import SamplingParams, generate
-from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.config_file import load_config
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.problems import Problem, ProblemSource

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 import rlenvs  # noqa: F401 - registers the environments
-from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint, save_checkpoint
-from rlenvs.agents.llm.collect import check_room
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
 from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, make_vector_env
-from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.rollout.chat import ChatFormat
+from rlenvs.agents.llm.rollout.collect import check_room
 from rlenvs.agents.llm.run_folder import MODEL, START, RunFolder, choose_run_folder
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, make_view, write_report

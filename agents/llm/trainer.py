@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlenvs.agents.llm.batch import Episode, collate
-from rlenvs.agents.llm.chat import ChatFormat
-from rlenvs.agents.llm.collect import RolloutCollector
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.engine import SamplingParams
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.rollout.batch import Episode, collate
+from rlenvs.agents.llm.rollout.chat import ChatFormat
+from rlenvs.agents.llm.rollout.collect import RolloutCollector
 from rlenvs.agents.llm.update import make_optimizer, score_rollout, update_policy
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward

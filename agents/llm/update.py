@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rlenvs.agents.llm.algorithm.advantages import generalized_advantages, token_rewards, whiten
 from rlenvs.agents.llm.algorithm.losses import explained_variance, policy_loss, value_loss
-from rlenvs.agents.llm.batch import RolloutBatch
 from rlenvs.agents.llm.config import PPOConfig
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.rollout.batch import RolloutBatch
 from rlenvs.errors import TrainingDivergedError
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlenvs.agents.llm.batch import Episode, collate
-from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.config import EnvConfig, WarmStartConfig
 from rlenvs.agents.llm.engine import SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.rollout.batch import Episode, collate
+from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.errors import TrainingDivergedError
 from rlenvs.problems import Problem
 

@@ -4,7 +4,7 @@ import torch
 
 from rlenvs.agents.llm.config import EmbeddedConfig
 from rlenvs.agents.llm.embedded import build_policy
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.problems import ArithmeticSource
 
 

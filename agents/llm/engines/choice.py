@@ -11,7 +11,7 @@ from rlenvs.agents.llm.engines.architecture import UnsupportedModelError
 from rlenvs.agents.llm.engines.generate import GenerateEngine
 from rlenvs.agents.llm.engines.protocol import Engine, SamplingParams
 from rlenvs.agents.llm.engines.static import StaticEngine
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import ConfigError
 
 EngineName = Literal["auto", "static", "generate", "vllm", "http"]

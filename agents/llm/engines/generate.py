@@ -12,7 +12,7 @@ from rlenvs.agents.llm.engines.architecture import base_of
 from rlenvs.agents.llm.engines.protocol import Completion, EngineError, Finish, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
 from rlenvs.agents.llm.engines.stopping import finish_of
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import torch
 from rlenvs.agents.llm.engines.protocol import Completion, EngineError, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.stopping import finish_of
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import ParameterError
 
 RETRY_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)

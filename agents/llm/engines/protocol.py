@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import ParameterError, RlenvsError
 
 Finish = Literal["stop", "length"]

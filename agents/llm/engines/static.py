@@ -19,7 +19,7 @@ from rlenvs.agents.llm.engines.protocol import Completion, EngineError, Sampling
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.scheduling import Call, Row
 from rlenvs.agents.llm.engines.stepper import Stepper
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 
 logger = logging.getLogger(__name__)
 

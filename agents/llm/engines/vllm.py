@@ -30,7 +30,7 @@ from rlenvs.agents.llm.engines.http import Server
 from rlenvs.agents.llm.engines.protocol import Completion, EngineError, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.weights import checkpoint_weights
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.extras import require
 
 UPDATE_SECONDS = 600.0

@@ -7,7 +7,7 @@ import torch
 from tiny import TINY_RUN, tiny_policy
 
 from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
 
 torch.set_num_threads(1)  # tests run side by side; threads that spin slow each other down
 

@@ -14,10 +14,10 @@ from tiny import TINY_RUN
 from transformers import AutoModelForCausalLM
 
 from rlenvs.agents.llm import TrainConfig, evaluate_model, resume, train
-from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.engine import SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.launch import run_cli
+from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.run_folder import RunFolder
 from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config

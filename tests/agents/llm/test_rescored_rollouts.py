@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from rlenvs.agents.llm import TrainConfig, train
-from rlenvs.agents.llm.chat import ChatFormat
-from rlenvs.agents.llm.collect import RolloutCollector
 from rlenvs.agents.llm.engine import SamplingParams
-from rlenvs.agents.llm.records import MAX_VALUE_CHARS, storable
+from rlenvs.agents.llm.rollout.chat import ChatFormat
+from rlenvs.agents.llm.rollout.collect import RolloutCollector
+from rlenvs.agents.llm.rollout.records import MAX_VALUE_CHARS, storable
 from rlenvs.agents.reporting import make_view
 from rlenvs.cli import main
 from rlenvs.envs.protocol import Protocol, SingleAnswer, Turn

@@ -8,10 +8,10 @@ import torch
 from tiny import TINY_RUN, tiny_policy
 
 from rlenvs.agents.llm.algorithm.advantages import generalized_advantages
-from rlenvs.agents.llm.batch import Episode
-from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import make_envs
+from rlenvs.agents.llm.rollout.batch import Episode
+from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.trainer import PPOTrainer, check_gammas, shuffle_rewards
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers import InfoPotential, LinearSchedule, ProgressPotential, RewardPipeline, Transition

@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import tiny_policy
 
-from rlenvs.agents.llm.batch import Episode, collate
 from rlenvs.agents.llm.config import PPOConfig
+from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.agents.llm.update import learning_rate_factor, make_optimizer, score_rollout, update_policy
 from rlenvs.errors import TrainingDivergedError
 

@@ -29,7 +29,7 @@ from shaping import (
     telescoping_violation,
 )
 
-from rlenvs.agents.llm.batch import Episode, collate
+from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.wrappers import (
     ConstantSchedule,
     EnvReward,

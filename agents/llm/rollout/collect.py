@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlenvs.agents.llm.batch import Episode
-from rlenvs.agents.llm.chat import ChatFormat
 from rlenvs.agents.llm.engine import Completion, SamplingParams, generate
-from rlenvs.agents.llm.policy import Policy
-from rlenvs.agents.llm.records import EpisodeStarts, component_parts, env_infos
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.rollout.batch import Episode
+from rlenvs.agents.llm.rollout.chat import ChatFormat
+from rlenvs.agents.llm.rollout.records import EpisodeStarts, component_parts, env_infos
 from rlenvs.errors import DataError
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 from rlenvs.wrappers.transition_batch import row_info

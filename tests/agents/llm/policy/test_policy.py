@@ -17,10 +17,10 @@ from transformers import (
 )
 
 from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
-from rlenvs.agents.llm.batch import Episode, collate
 from rlenvs.agents.llm.embedded import character_tokenizer
 from rlenvs.agents.llm.engine import SamplingParams, generate
-from rlenvs.agents.llm.policy import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.errors import DeviceError, ModelLoadError
 
 CPU = torch.device("cpu")

@@ -5,12 +5,12 @@ import tokenizers
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from rlenvs.agents.llm.batch import collate
-from rlenvs.agents.llm.chat import ChatFormat
-from rlenvs.agents.llm.collect import RolloutCollector
 from rlenvs.agents.llm.embedded import character_tokenizer
 from rlenvs.agents.llm.engine import SamplingParams
-from rlenvs.agents.llm.policy import Policy
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.rollout.batch import collate
+from rlenvs.agents.llm.rollout.chat import ChatFormat
+from rlenvs.agents.llm.rollout.collect import RolloutCollector
 from rlenvs.envs.protocol import Protocol, SingleAnswer, Turn
 from rlenvs.envs.text_vector_env import TextVectorEnv
 from rlenvs.errors import ConfigError, DataError

@@ -1,0 +1,1 @@
+"""What is trained: a causal language model and its critic."""

@@ -1,0 +1,1 @@
+"""From problems to token ids and what they earned: episodes, chat formats, the collector, records."""
