@@ -8,6 +8,7 @@ RlenvsError
 │   ├── DataError                   a file of problems or responses: says file, line and field
 │   ├── MissingExtraError           an optional dependency is absent: says which extra installs it
 │   ├── ModelLoadError              a model or tokenizer cannot be loaded
+│   │   └── UnsupportedModelError   an engine does not know the model's architecture
 │   ├── DeviceError                 the requested device is absent
 │   ├── RunFolderError              a run folder is in the way, unreadable or holds no usable checkpoint
 │   ├── RenderModeError (TypeError)  a render mode that an environment of texts does not have
@@ -15,6 +16,7 @@ RlenvsError
 ├── ComponentError (RuntimeError)   a reward component failed for a reason the judged text cannot provoke
 ├── GraderError (RuntimeError)      a grader failed for a reason the judged text cannot provoke
 ├── SandboxError (RuntimeError)     code cannot be run in isolation here, for a reason the code cannot provoke
+├── EngineError (RuntimeError)      an engine could not finish a batch; nothing of the batch is returned
 ├── UserModelError (RuntimeError)   a model that plays the user of a conversation gave no message
 └── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
 ```
@@ -65,6 +67,18 @@ class ModelLoadError(UserError):
     """A model or tokenizer that cannot be loaded."""
 
 
+class UnsupportedModelError(ModelLoadError):
+    """A model that the static engine does not decode.
+
+    Attributes:
+        reason: what about the model it does not know.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"engine 'static' cannot decode this model: {reason}; use engine 'generate'")
+        self.reason = reason
+
+
 class DeviceError(UserError):
     """The requested device does not exist on this machine."""
 
@@ -101,6 +115,10 @@ class GraderError(RlenvsError, RuntimeError):
 
 class SandboxError(RlenvsError, RuntimeError):
     """Code cannot be run in isolation on this machine, for a reason that the code cannot provoke."""
+
+
+class EngineError(RlenvsError, RuntimeError):
+    """An engine could not finish a batch. Nothing of the batch is returned; the message says which engine and why."""
 
 
 class UserModelError(RlenvsError, RuntimeError):

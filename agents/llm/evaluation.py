@@ -10,7 +10,7 @@ import torch
 
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.config import EvaluationConfig, RolloutConfig, TrainConfig
-from rlenvs.agents.llm.engine import SamplingParams, generate
+from rlenvs.agents.llm.engines import Engine, SamplingParams, make_engine
 from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.config_file import load_config
@@ -50,20 +50,20 @@ class Examination:
         self.envs = make_vector_env(env_id, env_kwargs, len(problems))
 
     def accuracy(
-        self, policy: Policy, chat: ChatFormat, params: SamplingParams, generator: torch.Generator, batch_size: int
+        self, policy: Policy, engine: Engine, chat: ChatFormat, params: SamplingParams, generator: torch.Generator
     ) -> float:
         """Return the share of problems whose first answer is right.
 
         Args:
             policy: what answers.
+            engine: samples from it; it has the policy's present weights.
             chat: how prompts become ids.
             params: temperature 0 for greedy accuracy.
             generator: source of randomness.
-            batch_size: problems answered at once.
         """
         _, infos = self.envs.reset(seed=0, options={"problems": self.problems})
         prompts = [chat.prompt_ids(messages) for messages in infos["messages"]]
-        completions = generate(policy, prompts, params, generator, batch_size)
+        completions = engine.generate(prompts, params, generator)
         _, _, _, _, infos = self.envs.step([policy.message_text(completion.ids) for completion in completions])
         return float(infos["correct"].mean())
 
@@ -104,7 +104,6 @@ class HeldOutEvaluation:
         chat: how prompts become ids.
         max_new_tokens: limit per answer.
         temperature: of the sampled accuracy.
-        batch_size: problems answered at once.
         seed: of the sampling, the same for every evaluation, so that two models differ by themselves only.
     """
 
@@ -114,24 +113,22 @@ class HeldOutEvaluation:
         chat: ChatFormat,
         max_new_tokens: int,
         temperature: float,
-        batch_size: int,
         seed: int,
     ) -> None:
         self.examination = examination
         self.chat = chat
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
-        self.batch_size = batch_size
         self.seed = seed
 
-    def __call__(self, policy: Policy) -> dict[str, float]:
+    def __call__(self, policy: Policy, engine: Engine) -> dict[str, float]:
         """Return `accuracy/greedy`, `accuracy/sampled`, their binomial standard errors and the number of problems."""
         metrics: dict[str, float] = {}
         count = len(self.examination.problems)
         for name, temperature in (("greedy", 0.0), ("sampled", self.temperature)):
             generator = torch.Generator(policy.device).manual_seed(self.seed)
             params = SamplingParams(self.max_new_tokens, temperature)
-            share = self.examination.accuracy(policy, self.chat, params, generator, self.batch_size)
+            share = self.examination.accuracy(policy, engine, self.chat, params, generator)
             metrics[f"accuracy/{name}"] = share
             metrics[f"accuracy/{name}_stderr"] = (share * (1 - share) / count) ** 0.5
         return metrics | {"accuracy/problems": count}
@@ -159,7 +156,7 @@ def evaluate_model(
         env_kwargs: its parameters, on top of the run's where `env_id` is None.
         limit: held-out problems; without a run 1,000 (or all there are, when fewer).
         device: `auto`, `cpu` or `cuda`.
-        batch_size: problems answered at once; without a run 512. Sampled answers depend on it.
+        batch_size: problems answered at once; without a run 512.
         temperature: of the sampled accuracy, > 0; without a run 1.
         seed: of problem choice and sampling; without a run 0.
         max_new_tokens: limit per answer; without a run 64.
@@ -189,10 +186,10 @@ def evaluate_model(
         ChatFormat(policy.tokenizer, run.policy.prompt_format if run else "auto"),
         max_new_tokens or rollout.max_new_tokens,
         temperature or rollout.temperature,
-        batch_size or rollout.batch_size,
         seed,
     )
-    return evaluation(policy) | {"env": env_id, "model": str(model_dir)}
+    engine = make_engine(rollout.engine.name, policy, batch_size or rollout.batch_size)
+    return evaluation(policy, engine) | {"env": env_id, "model": str(model_dir)}
 
 
 def _run_of(model_dir: str | Path) -> TrainConfig | None:

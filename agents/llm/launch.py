@@ -19,8 +19,10 @@ import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint, save_checkpoint
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
+from rlenvs.agents.llm.engines import Engine, make_engine
 from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, make_vector_env
 from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.policy.reference import FrozenCopy, Reference
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.collect import check_room
 from rlenvs.agents.llm.run_folder import MODEL, START, RunFolder, choose_run_folder
@@ -93,7 +95,8 @@ def train(
         policy, reference = _load_models(source, config, device)
         chat = _chat(policy, config)
         _check_context(policy, chat, problems, config)
-        trainer = PPOTrainer(policy, reference, make_envs(config, config.rollout.episodes), chat, config)
+        engine = make_run_engine(config, policy)
+        trainer = PPOTrainer(policy, reference, make_envs(config, config.rollout.episodes), chat, config, engine)
         folder = RunFolder.create(path, config)
         if config.policy.model == "embedded":
             # The cache may be cleared; a run keeps what it needs to resume.
@@ -125,7 +128,8 @@ def resume(
     with view or make_view() as shown:
         policy, reference = _load_models(source, config, device)
         envs = make_envs(config, config.rollout.episodes)
-        trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config)
+        engine = make_run_engine(config, policy, state["engine"])
+        trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config, engine)
         trainer.load_state_dict(state["trainer"])
         return _Run(folder, trainer, problems, shown, stop).go(state)
 
@@ -138,6 +142,25 @@ def make_envs(config: TrainConfig, num_envs: int) -> VectorShapedReward:
     """
     envs = make_vector_env(config.env.id, config.env.kwargs | {"split": "train"}, num_envs)
     return VectorShapedReward(envs, config.rewards)
+
+
+def make_run_engine(config: TrainConfig, policy: Policy, name: str | None = None) -> Engine:
+    """Return what samples in a run.
+
+    Args:
+        config: of the run.
+        policy: what it samples from.
+        name: what the run chose before, for `auto`: another engine's numbers differ in the last bits.
+    """
+    options = config.rollout.engine
+    chosen: Any = name or options.name
+    arguments: dict[str, Any] = {}
+    if chosen in ("auto", "static"):
+        dtype = None if options.dtype is None else getattr(torch, options.dtype)
+        arguments = {"dtype": dtype, "compiled": options.compiled}
+    elif chosen == "http":
+        arguments = {"url": options.url, "model": options.model, "weights_dir": options.weights_dir}
+    return make_engine(chosen, policy, config.rollout.batch_size, **arguments)
 
 
 def rehearse(config: TrainConfig) -> None:
@@ -195,7 +218,6 @@ class _Run:
             trainer.collector.chat,
             self.config.rollout.max_new_tokens,
             self.config.rollout.temperature,
-            self.config.rollout.batch_size,
             self.config.seed,
         )
         self.result = RunResult(folder.path)
@@ -235,7 +257,7 @@ class _Run:
             return
         self.folder.open_logs()
         self.view.phase("evaluating", f"{len(self.evaluate.examination.problems)} held-out problems")
-        self.result.before = self.result.after = self.evaluate(self.trainer.policy)
+        self.result.before = self.result.after = self.evaluate(self.trainer.policy, self.trainer.engine)
         before = {"iteration": 0, "step": 0} | self.result.before
         self.trainer.report(before)
         self._log(before)
@@ -246,7 +268,7 @@ class _Run:
         done = self.trainer.iteration
         last = done == self.config.ppo.iterations
         if last or done % self.config.evaluation.every == 0:
-            self.result.after = self.evaluate(self.trainer.policy)
+            self.result.after = self.evaluate(self.trainer.policy, self.trainer.engine)
             metrics |= self.result.after
         self.trainer.report(metrics)
         self.folder.log_rollouts(records)
@@ -284,6 +306,7 @@ class _Run:
             self.trainer.iteration,
             {
                 "trainer": self.trainer.state_dict(),
+                "engine": self.trainer.engine.name,
                 "log_sizes": self.folder.log_sizes(),
                 "before": self.result.before,
                 "after": self.result.after,
@@ -384,12 +407,13 @@ def _start_model(config: TrainConfig, device: torch.device, view: TrainingView) 
     return str(folder), f"policy from supervised warm start: {folder} ({seconds:.0f} s)"
 
 
-def _load_models(source: str, config: TrainConfig, device: torch.device) -> tuple[Policy, Policy | None]:
+def _load_models(source: str, config: TrainConfig, device: torch.device) -> tuple[Policy, Reference | None]:
     policy = load_policy(source, device)
+    policy.critic_is_detached = config.ppo.critic == "detached"
+    policy.logprob_chunk = config.memory.logprob_chunk
     if config.ppo.kl_coef == 0.0:
         return policy, None
-    reference = load_policy(source, device)
-    return policy, reference.requires_grad_(False)
+    return policy, FrozenCopy(load_policy(source, device))
 
 
 def _chat(policy: Policy, config: TrainConfig) -> ChatFormat:

@@ -100,7 +100,7 @@ class RunFolder:
                 file.truncate((sizes or {}).get(name, 0))
         self._metrics = (self.path / METRICS).open("a", encoding="utf-8")
         self._rollouts = (self.path / ROLLOUTS).open("a", encoding="utf-8")
-        if self.config.output.tensorboard:
+        if "tensorboard" in self.config.output.trackers:
             self._events = _tensorboard_writer(self.path / TENSORBOARD, first_iteration)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:

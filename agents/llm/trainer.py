@@ -8,12 +8,14 @@ import numpy as np
 import torch
 
 from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.engines import Engine, SamplingParams
+from rlenvs.agents.llm.learner.learner import Learner
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.reference import Reference
+from rlenvs.agents.llm.processes import ALONE, Processes
 from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.collect import RolloutCollector
-from rlenvs.agents.llm.update import make_optimizer, score_rollout, update_policy
 from rlenvs.errors import ConfigError
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 from rlenvs.wrappers.potentials.base import PotentialTerm
@@ -30,6 +32,8 @@ class PPOTrainer:
         envs: shaped turn-level vector environment, autoreset mode DISABLED, one episode each per iteration.
         chat: how messages become ids.
         config: the run.
+        engine: samples from the policy.
+        processes: who else trains the same policy.
 
     Raises:
         ConfigError: a potential discounts differently from the learner.
@@ -38,29 +42,31 @@ class PPOTrainer:
     def __init__(
         self,
         policy: Policy,
-        reference: Policy | None,
+        reference: Reference | None,
         envs: VectorShapedReward,
         chat: ChatFormat,
         config: TrainConfig,
+        engine: Engine,
+        processes: Processes = ALONE,
     ) -> None:
         check_gammas(envs.pipeline.potentials, config.ppo.gamma)
         self.policy = policy
-        self.reference = reference
+        self.engine = engine
         self.envs = envs
         self.config = config
-        self.optimizer = make_optimizer(policy, config.ppo)
         self.sampling_rng, self.dealing_rng = _generators(config.seed, policy.device)
+        self.learner = Learner(policy, reference, config, self.dealing_rng, processes)
         self.iteration = 0
         self.env_steps = 0
         self.tokens = 0
         self.collector = RolloutCollector(
             envs,
             policy,
+            engine,
             chat,
             SamplingParams(config.rollout.max_new_tokens, config.rollout.temperature),
             config.rollout.context_tokens,
             self.sampling_rng,
-            config.rollout.batch_size,
         )
 
     def iterate(self) -> tuple[Metrics, list[dict[str, Any]]]:
@@ -74,17 +80,15 @@ class PPOTrainer:
             ComponentError: a reward component failed and its policy is `raise`.
         """
         started = time.perf_counter()
-        ppo, temperature = self.config.ppo, self.config.rollout.temperature
         clock = self.env_steps
         self.envs.set_global_step(clock)
         episodes, records = self.collector.collect(seed=self.config.seed if self.iteration == 0 else None)
         collected = time.perf_counter()
-        if ppo.shuffle_rewards:
+        if self.config.ppo.shuffle_rewards:
             shuffle_rewards(episodes, self.dealing_rng)
         batch = collate(episodes, self.policy.pad_id, self.policy.device)
-        rollout = score_rollout(batch, self.policy, self.reference, ppo, temperature)
-        first_step = self.iteration * ppo.epochs * ppo.minibatches
-        losses = update_policy(rollout, self.policy, self.optimizer, ppo, temperature, first_step, self.dealing_rng)
+        learned = self.learner.learn(batch)
+        self.engine.sync(self.policy)
         updated = time.perf_counter()
         tokens = int(batch.mask_BA.sum())
         self.iteration += 1
@@ -97,10 +101,9 @@ class PPOTrainer:
             "time/update": updated - collected,
             "time/tokens_per_second": tokens / (updated - started),
         }
-        learning_rate = {"learning_rate": self.optimizer.param_groups[0]["lr"]}
         # `step` is the reward clock that the weights of this iteration were read at; `env_steps` counts to its end.
         counts = {"iteration": self.iteration, "step": clock, "env_steps": self.env_steps, "tokens": self.tokens}
-        return counts | rollout_metrics(records) | rollout.metrics | losses | learning_rate | times, records
+        return counts | rollout_metrics(records) | learned | times, records
 
     def report(self, metrics: Metrics) -> None:
         """Show reactive reward schedules what was measured in or after the last iteration."""
@@ -109,10 +112,8 @@ class PPOTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next iteration depends on: tensors and plain data."""
         return {
-            "policy": self.policy.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "learner": self.learner.state_dict(),
             "sampling_rng": self.sampling_rng.get_state(),
-            "dealing_rng": self.dealing_rng.get_state(),
             "envs": self.envs.unwrapped.state_dict(),  # type: ignore[attr-defined]
             "rewards": self.envs.state_dict(),
             "counters": {"iteration": self.iteration, "env_steps": self.env_steps, "tokens": self.tokens},
@@ -120,12 +121,11 @@ class PPOTrainer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.policy.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.learner.load_state_dict(state["learner"])
         self.sampling_rng.set_state(state["sampling_rng"])
-        self.dealing_rng.set_state(state["dealing_rng"])
         self.envs.unwrapped.load_state_dict(state["envs"])  # type: ignore[attr-defined]
         self.envs.load_state_dict(state["rewards"])
+        self.engine.sync(self.policy)
         counters = state["counters"]
         self.iteration, self.env_steps, self.tokens = (counters[k] for k in ("iteration", "env_steps", "tokens"))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rlenvs.agents.llm.config import EnvConfig, WarmStartConfig
-from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.engines import SamplingParams, StaticEngine
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.batch import Episode, collate
@@ -55,6 +55,7 @@ def warm_start(
     rng = np.random.default_rng(seed)
     checked = [problems[i] for i in rng.choice(len(problems), min(config.check_problems, len(problems)), replace=False)]
     examination = Examination(env.id, env.kwargs, checked)
+    engine = StaticEngine(policy, len(checked))
     demonstrations = [_demonstration(problem, chat, policy) for problem in problems]
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.learning_rate, weight_decay=0.0)
     greedy = SamplingParams(max_new_tokens, temperature=0.0)
@@ -66,7 +67,8 @@ def warm_start(
         if step % config.check_every:
             continue
         generator = torch.Generator(policy.device).manual_seed(seed)
-        reached = examination.accuracy(policy, chat, greedy, generator, len(checked))
+        engine.sync(policy)
+        reached = examination.accuracy(policy, engine, chat, greedy, generator)
         if progress is not None:
             progress(step, reached)
         if best <= reached <= config.max_accuracy:
@@ -84,8 +86,8 @@ def warm_start(
 def imitation_loss(policy: Policy, demonstrations: Sequence[Episode]) -> Tensor:
     """Mean cross-entropy of the demonstrations' action tokens (prompt and padding do not count)."""
     batch = collate(demonstrations, policy.pad_id, policy.device)
-    logprobs, _, _, _ = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0, 8_192)
-    return -logprobs.mean()
+    found = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0, with_values=False)
+    return -found.logprobs_M.mean()
 
 
 def _imitate(policy: Policy, optimizer: torch.optim.Optimizer, demonstrations: Sequence[Episode]) -> None:

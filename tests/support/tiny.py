@@ -49,7 +49,8 @@ TINY_RUN = {
         }
     },
     "rollout": {"episodes": 24, "max_new_tokens": 4, "context_tokens": 16},
-    "ppo": {"iterations": 6, "minibatches": 2, "warmup_steps": 2, "micro_batch_size": 8, "learning_rate": 1e-3},
+    "ppo": {"iterations": 6, "minibatches": 2, "warmup_steps": 2, "learning_rate": 1e-3},
+    "memory": {"micro_batch_size": 8},
     "evaluation": {"every": 2, "problems": 20},
-    "output": {"checkpoint_every": 2, "tensorboard": False},
+    "output": {"checkpoint_every": 2, "trackers": []},
 }

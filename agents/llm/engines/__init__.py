@@ -6,23 +6,20 @@ what a GPU replays) and `generate` (any model of transformers) run in this proce
 two, so that these differ in speed alone.
 """
 
-from rlenvs.agents.llm.engines.architecture import UnsupportedModelError
 from rlenvs.agents.llm.engines.choice import Choice, EngineName, choose_engine, make_engine
 from rlenvs.agents.llm.engines.generate import GenerateEngine
-from rlenvs.agents.llm.engines.protocol import Completion, Engine, EngineError, Finish, SamplingParams
+from rlenvs.agents.llm.engines.protocol import Completion, Engine, Finish, SamplingParams
 from rlenvs.agents.llm.engines.static import StaticEngine
 
 __all__ = [
     "Choice",
     "Completion",
     "Engine",
-    "EngineError",
     "EngineName",
     "Finish",
     "GenerateEngine",
     "SamplingParams",
     "StaticEngine",
-    "UnsupportedModelError",
     "choose_engine",
     "make_engine",
 ]

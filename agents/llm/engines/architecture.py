@@ -7,19 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rlenvs.errors import UserError
+from rlenvs.errors import UnsupportedModelError
 
 KNOWN_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 # Rotations that depend on a position alone. The others change with the length of what was seen.
 KNOWN_ROPES = ("default", "linear", "llama3", "yarn")
-
-
-class UnsupportedModelError(UserError):
-    """A model that the static engine does not decode."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"engine 'static' cannot decode this model: {reason}; use engine 'generate'")
-        self.reason = reason
 
 
 def base_of(model: Any) -> Any:

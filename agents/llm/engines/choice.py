@@ -7,15 +7,15 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from rlenvs.agents.llm.engines.architecture import UnsupportedModelError
 from rlenvs.agents.llm.engines.generate import GenerateEngine
 from rlenvs.agents.llm.engines.protocol import Engine, SamplingParams
 from rlenvs.agents.llm.engines.static import StaticEngine
 from rlenvs.agents.llm.policy.model import Policy
-from rlenvs.errors import ConfigError
+from rlenvs.errors import ConfigError, UnsupportedModelError
 
 EngineName = Literal["auto", "static", "generate", "vllm", "http"]
 PROMPT_TOKENS, NEW_TOKENS, ROWS, REPEATS = 16, 16, 32, 3
+MARGIN = 1.25  # by how much `generate` must be faster to be chosen
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def _choose(policy: Policy, batch_size: int, options: dict[str, Any]) -> Choice:
     rates = {"static": _rate(static, policy, batch_size)}
     static.close()
     rates["generate"] = _rate(GenerateEngine(policy, batch_size), policy, batch_size)
-    name: Literal["static", "generate"] = "static" if rates["static"] >= rates["generate"] else "generate"
+    # Where both are about as fast, noise must not decide: their log-probabilities differ in the last bits.
+    name: Literal["static", "generate"] = "static" if rates["static"] * MARGIN >= rates["generate"] else "generate"
     measured = ", ".join(f"{engine} {rate:.0f}" for engine, rate in rates.items())
     return Choice(name, f"{measured} tokens/s on {policy.device}", rates)
 

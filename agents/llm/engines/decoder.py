@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rlenvs.agents.llm.engines.architecture import Architecture, UnsupportedModelError
+from rlenvs.agents.llm.engines.architecture import Architecture
 from rlenvs.agents.llm.engines.kv_cache import KVCache
+from rlenvs.errors import UnsupportedModelError
 
 FLOAT32_TOLERANCE = 1e-3  # of log-probabilities: far above rounding, far below a part that is missing
 LOW_PRECISION_TOLERANCE = 0.3

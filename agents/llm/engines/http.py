@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 import torch
 
-from rlenvs.agents.llm.engines.protocol import Completion, EngineError, SamplingParams, params_of_each
+from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.stopping import finish_of
 from rlenvs.agents.llm.policy.model import Policy
-from rlenvs.errors import ParameterError
+from rlenvs.errors import EngineError, ParameterError
 
 RETRY_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds between attempts

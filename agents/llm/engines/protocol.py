@@ -8,13 +8,9 @@ from typing import Literal, Protocol
 import torch
 
 from rlenvs.agents.llm.policy.model import Policy
-from rlenvs.errors import ParameterError, RlenvsError
+from rlenvs.errors import EngineError, ParameterError
 
 Finish = Literal["stop", "length"]
-
-
-class EngineError(RlenvsError, RuntimeError):
-    """An engine could not finish a batch. Nothing of the batch is returned; the message says which engine and why."""
 
 
 @dataclass(frozen=True, slots=True)

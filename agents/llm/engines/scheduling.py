@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from rlenvs.agents.llm.engines.prefixes import match_prefixes
-from rlenvs.agents.llm.engines.protocol import EngineError, Finish, SamplingParams
+from rlenvs.agents.llm.engines.protocol import Finish, SamplingParams
 from rlenvs.agents.llm.engines.sampling import pick, uniform_at
 from rlenvs.agents.llm.engines.stepper import RowState
 from rlenvs.agents.llm.engines.stopping import finish_of
+from rlenvs.errors import EngineError
 
 if TYPE_CHECKING:
     from rlenvs.agents.llm.engines.static import StaticEngine

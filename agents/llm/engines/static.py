@@ -15,11 +15,12 @@ import torch
 from rlenvs.agents.llm.engines.architecture import adapter_state, base_of, read
 from rlenvs.agents.llm.engines.decoder import Decoder, check
 from rlenvs.agents.llm.engines.kv_cache import KVCache
-from rlenvs.agents.llm.engines.protocol import Completion, EngineError, SamplingParams, params_of_each
+from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.scheduling import Call, Row
 from rlenvs.agents.llm.engines.stepper import Stepper
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.errors import EngineError
 
 logger = logging.getLogger(__name__)
 

@@ -27,10 +27,11 @@ import torch
 
 from rlenvs.agents.llm.engines.architecture import base_of
 from rlenvs.agents.llm.engines.http import Server
-from rlenvs.agents.llm.engines.protocol import Completion, EngineError, SamplingParams, params_of_each
+from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.weights import checkpoint_weights
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.errors import EngineError
 from rlenvs.extras import require
 
 UPDATE_SECONDS = 600.0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rlenvs.agents.llm.engines.architecture import base_of
-from rlenvs.agents.llm.engines.protocol import EngineError
+from rlenvs.errors import EngineError
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,23 @@ from rlenvs.extras import require
 LOAD_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
 VALUE_HEAD_FILE = "value_head.safetensors"
 PROBE_TOLERANCE = 1e-3  # of log-probabilities; bfloat16 heads differ by less, a missed soft-cap by far more
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """What a policy says of the action tokens of some sequences, all float32.
+
+    Attributes:
+        logprobs_M: log-probability of each action token, row by row; empty where not asked for.
+        entropies_M: entropy of the distribution that each was drawn from, nats; empty where not asked for.
+        values_M: V before each action token; empty where not asked for.
+        last_values_B: V of the state after each row's last token; empty where not asked for.
+    """
+
+    logprobs_M: Tensor
+    entropies_M: Tensor
+    values_M: Tensor
+    last_values_B: Tensor
 
 
 class Policy(nn.Module):
@@ -50,6 +68,8 @@ class Policy(nn.Module):
         nn.init.zeros_(self.value_head.bias)
         self.forward_arguments = frozenset(inspect.signature(model.forward).parameters)
         self.head_is_linear = _head_is_linear(model)
+        self.critic_is_detached = True
+        self.logprob_chunk = 1_024
 
     @property
     def device(self) -> torch.device:
@@ -61,15 +81,25 @@ class Policy(nn.Module):
         """Number of parameters of the language model and the value head."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def policy_parameters(self) -> list[nn.Parameter]:
+        """What the policy loss trains."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """What only the value loss trains."""
+        return list(self.value_head.parameters())
+
     def evaluate(
         self,
         ids_BL: Tensor,
         attention_BL: Tensor,
         action_BL: Tensor,
         temperature: float,
-        chunk: int,
-        detach_value: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        *,
+        with_logprobs: bool = True,
+        with_values: bool = True,
+        detach_features: bool = False,
+    ) -> Evaluation:
         """Score the action tokens of right-padded sequences.
 
         Args:
@@ -77,12 +107,9 @@ class Policy(nn.Module):
             attention_BL: `[B, L]` bool, False on padding.
             action_BL: `[B, L]` bool, True where the token was sampled by the policy; never at position 0.
             temperature: divides the logits, as it did in sampling.
-            chunk: tokens whose logits exist at the same time.
-            detach_value: keep the gradient of the values from reaching the trunk.
-
-        Returns:
-            log-probabilities, entropies and values `[M]` of the M action tokens (row by row), and the values `[B]`
-            of the states after the last token. All float32.
+            with_logprobs: compute log-probabilities and entropies.
+            with_values: compute values.
+            detach_features: keep the gradient of the values from reaching the trunk, whatever kind of critic it is.
         """
         hidden_BLD, logits_BLV = self._forward(ids_BL, attention_BL)
         # The state before token t is predicted from, and valued at, position t - 1.
@@ -90,14 +117,21 @@ class Policy(nn.Module):
         before_BL[:, :-1] = action_BL[:, 1:]
         hidden_MD = hidden_BLD[before_BL]
         targets_M = ids_BL[action_BL]
-        if logits_BLV is None:
-            logprobs_M, entropy_M = chosen_logprobs(hidden_MD, targets_M, self._head(), temperature, chunk)
-        else:
-            logprobs_M, entropy_M = chosen_logprobs(logits_BLV[before_BL], targets_M, _identity, temperature, chunk)
-        values_M = self.value_head((hidden_MD.detach() if detach_value else hidden_MD).float())[:, 0]
-        last_B = attention_BL.long().sum(dim=1) - 1
-        last_hidden_BD = hidden_BLD[torch.arange(len(last_B), device=last_B.device), last_B]
-        return logprobs_M, entropy_M, values_M, self.value_head(last_hidden_BD.float())[:, 0]
+        nothing = hidden_MD.new_zeros(0, dtype=torch.float32)
+        found = Evaluation(nothing, nothing, nothing, nothing)
+        if with_logprobs:
+            features_MX = hidden_MD if logits_BLV is None else logits_BLV[before_BL]
+            head = self._head() if logits_BLV is None else _identity
+            found.logprobs_M, found.entropies_M = chosen_logprobs(
+                features_MX, targets_M, head, temperature, self.logprob_chunk
+            )
+        if with_values:
+            detached = detach_features or self.critic_is_detached
+            found.values_M = self.value_head((hidden_MD.detach() if detached else hidden_MD).float())[:, 0]
+            last_B = attention_BL.long().sum(dim=1) - 1
+            last_hidden_BD = hidden_BLD[torch.arange(len(last_B), device=last_B.device), last_B]
+            found.last_values_B = self.value_head(last_hidden_BD.detach().float())[:, 0]
+        return found
 
     def message_text(self, ids: Sequence[int]) -> str:
         """Decode what the policy sampled. Only its closing token goes; other special tokens stay visible to graders."""

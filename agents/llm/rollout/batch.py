@@ -17,6 +17,9 @@ class Episode:
         sampled_logprobs: one per action token, as the engine reported it.
         turn_rewards: (index into the action tokens, reward): each turn's reward on its last action token.
         terminated: whether the task ended; otherwise the state after the last token still has a value.
+        cut: whether a limit of tokens or turns ended a message or the episode.
+        group: number of the problem; episodes with equal numbers are samples of the same prompt.
+        score: what the environment itself paid, without shaping.
     """
 
     ids: list[int]
@@ -24,6 +27,9 @@ class Episode:
     sampled_logprobs: list[float] = field(default_factory=list)
     turn_rewards: list[tuple[int, float]] = field(default_factory=list)
     terminated: bool = False
+    cut: bool = False
+    group: int = 0
+    score: float = 0.0
 
     def add_message(self, ids: Sequence[int], logprobs: Sequence[float]) -> None:
         """Append what the policy sampled."""
@@ -53,6 +59,9 @@ class RolloutBatch:
         turn_rewards_BA: each turn's reward on its last action token.
         sampled_logprobs_BA: as the engine reported them.
         terminated_B: bool.
+        cut_B: bool, True where a limit of tokens or turns ended a message or the episode.
+        group_B: number of each episode's problem, on the CPU.
+        lengths_B: tokens of each episode, on the CPU.
     """
 
     ids_BL: Tensor
@@ -62,15 +71,17 @@ class RolloutBatch:
     turn_rewards_BA: Tensor
     sampled_logprobs_BA: Tensor
     terminated_B: Tensor
+    cut_B: Tensor
+    group_B: Tensor
+    lengths_B: Tensor
 
     def __len__(self) -> int:
         return self.ids_BL.shape[0]
 
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return ids, attention and action mask of some rows, without the padding that all of them share."""
-        attention = self.attention_BL[index]
-        longest = int(attention.sum(dim=1).max())
-        return self.ids_BL[index, :longest], attention[:, :longest], self.action_BL[index, :longest]
+        longest = int(self.lengths_B[index].max())
+        return self.ids_BL[index, :longest], self.attention_BL[index, :longest], self.action_BL[index, :longest]
 
 
 def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> RolloutBatch:
@@ -98,6 +109,15 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
         logprobs[row, : len(episode.sampled_logprobs)] = torch.tensor(episode.sampled_logprobs)
         for position, reward in episode.turn_rewards:
             rewards[row, position] += reward
-    terminated = torch.tensor([episode.terminated for episode in episodes])
-    tensors = (ids, attention, action, mask, rewards, logprobs, terminated)
-    return RolloutBatch(*(tensor.to(device) for tensor in tensors))
+    return RolloutBatch(
+        ids.to(device),
+        attention.to(device),
+        action.to(device),
+        mask.to(device),
+        rewards.to(device),
+        logprobs.to(device),
+        terminated_B=torch.tensor([episode.terminated for episode in episodes], device=device),
+        cut_B=torch.tensor([episode.cut for episode in episodes], device=device),
+        group_B=torch.tensor([episode.group for episode in episodes]),
+        lengths_B=torch.tensor([len(episode.ids) for episode in episodes]),
+    )

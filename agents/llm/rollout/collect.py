@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlenvs.agents.llm.engine import Completion, SamplingParams, generate
+from rlenvs.agents.llm.engines.protocol import Completion, Engine, SamplingParams
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.batch import Episode
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -21,31 +21,31 @@ class RolloutCollector:
 
     Args:
         envs: shaped turn-level vector environment with autoreset mode DISABLED.
-        policy: what plays.
+        policy: what plays; it says how ids become text.
+        engine: samples from the policy.
         chat: how messages become ids.
         params: how it samples.
         context_tokens: longer episodes are cut (and keep the value of their last state).
         generator: source of the sampling randomness.
-        batch_size: sequences generated at once.
     """
 
     def __init__(
         self,
         envs: VectorShapedReward,
         policy: Policy,
+        engine: Engine,
         chat: ChatFormat,
         params: SamplingParams,
         context_tokens: int,
         generator: torch.Generator,
-        batch_size: int,
     ) -> None:
         self.envs = envs
         self.policy = policy
+        self.engine = engine
         self.chat = chat
         self.params = params
         self.context_tokens = context_tokens
         self.generator = generator
-        self.batch_size = batch_size
 
     def collect(self, seed: int | None = None) -> tuple[list[Episode], list[dict[str, Any]]]:
         """Play one episode per sub-environment.
@@ -66,13 +66,7 @@ class RolloutCollector:
         records: list[dict[str, Any]] = []
         turn = 0
         while active:
-            completions = generate(
-                self.policy,
-                [episodes[row].ids for row in active],
-                self.params,
-                self.generator,
-                self.batch_size,
-            )
+            completions = self.engine.generate([episodes[row].ids for row in active], self.params, self.generator)
             actions = [""] * self.envs.num_envs
             counts: list[dict[str, Any]] = [{} for _ in range(self.envs.num_envs)]
             for row, completion in zip(active, completions, strict=True):

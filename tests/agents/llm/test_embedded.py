@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from rlenvs.agents.llm import embedded
 from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig, WarmStartConfig
 from rlenvs.agents.llm.embedded import build_policy, character_tokenizer, embedded_policy_folder
-from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.policy.model import load_policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -62,7 +62,7 @@ def test_the_warm_start_reaches_its_target_and_is_cached(tmp_path, monkeypatch):
     problems = ArithmeticSource(**ENV.kwargs).problems("train")
     chat = ChatFormat(policy.tokenizer)
     examination = Examination(ENV.id, ENV.kwargs, problems)
-    assert examination.accuracy(policy, chat, SamplingParams(4, 0.0), torch.Generator(), 64) > 0.15
+    assert examination.accuracy(policy, GenerateEngine(policy), chat, SamplingParams(4, 0.0), torch.Generator()) > 0.15
     seen.clear()
     assert embedded_policy_folder(TINY, ENV, 4, 0, CPU, lambda *_: seen.append(1)) == folder
     assert not seen, "the second call must not train again"

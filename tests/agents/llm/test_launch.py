@@ -14,7 +14,7 @@ from tiny import TINY_RUN
 from transformers import AutoModelForCausalLM
 
 from rlenvs.agents.llm import TrainConfig, evaluate_model, resume, train
-from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.launch import run_cli
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -129,7 +129,7 @@ def test_a_killed_run_resumes_to_identical_metrics(config_file, tmp_path):
     assert numbers(cut) == numbers(whole)
     assert (cut / "rollouts.jsonl").read_bytes() == (whole / "rollouts.jsonl").read_bytes()
     weights = [
-        torch.load(d / "checkpoints/iteration-000060/state.pt", weights_only=True)["trainer"]["policy"]
+        torch.load(d / "checkpoints/iteration-000060/state.pt", weights_only=True)["trainer"]["learner"]["policy"]
         for d in (cut, whole)
     ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -206,12 +206,12 @@ def test_a_run_evaluated_again_gives_its_own_last_numbers(tiny_run):
     changes = {
         "seed": 3,
         "rollout": tiny_run.rollout.model_copy(update={"temperature": 0.5, "batch_size": 5}),
-        "evaluation": tiny_run.evaluation.model_copy(update={"problems": 7}),
+        "evaluation": tiny_run.evaluation.model_copy(update={"problems": 17}),
     }
     result = train(tiny_run.model_copy(update=changes), view=quiet())
     again = evaluate_model(result.run_dir / "model")
     assert {key: again[key] for key in result.after} == result.after
-    assert again["accuracy/problems"] == 7
+    assert again["accuracy/problems"] == 17
     assert again["accuracy/sampled"] > 0
 
 
@@ -223,7 +223,13 @@ def test_evaluation_asks_the_environments_own_grader(monkeypatch, policy):
     object.__setattr__(examination.envs.unwrapped.task, "grader", lambda tasks, responses: [refusal] * len(tasks))
     monkeypatch.setattr(policy, "message_text", lambda ids: next(golds))
     golds = iter([p.task["gold"] for p in problems])
-    arguments = (policy, ChatFormat(policy.tokenizer), SamplingParams(3, 0.0), torch.Generator(), 64)
+    arguments = (
+        policy,
+        GenerateEngine(policy),
+        ChatFormat(policy.tokenizer),
+        SamplingParams(3, 0.0),
+        torch.Generator(),
+    )
     assert examination.accuracy(*arguments) == 0.0
     golds = iter([p.task["gold"] for p in problems])
     assert Examination("rlenvs/Arithmetic-v0", {"digits": 1}, problems).accuracy(*arguments) == 1.0

@@ -9,7 +9,9 @@ from tiny import TINY_RUN, tiny_policy
 
 from rlenvs.agents.llm.algorithm.advantages import generalized_advantages
 from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.agents.llm.engines import GenerateEngine
 from rlenvs.agents.llm.launch import make_envs
+from rlenvs.agents.llm.policy.reference import FrozenCopy
 from rlenvs.agents.llm.rollout.batch import Episode
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.trainer import PPOTrainer, check_gammas, shuffle_rewards
@@ -20,8 +22,10 @@ from rlenvs.wrappers.potentials.base import PotentialTerm
 
 def trainer(**ppo) -> PPOTrainer:
     config = TrainConfig.load(TINY_RUN | {"ppo": TINY_RUN["ppo"] | ppo})
-    policy, reference = tiny_policy(0), tiny_policy(0)
-    return PPOTrainer(policy, reference, make_envs(config, 24), ChatFormat(policy.tokenizer), config)
+    policy, reference = tiny_policy(0), FrozenCopy(tiny_policy(0))
+    return PPOTrainer(
+        policy, reference, make_envs(config, 24), ChatFormat(policy.tokenizer), config, GenerateEngine(policy)
+    )
 
 
 def numbers(metrics):
@@ -143,7 +147,9 @@ def test_a_gate_opens_by_what_the_evaluation_reports():
     }
     config = TrainConfig.load(TINY_RUN | {"rewards": rewards})
     policy = tiny_policy(0)
-    ppo = PPOTrainer(policy, tiny_policy(0), make_envs(config, 24), ChatFormat(policy.tokenizer), config)
+    ppo = PPOTrainer(
+        policy, FrozenCopy(tiny_policy(0)), make_envs(config, 24), ChatFormat(policy.tokenizer), config, GenerateEngine(policy)
+    )
     weights = []
     for greedy in (0.2, 0.95, 0.1):
         metrics, _ = ppo.iterate()
@@ -156,7 +162,9 @@ def test_the_temperature_of_sampling_is_that_of_training():
     config = TrainConfig.load(TINY_RUN | {"rollout": TINY_RUN["rollout"] | {"temperature": 0.6}})
     policy = tiny_policy(0)
     envs = make_envs(config, 24)
-    metrics, _ = PPOTrainer(policy, tiny_policy(0), envs, ChatFormat(policy.tokenizer), config).iterate()
+    metrics, _ = PPOTrainer(
+        policy, FrozenCopy(tiny_policy(0)), envs, ChatFormat(policy.tokenizer), config, GenerateEngine(policy)
+    ).iterate()
     assert metrics["engine/logprob_gap"] < 1e-4
     assert metrics["kl"] == pytest.approx(0.0, abs=1e-6)
 

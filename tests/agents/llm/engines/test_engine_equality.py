@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import MODELS, tiny_model_policy
 
-from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams, StaticEngine, UnsupportedModelError
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams, StaticEngine
+from rlenvs.errors import UnsupportedModelError
 
 POLICIES = {kind: tiny_model_policy(kind) for kind in MODELS}
 STATIC = {kind: StaticEngine(policy, batch_size=4) for kind, policy in POLICIES.items() if kind != "gpt2"}

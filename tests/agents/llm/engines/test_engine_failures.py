@@ -4,10 +4,10 @@ import pytest
 import torch
 from tiny_models import tiny_model_policy
 
-from rlenvs.agents.llm.engines import EngineError, GenerateEngine, SamplingParams, StaticEngine, make_engine
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams, StaticEngine, make_engine
 from rlenvs.agents.llm.engines import choice as choice_module
 from rlenvs.agents.llm.engines.choice import choose_engine
-from rlenvs.errors import ConfigError, MissingExtraError
+from rlenvs.errors import ConfigError, EngineError, MissingExtraError
 
 MAKERS = [StaticEngine, GenerateEngine]
 every_engine = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.name)

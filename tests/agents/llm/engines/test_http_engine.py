@@ -8,10 +8,10 @@ from completions_server import completions_server
 from peft import LoraConfig, get_peft_model
 from tiny_models import tiny_model_policy
 
-from rlenvs.agents.llm.engines import EngineError, GenerateEngine, SamplingParams, make_engine
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams, make_engine
 from rlenvs.agents.llm.engines import http as http_module
 from rlenvs.agents.llm.engines.vllm import AdapterOnServer
-from rlenvs.errors import ParameterError
+from rlenvs.errors import EngineError, ParameterError
 
 POLICY = tiny_model_policy("llama", scale=2.0)
 PROMPTS = [[4, 5, 6], [7, 8], [9] * 7, [3], [11, 12]]

@@ -18,7 +18,7 @@ from transformers import (
 
 from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
 from rlenvs.agents.llm.embedded import character_tokenizer
-from rlenvs.agents.llm.engine import SamplingParams, generate
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
 from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.errors import DeviceError, ModelLoadError
@@ -79,9 +79,9 @@ def test_scores_of_padded_ragged_episodes_equal_a_plain_forward_pass(kind, chunk
     policy = tiny_policy() if kind == "llama" else other_architectures()[kind == "cohere"]
     batch = collate(episodes(), policy.pad_id, CPU)
     with torch.no_grad():
-        logprobs, _, values, last = policy.evaluate(
-            batch.ids_BL, batch.attention_BL, batch.action_BL, temperature, chunk
-        )
+        policy.logprob_chunk = chunk
+        found = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, temperature)
+        logprobs, values, last = found.logprobs_M, found.values_M, found.last_values_B
     expected = [by_hand(policy, episode, temperature) for episode in episodes()]
     torch.testing.assert_close(logprobs, torch.tensor([x for e in expected for x in e[0]]), atol=1e-4, rtol=0)
     torch.testing.assert_close(values, torch.tensor([x for e in expected for x in e[1]]), atol=1e-4, rtol=0)
@@ -168,7 +168,7 @@ def test_every_closing_token_of_a_chat_model_ends_a_message(policy):
     policy.model.generation_config.eos_token_id = [policy.eos_id, five]
     again = Policy(policy.model, policy.tokenizer)
     assert again.eos_ids == (policy.eos_id, five)
-    done = generate(again, [[4, 6]] * 300, SamplingParams(5), torch.Generator().manual_seed(0), 300)
+    done = GenerateEngine(again, 300).generate([[4, 6]] * 300, SamplingParams(5), torch.Generator().manual_seed(0))
     closed = {completion.ids[-1] for completion in done if completion.finish == "stop"}
     assert closed == {policy.eos_id, five}
     assert not any(five in completion.ids[:-1] for completion in done)

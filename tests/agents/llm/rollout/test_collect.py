@@ -6,7 +6,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rlenvs.agents.llm.embedded import character_tokenizer
-from rlenvs.agents.llm.engine import SamplingParams
+from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.batch import collate
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -40,11 +40,11 @@ def collector(policy, protocol=None, rows=6, context=40, limit=3, max_episode_st
     return RolloutCollector(
         VectorShapedReward(envs, REWARDS),
         policy,
+        GenerateEngine(policy),
         ChatFormat(policy.tokenizer),
         SamplingParams(limit),
         context,
         torch.Generator().manual_seed(0),
-        batch_size=64,
     )
 
 

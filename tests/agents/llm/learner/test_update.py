@@ -7,12 +7,29 @@ import pytest
 import torch
 from tiny import tiny_policy
 
-from rlenvs.agents.llm.config import PPOConfig
+from rlenvs.agents.llm.config import MemoryConfig, PPOConfig
+from rlenvs.agents.llm.learner import scoring
+from rlenvs.agents.llm.learner.optimizer import learning_rate_factor, make_optimizer
+from rlenvs.agents.llm.learner.update import Update
+from rlenvs.agents.llm.memory.micro_batches import MicroBatches
+from rlenvs.agents.llm.policy.reference import FrozenCopy
+from rlenvs.agents.llm.processes import ALONE
 from rlenvs.agents.llm.rollout.batch import Episode, collate
-from rlenvs.agents.llm.update import learning_rate_factor, make_optimizer, score_rollout, update_policy
 from rlenvs.errors import TrainingDivergedError
 
 CPU = torch.device("cpu")
+
+
+def score_rollout(batch, policy, reference, config, temperature, memory=None):
+    held = None if reference is None else FrozenCopy(reference)
+    micro_batches = MicroBatches(memory or MemoryConfig())
+    return scoring.score_rollout(batch, policy, held, config, temperature, micro_batches, ALONE)
+
+
+def update_policy(rollout, policy, optimizer, config, temperature, first_step, generator, memory=None):
+    micro_batches = MicroBatches(memory or MemoryConfig())
+    update = Update(policy, optimizer, config, temperature, 8, micro_batches, ALONE)
+    return update(rollout, first_step, generator)
 
 
 def episodes(count: int = 10, feedback: int = 0) -> list[Episode]:
@@ -34,10 +51,10 @@ def episodes(count: int = 10, feedback: int = 0) -> list[Episode]:
     return made
 
 
-def gradients(policy, rollout, config):
+def gradients(policy, rollout, config, memory=None):
     """Gradient of one full-batch step, read off before the optimiser changes anything."""
     optimizer = torch.optim.SGD([{"params": list(policy.parameters()), "lr": 0.0, "base_lr": 0.0}])
-    update_policy(rollout, policy, optimizer, config, 1.0, 0, torch.Generator().manual_seed(0))
+    update_policy(rollout, policy, optimizer, config, 1.0, 0, torch.Generator().manual_seed(0), memory)
     return [p.grad.clone() for p in policy.parameters()]
 
 
@@ -50,9 +67,10 @@ def config(**changes) -> PPOConfig:
 def test_micro_batches_and_chunks_change_no_gradient(size, chunk):
     policy, reference = tiny_policy(0), tiny_policy(1)
     batch = collate(episodes(), policy.pad_id, CPU)
-    whole, split = config(micro_batch_size=10), config(micro_batch_size=size, logprob_chunk=chunk)
-    expected = gradients(policy, score_rollout(batch, policy, reference, whole, 1.0), whole)
-    found = gradients(policy, score_rollout(batch, policy, reference, split, 1.0), split)
+    whole, split, cfg = MemoryConfig(micro_batch_size=10), MemoryConfig(micro_batch_size=size), config()
+    expected = gradients(policy, score_rollout(batch, policy, reference, cfg, 1.0, whole), cfg, whole)
+    policy.logprob_chunk = chunk
+    found = gradients(policy, score_rollout(batch, policy, reference, cfg, 1.0, split), cfg, split)
     for mine, other in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-4)
 
@@ -71,11 +89,13 @@ def test_order_of_episodes_changes_no_gradient():
 def test_the_gradient_is_the_policy_gradient_when_policy_and_sampler_agree():
     """At ratio 1 nothing is clipped: the gradient is that of -sum(A log pi)/n + c/2 sum((V - R)^2)/n."""
     policy, cfg = tiny_policy(0), config(kl_coef=0.0, entropy_coef=0.0, value_coef=0.5, critic="shared")
+    policy.critic_is_detached = False
     batch = collate(episodes(), policy.pad_id, CPU)
     rollout = score_rollout(batch, policy, None, cfg, 1.0)
     found = gradients(policy, rollout, cfg)
     policy.zero_grad()
-    logprobs, _, values, _ = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0, 10_000)
+    outputs = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0)
+    logprobs, values = outputs.logprobs_M, outputs.values_M
     mask = batch.mask_BA
     n = mask.sum()
     actor = -(rollout.advantages_BA[mask] * logprobs).sum() / n
@@ -114,7 +134,7 @@ def test_truncated_episodes_bootstrap_and_terminated_ones_do_not():
     batch = collate(episodes(), policy.pad_id, CPU)
     returns = score_rollout(batch, policy, None, cfg, 1.0).returns_BA[:, 0]
     with torch.no_grad():
-        last = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0, 10_000)[3]
+        last = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0).last_values_B
     expected = batch.turn_rewards_BA.sum(dim=1) + torch.where(batch.terminated_B, 0.0, last)
     torch.testing.assert_close(returns, expected, atol=1e-5, rtol=1e-5)
     assert last[~batch.terminated_B].abs().min() > 1e-3

@@ -1,0 +1,25 @@
+"""Configuration of the language-model agent. Imports without torch."""
+
+from rlenvs.agents.llm.config.embedded import EmbeddedConfig, WarmStartConfig
+from rlenvs.agents.llm.config.memory import MemoryConfig
+from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
+from rlenvs.agents.llm.config.policy import AdapterConfig, PolicyConfig
+from rlenvs.agents.llm.config.ppo import PPOConfig
+from rlenvs.agents.llm.config.rollout import EngineConfig, RolloutConfig
+from rlenvs.agents.llm.config.train import EnvConfig, TrainConfig
+
+__all__ = [
+    "AdapterConfig",
+    "CallbackConfig",
+    "EmbeddedConfig",
+    "EngineConfig",
+    "EnvConfig",
+    "EvaluationConfig",
+    "MemoryConfig",
+    "OutputConfig",
+    "PPOConfig",
+    "PolicyConfig",
+    "RolloutConfig",
+    "TrainConfig",
+    "WarmStartConfig",
+]

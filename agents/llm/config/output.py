@@ -1,0 +1,31 @@
+"""Configuration of what a run leaves behind and of how it is measured."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rlenvs.agents.llm.config.section import PositiveInt, Section
+
+
+class EvaluationConfig(Section):
+    """Accuracy on held-out problems by the environment's own grader, greedy and sampled."""
+
+    every: PositiveInt = Field(20, description="iterations between evaluations; the first and last always are")
+    problems: PositiveInt = Field(1_000, description="held-out problems, or all there are")
+
+
+class OutputConfig(Section):
+    """What a run leaves behind."""
+
+    dir: str | None = Field(None, description="run folder; null: runs/<name>-<date>-<time>")
+    checkpoint_every: PositiveInt = Field(20, description="iterations between checkpoints")
+    checkpoint_dir: str | None = Field(None, description="where checkpoints go; null: checkpoints/ in the run folder")
+    keep_checkpoints: PositiveInt = Field(2, description="checkpoints kept")
+    trackers: list[Literal["tensorboard", "wandb"]] = Field(
+        default_factory=lambda: ["tensorboard"],  # type: ignore[arg-type]
+        description="where metrics go besides metrics.jsonl, as far as the packages are installed",
+    )
+
+
+CallbackConfig = dict[str, Any]
+"""`{class: name, ...}` with the parameters of a callback; see `callbacks`."""

@@ -1,0 +1,58 @@
+"""Configuration of the sampling: episodes, limits, the engine, what is kept."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from rlenvs.agents.llm.config.section import Count, PositiveInt, Section
+from rlenvs.config_file import ConfigKeyError
+
+
+class EngineConfig(Section):
+    """What samples."""
+
+    name: Literal["auto", "static", "generate", "vllm", "http"] = Field(
+        "auto", description="auto: the faster of static and generate, measured on the device"
+    )
+    dtype: Literal["float32", "bfloat16"] | None = Field(
+        None, description="static only: decode with a copy of the weights in this type; null: with the weights"
+    )
+    compiled: bool = Field(False, description="static only: torch.compile the layers; pays in long runs on a GPU")
+    url: str | None = Field(None, description="http, or a vllm server: where it listens")
+    model: str | None = Field(None, description="http: the name that the server knows the model by")
+    weights_dir: str | None = Field(None, description="http: where new weights are saved for the server to load")
+
+    @model_validator(mode="after")
+    def _servers_have_addresses(self) -> "EngineConfig":
+        if self.name == "http" and self.url is None:
+            raise ConfigKeyError("url", "must say where the server of engine 'http' listens")
+        return self
+
+
+class RolloutConfig(Section):
+    """How episodes are sampled."""
+
+    episodes: PositiveInt = Field(512, description="episodes per iteration")
+    samples_per_prompt: PositiveInt = Field(1, description="episodes that start from the same problem: a group")
+    max_new_tokens: PositiveInt = Field(64, description="tokens per message")
+    context_tokens: PositiveInt = Field(1_024, description="prompt and messages together; longer episodes are cut")
+    max_turns: PositiveInt = Field(64, description="messages per episode; longer episodes are cut")
+    temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="divides the logits, in sampling and training")
+    stop: list[str] = Field(default_factory=list, description="a message ends with the token that completes one")
+    batch_size: PositiveInt = Field(512, description="sequences generated at once")
+    engine: EngineConfig = EngineConfig()
+    drop_uniform_groups: bool = Field(
+        False, description="leave out groups whose episodes all score the same, and play others (DAPO)"
+    )
+    max_refills: Count = Field(3, description="drop_uniform_groups: rounds of further episodes per iteration")
+    mask_overlong: bool = Field(False, description="leave episodes that hit a length limit out of the loss (DAPO)")
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> "RolloutConfig":
+        if self.episodes % self.samples_per_prompt:
+            raise ConfigKeyError(
+                "samples_per_prompt", f"must divide episodes ({self.episodes}), got {self.samples_per_prompt}"
+            )
+        if self.drop_uniform_groups and self.samples_per_prompt == 1:
+            raise ConfigKeyError("drop_uniform_groups", "needs samples_per_prompt > 1: a group of one always agrees")
+        return self

@@ -1,0 +1,101 @@
+"""Configuration of a PPO run. YAML fills these models; unknown keys are errors. Imports without torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rlenvs.agents.llm.config.memory import MemoryConfig
+from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
+from rlenvs.agents.llm.config.policy import PolicyConfig
+from rlenvs.agents.llm.config.ppo import PPOConfig
+from rlenvs.agents.llm.config.rollout import RolloutConfig
+from rlenvs.agents.llm.config.section import Section
+from rlenvs.config_file import ConfigKeyError, load_config, parse_config
+from rlenvs.wrappers.config.rewards import RewardConfig
+
+
+class EnvConfig(Section):
+    """What the policy trains on."""
+
+    id: str = Field(description="registered id of a turn-level environment")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="parameters of the environment")
+
+
+class TrainConfig(Section):
+    """One PPO run of one language model on one environment with one reward."""
+
+    name: str = Field("run", pattern=r"^[\w.-]+$", description="names the run folder")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="of every random stream of the run")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    env: EnvConfig
+    rewards: RewardConfig
+    policy: PolicyConfig = PolicyConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    ppo: PPOConfig = PPOConfig()
+    memory: MemoryConfig = MemoryConfig()
+    callbacks: list[CallbackConfig] = Field(default_factory=list, description="what else happens; see docs/ppo.md")
+    evaluation: EvaluationConfig = EvaluationConfig()
+    output: OutputConfig = OutputConfig()
+
+    @classmethod
+    def load(
+        cls, config: "str | Path | Mapping[str, Any] | TrainConfig", overrides: Sequence[str] = ()
+    ) -> "TrainConfig":
+        """Read a YAML file or a mapping, with `key.sub=value` overrides.
+
+        Raises:
+            ConfigError: the configuration cannot be used; the message names file, line and key.
+        """
+        if isinstance(config, TrainConfig):
+            return config
+        if isinstance(config, Mapping):
+            return parse_config(cls, config, overrides=overrides)
+        return load_config(cls, config, overrides)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "TrainConfig":
+        if self.rollout.episodes < self.ppo.minibatches:
+            raise ConfigKeyError(
+                ("ppo", "minibatches"),
+                f"must be <= rollout.episodes ({self.rollout.episodes}), got {self.ppo.minibatches}",
+            )
+        if self.ppo.estimator in ("rloo", "grpo") and self.rollout.samples_per_prompt == 1:
+            raise ConfigKeyError(
+                ("rollout", "samples_per_prompt"), f"must be > 1 for estimator {self.ppo.estimator!r}, got 1"
+            )
+        if self.rollout.max_new_tokens >= self.rollout.context_tokens:
+            raise ConfigKeyError(
+                ("rollout", "max_new_tokens"),
+                f"must be < rollout.context_tokens ({self.rollout.context_tokens}), got {self.rollout.max_new_tokens}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shaping_stays_exact(self) -> "TrainConfig":
+        for name, component in self.rewards.reward_components.items():
+            if not component.is_potential:
+                continue
+            if (gamma := component.params.get("gamma", 1.0)) != self.ppo.gamma:
+                raise ConfigKeyError(
+                    ("rewards", *self.rewards.place_of(name, "gamma")),
+                    f"must equal the learner's ppo.gamma ({self.ppo.gamma}), got {gamma}: "
+                    "shaping leaves the optimal policy alone only when they are equal",
+                )
+            if gamma != 1.0 and component.params.get("gamma_unit", "step") != "token":
+                raise ConfigKeyError(
+                    ("rewards", *self.rewards.place_of(name, "gamma_unit")),
+                    f"must be 'token' with ppo.gamma {self.ppo.gamma}: the learner discounts every token, while "
+                    "shaping is paid once per turn, and would favour long or short answers",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _training_keeps_to_its_split(self) -> "TrainConfig":
+        if "split" in self.env.kwargs:
+            raise ConfigKeyError(
+                ("env", "kwargs", "split"),
+                "is not yours to set: training draws train problems, evaluation held-out ones",
+            )
+        return self

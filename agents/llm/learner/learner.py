@@ -1,0 +1,127 @@
+"""What learns from a rollout, and the state that it goes on from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from rlenvs.agents.llm.algorithm.guards import broken_first_update
+from rlenvs.agents.llm.algorithm.kl import AdaptiveKLCoefficient, FixedKLCoefficient, KLCoefficient
+from rlenvs.agents.llm.config import PPOConfig, TrainConfig
+from rlenvs.agents.llm.learner.optimizer import make_optimizer
+from rlenvs.agents.llm.learner.scoring import Metrics, score_rollout
+from rlenvs.agents.llm.learner.update import Update
+from rlenvs.agents.llm.memory.micro_batches import MicroBatches
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.reference import Reference
+from rlenvs.agents.llm.processes import ALONE, Processes
+from rlenvs.agents.llm.rollout.batch import RolloutBatch
+from rlenvs.errors import TrainingDivergedError
+
+
+class Learner:
+    """Improves a policy, rollout by rollout.
+
+    Args:
+        policy: changed in place.
+        reference: what the KL term holds the policy to; None for no such term.
+        config: of the run.
+        generator: deals episodes to minibatches, on the CPU.
+        processes: who else trains the same policy.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        reference: Reference | None,
+        config: TrainConfig,
+        generator: torch.Generator,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.policy = policy
+        self.reference = reference
+        self.config = config
+        self.generator = generator
+        self.processes = processes
+        self.iteration = 0
+        self.kl_coefficient = make_kl_coefficient(config.ppo)
+        self.micro_batches = MicroBatches(config.memory)
+        self.optimizer = make_optimizer(policy, config.ppo, config.memory)
+        rollout = config.rollout
+        self.update = Update(
+            policy,
+            self.optimizer,
+            config.ppo,
+            rollout.temperature,
+            rollout.max_new_tokens,
+            self.micro_batches,
+            processes,
+        )
+
+    def learn(self, batch: RolloutBatch) -> Metrics:
+        """Do one iteration's learning.
+
+        Args:
+            batch: a rollout of the present policy.
+
+        Returns:
+            Means over action tokens.
+
+        Raises:
+            TrainingDivergedError: a loss or gradient is not finite, or the first update broke the policy.
+        """
+        ppo, kl_coef = self.config.ppo, self.kl_coefficient.value
+        rollout = self.micro_batches.survive(
+            lambda: score_rollout(
+                batch,
+                self.policy,
+                self.reference,
+                ppo,
+                self.config.rollout.temperature,
+                self.micro_batches,
+                self.processes,
+                kl_coef,
+                self.config.rollout.mask_overlong,
+            )
+        )
+        metrics = rollout.metrics
+        if not rollout.mask_BA.any():  # every episode was left out: nothing to learn, nothing lost
+            self.iteration += 1
+            return metrics
+        critic_only = self.iteration < ppo.value_warmup
+        first_step = self.iteration * ppo.epochs * ppo.minibatches
+        metrics |= self.update(rollout, first_step, self.generator, kl_coef, critic_only)
+        if self.iteration == ppo.value_warmup:
+            broken = broken_first_update(metrics["clip_fraction"], metrics["approx_kl"])
+            if broken is not None:
+                raise TrainingDivergedError(broken)
+        self.iteration += 1
+        if "kl" in metrics:
+            metrics["kl_coef"] = kl_coef
+            self.kl_coefficient.update(metrics["kl"], len(batch) * self.processes.count)
+        return metrics | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next update depends on."""
+        return {
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "kl_coefficient": self.kl_coefficient.state_dict(),
+            "iteration": self.iteration,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.policy.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.kl_coefficient.load_state_dict(state["kl_coefficient"])
+        self.iteration = state["iteration"]
+
+
+def make_kl_coefficient(config: PPOConfig) -> KLCoefficient:
+    """Return the coefficient of the KL term, fixed or adaptive."""
+    if config.kl_target is None:
+        return FixedKLCoefficient(config.kl_coef)
+    return AdaptiveKLCoefficient(config.kl_coef, config.kl_target, config.kl_horizon)

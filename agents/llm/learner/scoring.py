@@ -1,0 +1,184 @@
+"""From a rollout to everything that the losses need: log-probabilities, values, KL, advantages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlenvs.agents.llm.algorithm.advantages import length_adaptive_lambda, token_rewards, whiten
+from rlenvs.agents.llm.algorithm.estimators import estimate_advantages
+from rlenvs.agents.llm.algorithm.filters import overlong_mask
+from rlenvs.agents.llm.algorithm.importance import importance_weights
+from rlenvs.agents.llm.algorithm.kl import kl_metrics
+from rlenvs.agents.llm.algorithm.losses import explained_variance
+from rlenvs.agents.llm.config import PPOConfig
+from rlenvs.agents.llm.memory.micro_batches import MicroBatches
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.reference import Reference
+from rlenvs.agents.llm.processes import Processes
+from rlenvs.agents.llm.rollout.batch import RolloutBatch
+
+Metrics = dict[str, float]
+
+
+@dataclass(slots=True)
+class ScoredRollout:
+    """A rollout with everything that the losses need, per action token.
+
+    Attributes:
+        batch: the episodes.
+        mask_BA: the action tokens that are learned from: all, or without those of over-long episodes.
+        logprobs_BA: under the policy that sampled.
+        ref_logprobs_BA: under the reference; None where there is none.
+        values_BA: V before each action token; None without a critic.
+        advantages_BA: 0 on padding.
+        returns_BA: regression targets of the value; None without a critic.
+        importance_BA: weights of the policy loss; None where all are 1.
+        metrics: means over action tokens.
+    """
+
+    batch: RolloutBatch
+    mask_BA: Tensor
+    logprobs_BA: Tensor
+    ref_logprobs_BA: Tensor | None
+    values_BA: Tensor | None
+    advantages_BA: Tensor
+    returns_BA: Tensor | None
+    importance_BA: Tensor | None
+    metrics: Metrics
+
+
+@torch.no_grad()
+def score_rollout(
+    batch: RolloutBatch,
+    policy: Policy,
+    reference: Reference | None,
+    config: PPOConfig,
+    temperature: float,
+    micro_batches: MicroBatches,
+    processes: Processes,
+    kl_coef: float | None = None,
+    mask_overlong: bool = False,
+) -> ScoredRollout:
+    """Compute log-probabilities, values, KL and advantages of a rollout.
+
+    Args:
+        batch: the episodes.
+        policy: the policy that sampled them.
+        reference: what the KL term holds it to; None for no such term.
+        config: the algorithm.
+        temperature: of the sampling.
+        micro_batches: how many sequences at once.
+        processes: who else has a share of the batch.
+        kl_coef: present coefficient of the KL term; None for the configuration's.
+        mask_overlong: leave out episodes that hit a length limit.
+    """
+    kl_coef = config.kl_coef if kl_coef is None else kl_coef
+    mask_BA = overlong_mask(batch.mask_BA, batch.cut_B) if mask_overlong else batch.mask_BA
+    logprobs_BA, entropies_BA, values_BA, last_B = _evaluate(batch, policy, config, temperature, micro_batches)
+    ref_BA = None
+    if reference is not None:
+        ref_BA = _score_by_reference(batch, reference, temperature, micro_batches)
+    in_reward = ref_BA if config.kl_in == "reward" else None
+    rewards_BA = token_rewards(batch.turn_rewards_BA, logprobs_BA, in_reward, mask_BA, kl_coef, config.kl_estimator)
+    advantages_BA, returns_BA = estimate_advantages(
+        config.estimator,
+        rewards_BA,
+        mask_BA,
+        gamma=config.gamma,
+        values_BA=values_BA,
+        bootstrap_B=None if last_B is None else torch.where(batch.terminated_B, 0.0, last_B),
+        gae_lambda=_policy_lambda(mask_BA, config),
+        critic_lambda=_critic_lambda(config),
+        group_B=batch.group_B,
+        all_reduce=processes.sum if processes.count > 1 else None,
+    )
+    if config.whiten:
+        advantages_BA = whiten(advantages_BA, mask_BA, processes.sum if processes.count > 1 else None)
+    metrics: Metrics = {}
+    importance_BA = None
+    if config.old_logprobs == "recompute":
+        mode = config.importance or "token_truncate"
+        weights_BA, metrics = importance_weights(
+            logprobs_BA, batch.sampled_logprobs_BA, mask_BA, mode, config.importance_cap, config.importance_floor
+        )
+        importance_BA = weights_BA if config.importance is not None else None
+    if entropies_BA is not None:
+        metrics["entropy"] = _mean(entropies_BA, mask_BA)
+    if values_BA is not None and returns_BA is not None:
+        metrics["explained_variance"] = explained_variance(values_BA[mask_BA], returns_BA[mask_BA])
+    if ref_BA is not None:
+        metrics |= kl_metrics(logprobs_BA, ref_BA, mask_BA)
+    return ScoredRollout(
+        batch, mask_BA, logprobs_BA, ref_BA, values_BA, advantages_BA, returns_BA, importance_BA, metrics
+    )
+
+
+def _policy_lambda(mask_BA: Tensor, config: PPOConfig) -> float | Tensor:
+    if config.length_adaptive_alpha is None:
+        return config.gae_lambda
+    return length_adaptive_lambda(mask_BA, config.length_adaptive_alpha)
+
+
+def _critic_lambda(config: PPOConfig) -> float | None:
+    """The critic's lambda is one for all episodes, also where the policy's is not."""
+    if config.critic_lambda is None and config.length_adaptive_alpha is not None:
+        return config.gae_lambda
+    return config.critic_lambda
+
+
+def _evaluate(
+    batch: RolloutBatch, policy: Policy, config: PPOConfig, temperature: float, micro_batches: MicroBatches
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """Return log-probabilities, entropies, values `[B, A]`, and values `[B]` after the last token.
+
+    What nobody needs is not computed: entropies only come with log-probabilities, values only with a critic.
+    """
+    trusted = config.old_logprobs == "engine"
+    if trusted and not config.uses_critic:
+        return batch.sampled_logprobs_BA, None, None, None
+    shape = batch.turn_rewards_BA
+    logprobs_BA, entropies_BA, values_BA = (torch.zeros_like(shape) for _ in range(3))
+    last_B = shape.new_zeros(len(batch))
+    for index, mask in _masks(batch, micro_batches):
+        found = policy.evaluate(
+            *batch.rows(index), temperature, with_logprobs=not trusted, with_values=config.uses_critic
+        )
+        if not trusted:
+            _fill(logprobs_BA, index, mask, found.logprobs_M)
+            _fill(entropies_BA, index, mask, found.entropies_M)
+        if config.uses_critic:
+            _fill(values_BA, index, mask, found.values_M)
+            last_B[index] = found.last_values_B
+    return (
+        batch.sampled_logprobs_BA if trusted else logprobs_BA,
+        None if trusted else entropies_BA,
+        values_BA if config.uses_critic else None,
+        last_B if config.uses_critic else None,
+    )
+
+
+def _score_by_reference(
+    batch: RolloutBatch, reference: Reference, temperature: float, micro_batches: MicroBatches
+) -> Tensor:
+    logprobs_BA = torch.zeros_like(batch.turn_rewards_BA)
+    for index, mask in _masks(batch, micro_batches):
+        _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
+    return logprobs_BA
+
+
+def _masks(batch: RolloutBatch, micro_batches: MicroBatches) -> Iterator[tuple[Tensor, Tensor]]:
+    for index in micro_batches.split(torch.arange(len(batch)), batch.lengths_B):
+        yield index, batch.mask_BA[index]
+
+
+def _fill(target_BA: Tensor, index: Tensor, mask: Tensor, flat_M: Tensor) -> None:
+    padded = torch.zeros_like(target_BA[index])
+    padded[mask] = flat_M
+    target_BA[index] = padded
+
+
+def _mean(values_BA: Tensor, mask_BA: Tensor) -> float:
+    chosen = values_BA[mask_BA]
+    return float(chosen.mean()) if chosen.numel() else 0.0

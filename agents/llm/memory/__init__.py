@@ -1,0 +1,1 @@
+"""What is held when: micro-batches, offloading, estimates."""

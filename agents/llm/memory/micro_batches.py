@@ -1,0 +1,79 @@
+"""How many sequences go through the model at once."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from rlenvs.agents.llm.config import MemoryConfig
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class MicroBatches:
+    """Splits rows into micro-batches, and into smaller ones where memory runs out.
+
+    Args:
+        config: limits in sequences and in tokens.
+    """
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self.sequences = config.micro_batch_size
+        self.tokens = config.micro_batch_tokens
+
+    def split(self, index: Tensor, lengths_B: Tensor) -> Iterator[Tensor]:
+        """Yield micro-batches of rows.
+
+        With a limit in tokens, rows of like length go together: less padding, and as many of them as fit. A single
+        row that is longer than the limit goes alone.
+
+        Args:
+            index: rows, on the CPU.
+            lengths_B: `[B]` tokens of every row of the batch, on the CPU.
+        """
+        if self.tokens is None:
+            yield from index.split(self.sequences)
+            return
+        order = index[torch.sort(lengths_B[index], stable=True).indices]
+        start = 0
+        for end, length in enumerate(lengths_B[order].tolist()):
+            rows = end - start + 1
+            if rows > 1 and (rows > self.sequences or rows * length > self.tokens):
+                yield order[start:end]
+                start = end
+        if len(order):
+            yield order[start:]
+
+    def halve(self) -> bool:
+        """Halve both limits; False where they cannot become smaller."""
+        if self.sequences == 1:
+            return False
+        self.sequences //= 2
+        if self.tokens is not None:
+            self.tokens = max(1, self.tokens // 2)
+        return True
+
+    def survive(self, work: Callable[[], T], begin_again: Callable[[], None] = lambda: None) -> T:
+        """Do work that splits rows by this object; where memory runs out, halve the micro-batches and begin again.
+
+        Args:
+            work: has no effect that outlives a failure, or one that `begin_again` takes back.
+            begin_again: called between a failure and the next attempt.
+
+        Raises:
+            torch.OutOfMemoryError: a single sequence is too much.
+        """
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                if not self.halve():
+                    raise
+            # Outside of the handler: the traceback of the error holds the tensors that were in the way.
+            begin_again()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            logger.warning("out of memory: going on with micro-batches of %d sequences", self.sequences)
