@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from llm_episodes import CPU, random_episodes
 from tiny import tiny_policy
 
 from rlenvs.agents.llm.config import MemoryConfig, PPOConfig
@@ -14,10 +15,8 @@ from rlenvs.agents.llm.learner.update import Update
 from rlenvs.agents.llm.memory.micro_batches import MicroBatches
 from rlenvs.agents.llm.policy.reference import FrozenCopy
 from rlenvs.agents.llm.processes import ALONE
-from rlenvs.agents.llm.rollout.batch import Episode, collate
+from rlenvs.agents.llm.rollout.batch import collate
 from rlenvs.errors import TrainingDivergedError
-
-CPU = torch.device("cpu")
 
 
 def score_rollout(batch, policy, reference, config, temperature, memory=None):
@@ -30,25 +29,6 @@ def update_policy(rollout, policy, optimizer, config, temperature, first_step, g
     micro_batches = MicroBatches(memory or MemoryConfig())
     update = Update(policy, optimizer, config, temperature, 8, micro_batches, ALONE)
     return update(rollout, first_step, generator)
-
-
-def episodes(count: int = 10, feedback: int = 0) -> list[Episode]:
-    """Random episodes of one or two turns; `feedback` tokens stand between the turns."""
-    generator = torch.Generator().manual_seed(0)
-    draw = lambda n: torch.randint(3, 14, (n,), generator=generator).tolist()  # noqa: E731
-    made = []
-    for number in range(count):
-        prompt = draw(1 + number % 3)
-        episode = Episode(ids=prompt, action=[False] * len(prompt))
-        for turn in range(1 + number % 2):
-            if turn:
-                episode.add_feedback([5] * feedback)
-            message = draw(1 + (number + turn) % 4)
-            episode.add_message(message, [-1.0] * len(message))
-            episode.credit(float(number % 3 + turn))
-        episode.terminated = number % 4 != 0
-        made.append(episode)
-    return made
 
 
 def gradients(policy, rollout, config, memory=None):
@@ -66,7 +46,7 @@ def config(**changes) -> PPOConfig:
 @pytest.mark.parametrize("chunk", [2, 10_000])
 def test_micro_batches_and_chunks_change_no_gradient(size, chunk):
     policy, reference = tiny_policy(0), tiny_policy(1)
-    batch = collate(episodes(), policy.pad_id, CPU)
+    batch = collate(random_episodes(), policy.pad_id, CPU)
     whole, split, cfg = MemoryConfig(micro_batch_size=10), MemoryConfig(micro_batch_size=size), config()
     expected = gradients(policy, score_rollout(batch, policy, reference, cfg, 1.0, whole), cfg, whole)
     policy.logprob_chunk = chunk
@@ -77,7 +57,7 @@ def test_micro_batches_and_chunks_change_no_gradient(size, chunk):
 
 def test_order_of_episodes_changes_no_gradient():
     policy, cfg = tiny_policy(0), config(kl_coef=0.0)
-    forward, backward = episodes(), episodes()[::-1]
+    forward, backward = random_episodes(), random_episodes()[::-1]
     results = [
         gradients(policy, score_rollout(collate(e, policy.pad_id, CPU), policy, None, cfg, 1.0), cfg)
         for e in (forward, backward)
@@ -90,7 +70,7 @@ def test_the_gradient_is_the_policy_gradient_when_policy_and_sampler_agree():
     """At ratio 1 nothing is clipped: the gradient is that of -sum(A log pi)/n + c/2 sum((V - R)^2)/n."""
     policy, cfg = tiny_policy(0), config(kl_coef=0.0, entropy_coef=0.0, value_coef=0.5, critic="shared")
     policy.critic_is_detached = False
-    batch = collate(episodes(), policy.pad_id, CPU)
+    batch = collate(random_episodes(), policy.pad_id, CPU)
     rollout = score_rollout(batch, policy, None, cfg, 1.0)
     found = gradients(policy, rollout, cfg)
     policy.zero_grad()
@@ -107,7 +87,7 @@ def test_the_gradient_is_the_policy_gradient_when_policy_and_sampler_agree():
 
 def test_a_detached_critic_leaves_the_trunk_alone():
     policy = tiny_policy(0)
-    batch = collate(episodes(), policy.pad_id, CPU)
+    batch = collate(random_episodes(), policy.pad_id, CPU)
     cfgs = [config(kl_coef=0.0, critic="detached", value_coef=c) for c in (0.0, 5.0)]
     without, with_critic = (gradients(policy, score_rollout(batch, policy, None, c, 1.0), c) for c in cfgs)
     names = [name for name, _ in policy.named_parameters()]
@@ -118,7 +98,7 @@ def test_a_detached_critic_leaves_the_trunk_alone():
 def test_feedback_tokens_enter_no_statistic():
     """The masks keep prompt and feedback out: entropy, KL, advantages and loss count action tokens only."""
     policy, reference, cfg = tiny_policy(0), tiny_policy(1), config()
-    batch = collate(episodes(feedback=3), policy.pad_id, CPU)
+    batch = collate(random_episodes(feedback=3), policy.pad_id, CPU)
     rollout = score_rollout(batch, policy, reference, cfg, 1.0)
     assert rollout.advantages_BA[~batch.mask_BA].abs().max() == 0
     assert rollout.advantages_BA[batch.mask_BA].mean().abs() < 1e-5
@@ -131,7 +111,7 @@ def test_feedback_tokens_enter_no_statistic():
 
 def test_truncated_episodes_bootstrap_and_terminated_ones_do_not():
     policy, cfg = tiny_policy(0), config(kl_coef=0.0, gamma=1.0, gae_lambda=1.0)
-    batch = collate(episodes(), policy.pad_id, CPU)
+    batch = collate(random_episodes(), policy.pad_id, CPU)
     returns = score_rollout(batch, policy, None, cfg, 1.0).returns_BA[:, 0]
     with torch.no_grad():
         last = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, 1.0).last_values_B
@@ -142,7 +122,7 @@ def test_truncated_episodes_bootstrap_and_terminated_ones_do_not():
 
 def test_temperature_is_the_same_in_scoring_and_training():
     policy, cfg = tiny_policy(0), config(kl_coef=0.0)
-    batch = collate(episodes(), policy.pad_id, CPU)
+    batch = collate(random_episodes(), policy.pad_id, CPU)
     rollout = score_rollout(batch, policy, None, cfg, 0.5)
     optimizer = make_optimizer(policy, cfg)
     metrics = update_policy(rollout, policy, optimizer, cfg, 0.5, 0, torch.Generator())
@@ -162,7 +142,7 @@ def test_the_learning_rate_warms_up_and_decays(schedule, last):
 def test_updates_stop_when_the_policy_has_moved_far_enough():
     cfg = config(minibatches=5, epochs=4, learning_rate=1e-2, warmup_steps=0, target_kl=1e-6, kl_coef=0.0)
     policy = tiny_policy(0)
-    rollout = score_rollout(collate(episodes(), policy.pad_id, CPU), policy, None, cfg, 1.0)
+    rollout = score_rollout(collate(random_episodes(), policy.pad_id, CPU), policy, None, cfg, 1.0)
     steps = []
     optimizer = make_optimizer(policy, cfg)
     optimizer.register_step_post_hook(lambda *_: steps.append(1))
@@ -172,7 +152,7 @@ def test_updates_stop_when_the_policy_has_moved_far_enough():
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched():
     policy, cfg = tiny_policy(0), config(kl_coef=0.0)
-    rollout = score_rollout(collate(episodes(), policy.pad_id, CPU), policy, None, cfg, 1.0)
+    rollout = score_rollout(collate(random_episodes(), policy.pad_id, CPU), policy, None, cfg, 1.0)
     rollout.advantages_BA[0, 0] = float("nan")
     before = copy.deepcopy(policy.state_dict())
     with pytest.raises(TrainingDivergedError, match=r"lower ppo.learning_rate \(now 0.00015\)"):
