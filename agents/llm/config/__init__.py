@@ -5,10 +5,12 @@ from rlenvs.agents.llm.config.memory import MemoryConfig
 from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
 from rlenvs.agents.llm.config.policy import AdapterConfig, PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
-from rlenvs.agents.llm.config.rollout import EngineConfig, RolloutConfig
+from rlenvs.agents.llm.config.rollout import EngineConfig, RolloutConfig, SamplingConfig
+from rlenvs.agents.llm.config.target import AccuracyTarget
 from rlenvs.agents.llm.config.train import EnvConfig, TrainConfig
 
 __all__ = [
+    "AccuracyTarget",
     "AdapterConfig",
     "CallbackConfig",
     "EmbeddedConfig",
@@ -20,6 +22,7 @@ __all__ = [
     "PPOConfig",
     "PolicyConfig",
     "RolloutConfig",
+    "SamplingConfig",
     "TrainConfig",
     "WarmStartConfig",
 ]

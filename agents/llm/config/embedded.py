@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from rlenvs.agents.llm.config.section import PositiveInt, Section
+from rlenvs.agents.llm.config.target import AccuracyTarget
 from rlenvs.config_file import ConfigKeyError
 
 
-class WarmStartConfig(Section):
+class WarmStartConfig(AccuracyTarget):
     """Supervised learning that gives the embedded policy something to improve on."""
 
     target_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -22,15 +23,6 @@ class WarmStartConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak learning rate of AdamW")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(20, description="steps of linear warm-up")
     check_every: PositiveInt = Field(10, description="steps between accuracy checks")
-    check_problems: PositiveInt = Field(500, description="training problems per accuracy check")
-
-    @model_validator(mode="after")
-    def _there_is_a_window(self) -> "WarmStartConfig":
-        if self.max_accuracy < self.target_accuracy:
-            raise ConfigKeyError(
-                "max_accuracy", f"must be >= target_accuracy ({self.target_accuracy}), got {self.max_accuracy}"
-            )
-        return self
 
 
 class EmbeddedConfig(Section):

@@ -29,11 +29,9 @@ class EngineConfig(Section):
         return self
 
 
-class RolloutConfig(Section):
-    """How episodes are sampled."""
+class SamplingConfig(Section):
+    """How a policy answers: limits, temperature, what samples."""
 
-    episodes: PositiveInt = Field(512, description="episodes per iteration")
-    samples_per_prompt: PositiveInt = Field(1, description="episodes that start from the same problem: a group")
     max_new_tokens: PositiveInt = Field(64, description="tokens per message")
     context_tokens: PositiveInt = Field(1_024, description="prompt and messages together; longer episodes are cut")
     max_turns: PositiveInt = Field(64, description="messages per episode; longer episodes are cut")
@@ -41,6 +39,13 @@ class RolloutConfig(Section):
     stop: list[str] = Field(default_factory=list, description="a message ends with the token that completes one")
     batch_size: PositiveInt = Field(512, description="sequences generated at once")
     engine: EngineConfig = EngineConfig()
+
+
+class RolloutConfig(SamplingConfig):
+    """How episodes are sampled."""
+
+    episodes: PositiveInt = Field(512, description="episodes per iteration")
+    samples_per_prompt: PositiveInt = Field(1, description="episodes that start from the same problem: a group")
     drop_uniform_groups: bool = Field(
         False, description="leave out groups whose episodes all score the same, and play others (DAPO)"
     )
