@@ -18,14 +18,24 @@ from rlenvs.errors import ConfigError, UserError
 from rlenvs.problems import Problem, ProblemSource
 
 
+def make_env(env_id: str, env_kwargs: Mapping[str, Any]) -> "gym.Env[Any, Any]":
+    """Return a turn-level environment.
+
+    Raises:
+        ConfigError: no such environment, or parameters it refuses; the message names the key.
+    """
+    with _naming_the_key(env_id):
+        env: gym.Env[Any, Any] = gym.make(env_id, **env_kwargs)
+    return env
+
+
 def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
     """Return the source of problems behind a turn-level environment.
 
     Raises:
         ConfigError: no such environment, parameters it refuses, or an environment without a problem source.
     """
-    with _naming_the_key(env_id):
-        env = gym.make(env_id, **env_kwargs)
+    env = make_env(env_id, env_kwargs)
     source = getattr(env.unwrapped, "source", None)
     env.close()
     if not isinstance(source, ProblemSource):
