@@ -22,7 +22,8 @@ class MemoryConfig(Section):
     )
     offload_reference: bool = Field(False, description="hold the reference model in main memory between its passes")
     offload_optimizer: bool = Field(False, description="hold the optimiser's moments in main memory during rollouts")
-    optimizer: Literal["adamw", "adamw_8bit"] = Field(
-        "adamw", description="adamw_8bit: moments in 8 bits (bitsandbytes)"
+    optimizer: Literal["adamw", "adamw_fused", "adamw_8bit"] = Field(
+        "adamw",
+        description="adamw: fused on a GPU; adamw_fused: on a CPU too; adamw_8bit: moments in 8 bits (bitsandbytes)",
     )
     compile: bool = Field(False, description="torch.compile the model's forward and backward passes")

@@ -12,6 +12,7 @@ from rlenvs.agents.llm.learner.optimizer import make_optimizer
 from rlenvs.agents.llm.learner.scoring import Metrics, score_rollout
 from rlenvs.agents.llm.learner.update import Update
 from rlenvs.agents.llm.memory.micro_batches import MicroBatches
+from rlenvs.agents.llm.memory.offload import ParkedOptimizer, offload_reference
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import Reference
 from rlenvs.agents.llm.processes import ALONE, Processes
@@ -39,7 +40,7 @@ class Learner:
         processes: Processes = ALONE,
     ) -> None:
         self.policy = policy
-        self.reference = reference
+        self.reference = offload_reference(reference, policy.device) if config.memory.offload_reference else reference
         self.config = config
         self.generator = generator
         self.processes = processes
@@ -47,6 +48,8 @@ class Learner:
         self.kl_coefficient = make_kl_coefficient(config.ppo)
         self.micro_batches = MicroBatches(config.memory)
         self.optimizer = make_optimizer(policy, config.ppo, config.memory)
+        offloads = config.memory.offload_optimizer and policy.device.type != "cpu"
+        self.moments = ParkedOptimizer(self.optimizer, policy.device, offloads)
         rollout = config.rollout
         self.update = Update(
             policy,
@@ -90,7 +93,8 @@ class Learner:
             return metrics
         critic_only = self.iteration < ppo.value_warmup
         first_step = self.iteration * ppo.epochs * ppo.minibatches
-        metrics |= self.update(rollout, first_step, self.generator, kl_coef, critic_only)
+        with self.moments.on_device():
+            metrics |= self.update(rollout, first_step, self.generator, kl_coef, critic_only)
         if self.iteration == ppo.value_warmup:
             broken = broken_first_update(metrics["clip_fraction"], metrics["approx_kl"])
             if broken is not None:
@@ -115,6 +119,8 @@ class Learner:
         """Go on from what `state_dict` returned."""
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.moments.enabled:
+            self.moments.leave()
         self.generator.set_state(state["generator"])
         self.kl_coefficient.load_state_dict(state["kl_coefficient"])
         self.iteration = state["iteration"]

@@ -1,25 +1,46 @@
 """The optimiser and its learning rate."""
 
 import math
+from typing import Any
 
 import torch
 
 from rlenvs.agents.llm.config import MemoryConfig, PPOConfig
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.extras import require
+
+EPSILON = 1e-5  # of Adam, as in Huang et al. 2024: the first steps of small gradients are smaller than with 1e-8
 
 
 def make_optimizer(policy: Policy, config: PPOConfig, memory: MemoryConfig | None = None) -> torch.optim.Optimizer:
     """AdamW, with a group of its own for the critic and its learning rate.
 
-    Every group carries `base_lr`, its peak learning rate.
+    Every group carries `base_lr`, its peak learning rate. What is not trained is in no group: it never gets moments.
+
+    `adamw_8bit` (Dettmers et al. 2021, arXiv 2110.02861) holds moments in 2 bytes per parameter instead of 8, and in 32
+    bits for tensors of less than 4,096 numbers.
+
+    Raises:
+        MissingExtraError: `memory.optimizer` is `adamw_8bit` and bitsandbytes is not installed.
     """
     critic_lr = config.learning_rate * config.value_learning_rate_factor
     groups = [
-        {"params": policy.policy_parameters(), "lr": config.learning_rate, "base_lr": config.learning_rate},
-        {"params": policy.critic_parameters(), "lr": critic_lr, "base_lr": critic_lr},
+        {"params": _trained(policy.policy_parameters()), "lr": config.learning_rate, "base_lr": config.learning_rate},
+        {"params": _trained(policy.critic_parameters()), "lr": critic_lr, "base_lr": critic_lr},
     ]
-    fused = policy.device.type == "cuda" or None
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, eps=1e-5, fused=fused)
+    settings: dict[str, Any] = {"weight_decay": config.weight_decay, "eps": EPSILON}
+    kind = "adamw" if memory is None else memory.optimizer
+    if kind == "adamw_8bit":
+        library = require("bitsandbytes", "quantize", "memory.optimizer 'adamw_8bit'")
+        optimizer: torch.optim.Optimizer = library.optim.AdamW8bit(groups, **settings)
+        return optimizer
+    # On a CPU the fused kernel rounds differently in the last bit, so that it is a choice there.
+    fused = policy.device.type == "cuda" or kind == "adamw_fused"
+    return torch.optim.AdamW(groups, fused=fused or None, **settings)
+
+
+def _trained(parameters: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
 def learning_rate_factor(config: PPOConfig, step: int) -> float:

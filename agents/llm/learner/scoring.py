@@ -14,6 +14,7 @@ from rlenvs.agents.llm.algorithm.kl import kl_metrics
 from rlenvs.agents.llm.algorithm.losses import explained_variance
 from rlenvs.agents.llm.config import PPOConfig
 from rlenvs.agents.llm.memory.micro_batches import MicroBatches
+from rlenvs.agents.llm.memory.offload import on_device
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import Reference
 from rlenvs.agents.llm.processes import Processes
@@ -163,8 +164,9 @@ def _score_by_reference(
     batch: RolloutBatch, reference: Reference, temperature: float, micro_batches: MicroBatches
 ) -> Tensor:
     logprobs_BA = torch.zeros_like(batch.turn_rewards_BA)
-    for index, mask in _masks(batch, micro_batches):
-        _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
+    with on_device(reference):
+        for index, mask in _masks(batch, micro_batches):
+            _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
     return logprobs_BA
 
 
