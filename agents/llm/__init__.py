@@ -11,11 +11,12 @@ from rlenvs.agents.llm.config import TrainConfig
 
 if TYPE_CHECKING:
     from rlenvs.agents.llm.evaluation import evaluate_model
-    from rlenvs.agents.llm.launch import RunResult, resume, train
+    from rlenvs.agents.llm.launch import resume, train
+    from rlenvs.agents.llm.run import RunResult
 
 __all__ = ["RunResult", "TrainConfig", "evaluate_model", "resume", "train"]
 
-_LAZY = {"RunResult": "launch", "evaluate_model": "evaluation", "resume": "launch", "train": "launch"}
+_LAZY = {"RunResult": "run", "evaluate_model": "evaluation", "resume": "launch", "train": "launch"}
 
 
 def __getattr__(name: str) -> Any:

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in ("torch", "transformers"):
         require(module, "llm", "training")
-    from rlenvs.agents.llm.launch import run_cli
+    from rlenvs.agents.llm.command import run_cli
 
     code: int = run_cli(
         config_path=config,

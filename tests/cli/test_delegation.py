@@ -54,7 +54,7 @@ def install(monkeypatch: pytest.MonkeyPatch, module: str, name: str, result: Any
 def test_train_passes_its_arguments_on(
     argv: list[str], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_cli = install(monkeypatch, "rlenvs.agents.llm.launch", "run_cli", 7)
+    run_cli = install(monkeypatch, "rlenvs.agents.llm.command", "run_cli", 7)
     defaults = {
         "config_path": None,
         "overrides": [],
@@ -141,8 +141,8 @@ def test_report_prints_the_path(
 
 
 def test_the_real_functions_take_these_arguments() -> None:
+    from rlenvs.agents.llm.command import run_cli
     from rlenvs.agents.llm.evaluation import evaluate_model
-    from rlenvs.agents.llm.launch import run_cli
     from rlenvs.agents.reporting import write_report
 
     train = inspect.signature(run_cli).bind(

@@ -14,9 +14,9 @@ from tiny import TINY_RUN
 from transformers import AutoModelForCausalLM
 
 from rlenvs.agents.llm import TrainConfig, evaluate_model, resume, train
+from rlenvs.agents.llm.command import run_cli
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
-from rlenvs.agents.llm.launch import run_cli
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.run_folder import RunFolder
 from rlenvs.agents.reporting import make_view
@@ -78,7 +78,7 @@ def test_stopping_and_resuming_gives_the_numbers_of_an_uninterrupted_run(tiny_ru
 KILLED = """
 import sys, torch
 torch.set_num_threads(1)
-from rlenvs.agents.llm.launch import run_cli
+from rlenvs.agents.llm.command import run_cli
 from rlenvs.agents.llm.run_folder import RunFolder
 sys.exit(run_cli(sys.argv[1] if sys.argv[1] != "-" else None, sys.argv[3:], sys.argv[2] if sys.argv[2] != "-" else None, False, None, True))
 """
