@@ -11,7 +11,7 @@ from types import FrameType
 
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import rehearse, resume, train
-from rlenvs.agents.llm.policy.model import resolve_device
+from rlenvs.agents.llm.policy.loading import resolve_device
 from rlenvs.agents.llm.run import RunResult
 from rlenvs.agents.llm.run_folder import choose_run_folder
 from rlenvs.agents.reporting import TrainingView, make_view

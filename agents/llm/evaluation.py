@@ -11,7 +11,8 @@ import torch
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.config import EvaluationConfig, RolloutConfig, TrainConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams, make_engine
-from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
+from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.config_file import load_config
 from rlenvs.errors import ConfigError, UserError

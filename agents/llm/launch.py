@@ -14,8 +14,9 @@ from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
 from rlenvs.agents.llm.engines import Engine, make_engine
 from rlenvs.agents.llm.evaluation import held_out_problems, make_vector_env
-from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
-from rlenvs.agents.llm.policy.reference import FrozenCopy, Reference
+from rlenvs.agents.llm.policy.loading import load_policy, load_reference, resolve_device
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.reference import Reference
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.collect import check_room
 from rlenvs.agents.llm.run import Run, RunResult
@@ -184,12 +185,11 @@ def _start_model(config: TrainConfig, device: torch.device, view: TrainingView) 
 
 
 def _load_models(source: str, config: TrainConfig, device: torch.device) -> tuple[Policy, Reference | None]:
-    policy = load_policy(source, device)
-    policy.critic_is_detached = config.ppo.critic == "detached"
-    policy.logprob_chunk = config.memory.logprob_chunk
+    critic = config.ppo.critic if config.ppo.uses_critic else "detached"  # a head that nobody asks costs nothing
+    policy = load_policy(source, device, config.policy, config.memory, critic)
     if config.ppo.kl_coef == 0.0:
         return policy, None
-    return policy, FrozenCopy(load_policy(source, device))
+    return policy, load_reference(policy, source, config.policy, config.memory)
 
 
 def _chat(policy: Policy, config: TrainConfig) -> ChatFormat:

@@ -1,24 +1,26 @@
-"""A causal language model with a value head on its trunk."""
+"""A causal language model with a critic."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
-from rlenvs.errors import DeviceError, ModelLoadError
-from rlenvs.extras import require
+from rlenvs.agents.llm.algorithm.logprobs import Head, LinearHead, bend, chosen_logprobs
+from rlenvs.agents.llm.policy import adapters, checkpointing, varlen
+from rlenvs.agents.llm.policy.adapters import CRITIC, DEFAULT, base_of
+from rlenvs.agents.llm.policy.critics import Critic, CriticKind
+from rlenvs.agents.llm.policy.folders import save_policy
+from rlenvs.agents.llm.policy.heads import form_of_logits
+from rlenvs.agents.llm.policy.layouts import Layout, packed, padded
+from rlenvs.agents.llm.policy.options import ForwardOptions
+from rlenvs.errors import ConfigError, ModelLoadError, RunFolderError
 
-# What transformers, tokenizers and safetensors raise for folders that are not what they claim to be.
-LOAD_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
-VALUE_HEAD_FILE = "value_head.safetensors"
-PROBE_TOLERANCE = 1e-3  # of log-probabilities; bfloat16 heads differ by less, a missed soft-cap by far more
+PACKING_TOLERANCE = 1e-3  # of hidden states of about 1; half precision differs by less, a leak by far more
 
 
 @dataclass(slots=True)
@@ -39,20 +41,25 @@ class Evaluation:
 
 
 class Policy(nn.Module):
-    """Any `AutoModelForCausalLM` with its tokenizer and a linear value head on the last hidden state.
+    """Any `AutoModelForCausalLM` with its tokenizer and a critic.
 
-    The head starts at zero, so that V = 0 until it has learned something. Dropout is off for good: the ratio
-    between new and old policy would be noise otherwise.
+    Dropout is off for good: the ratio between new and old policy would be noise otherwise.
 
     Args:
-        model: a causal language model of `transformers`.
+        model: a causal language model of `transformers`, or a `PeftModel` around one: then its adapter `default` is
+            trained and the base stays as it is.
         tokenizer: its tokenizer, with an end-of-sequence token.
+        critic: where values come from; see `critics`.
+        options: how passes are computed.
 
     Raises:
         ModelLoadError: the tokenizer has no end-of-sequence token.
+        ConfigError: this model cannot have that critic or those options.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, critic: CriticKind = "detached", options: ForwardOptions | None = None
+    ) -> None:
         super().__init__()
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -60,34 +67,57 @@ class Policy(nn.Module):
             raise ModelLoadError(f"the tokenizer of {model.name_or_path!r} has no eos_token: answers could never end")
         self.eos_id = int(tokenizer.eos_token_id)
         self.eos_ids = _closing_ids(model, self.eos_id)
+        # Padding is masked everywhere: for models without a token of its own for it, any will do.
         self.pad_id = int(self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
-        hidden_size = model.get_output_embeddings().weight.shape[1]
-        # skip_init: the usual random weights would be drawn from the global stream only to be overwritten.
-        self.value_head = nn.utils.skip_init(nn.Linear, hidden_size, 1, dtype=torch.float32, device=model.device)
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
-        self.forward_arguments = frozenset(inspect.signature(model.forward).parameters)
-        self.head_is_linear = _head_is_linear(model)
-        self.critic_is_detached = True
-        self.logprob_chunk = 1_024
+        self.critic = Critic(critic, model)
+        self._layers = adapters.switchable_layers(model)
+        self._form = form_of_logits(model)
+        self._compiled: dict[str, Any] = {}
+        self._checkpointed: dict[str, list[Any]] = {}
+        self.options = options or ForwardOptions()
+        if self.options.packing:
+            self._check_packing()
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self.value_head.weight.device
+        device: torch.device = self.critic.head.weight.device
         return device
 
+    @property
+    def value_head(self) -> nn.Linear:
+        """The layer that makes values of features."""
+        return self.critic.head
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether an adapter is trained on a frozen base."""
+        return adapters.has_adapters(self.model)
+
+    @property
+    def head_is_linear(self) -> bool:
+        """Whether logits are the output embedding of the last hidden state, but for a scale and a cap."""
+        return self._form is not None
+
     def parameter_count(self) -> int:
-        """Number of parameters of the language model and the value head."""
+        """Number of parameters of the language model and the critic."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def policy_parameters(self) -> list[nn.Parameter]:
         """What the policy loss trains."""
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        others = {id(parameter) for parameter in self.critic_parameters()}
+        return [p for p in self.model.parameters() if p.requires_grad and id(p) not in others]
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """What only the value loss trains."""
-        return list(self.value_head.parameters())
+        own = list(self.critic.parameters())
+        if self.critic.kind == "adapter":
+            own += [parameter for _, parameter in adapters.adapter_parameters(self.model, CRITIC)]
+        return own
+
+    def train(self, mode: bool = True) -> "Policy":
+        """Stay as it is: there is no dropout in training either."""
+        return self
 
     def evaluate(
         self,
@@ -100,37 +130,36 @@ class Policy(nn.Module):
         with_values: bool = True,
         detach_features: bool = False,
     ) -> Evaluation:
-        """Score the action tokens of right-padded sequences.
+        """Score the action tokens of padded sequences.
 
         Args:
-            ids_BL: `[B, L]` token ids.
+            ids_BL: `[B, L]` token ids, padded on either side.
             attention_BL: `[B, L]` bool, False on padding.
-            action_BL: `[B, L]` bool, True where the token was sampled by the policy; never at position 0.
+            action_BL: `[B, L]` bool, True where the token was sampled by the policy; never on a sequence's first.
             temperature: divides the logits, as it did in sampling.
             with_logprobs: compute log-probabilities and entropies.
             with_values: compute values.
-            detach_features: keep the gradient of the values from reaching the trunk, whatever kind of critic it is.
+            detach_features: keep the gradient of the values from reaching the policy, whatever kind of critic it is.
         """
-        hidden_BLD, logits_BLV = self._forward(ids_BL, attention_BL)
-        # The state before token t is predicted from, and valued at, position t - 1.
-        before_BL = torch.zeros_like(action_BL)
-        before_BL[:, :-1] = action_BL[:, 1:]
-        hidden_MD = hidden_BLD[before_BL]
-        targets_M = ids_BL[action_BL]
-        nothing = hidden_MD.new_zeros(0, dtype=torch.float32)
-        found = Evaluation(nothing, nothing, nothing, nothing)
-        if with_logprobs:
-            features_MX = hidden_MD if logits_BLV is None else logits_BLV[before_BL]
-            head = self._head() if logits_BLV is None else _identity
-            found.logprobs_M, found.entropies_M = chosen_logprobs(
-                features_MX, targets_M, head, temperature, self.logprob_chunk
-            )
+        layout = (packed if self.options.packing else padded)(ids_BL, attention_BL, action_BL)
+        detach = detach_features or self.critic.kind == "detached"
+        empty = torch.zeros(0, device=ids_BL.device)
+        found = Evaluation(empty, empty, empty, empty)
+        hidden = None
+        if with_logprobs or (with_values and not self.critic.has_own_pass):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and (with_logprobs or not detach)):
+                hidden, features_MX, head = self._policy_pass(layout, with_logprobs)
+                if with_logprobs:
+                    with self._precision():
+                        found.logprobs_M, found.entropies_M = chosen_logprobs(
+                            features_MX, ids_BL[action_BL], head, temperature, self.options.logprob_chunk
+                        )
         if with_values:
-            detached = detach_features or self.critic_is_detached
-            found.values_M = self.value_head((hidden_MD.detach() if detached else hidden_MD).float())[:, 0]
-            last_B = attention_BL.long().sum(dim=1) - 1
-            last_hidden_BD = hidden_BLD[torch.arange(len(last_B), device=last_B.device), last_B]
-            found.last_values_B = self.value_head(last_hidden_BD.detach().float())[:, 0]
+            if hidden is None or self.critic.has_own_pass:
+                hidden, detach = self._critic_pass(layout), False
+            features_MD = hidden[layout.before]
+            found.values_M = self.critic.values(features_MD.detach() if detach else features_MD)
+            found.last_values_B = self.critic.values(hidden[layout.last].detach())
         return found
 
     def message_text(self, ids: Sequence[int]) -> str:
@@ -139,23 +168,153 @@ class Policy(nn.Module):
         return str(self.tokenizer.decode(content, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def save(self, folder: str | Path) -> None:
-        """Write an ordinary `save_pretrained` folder, and the value head beside it in a file of its own."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        head = {name: tensor.detach().cpu().contiguous() for name, tensor in self.value_head.state_dict().items()}
-        save_file(head, Path(folder) / VALUE_HEAD_FILE)
+        """Write an ordinary `save_pretrained` folder, or one of PEFT, and the critic beside it in files of its own."""
+        save_policy(self.model, self.tokenizer, self.critic, folder)
 
-    def _forward(self, ids_BL: Tensor, attention_BL: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return last hidden states, and logits only where the model does more than a linear head."""
-        inputs = {"input_ids": ids_BL, "attention_mask": attention_BL.long(), "use_cache": False}
-        if self.head_is_linear:
-            return self.model.base_model(**inputs).last_hidden_state, None
-        output = self.model(**inputs, output_hidden_states=True)
-        return output.hidden_states[-1], output.logits
+    def using_adapter(self, name: str | None) -> AbstractContextManager[None]:
+        """Evaluate with another adapter for a while; None for the bare base."""
+        return adapters.using(self._layers, name)
 
-    def _head(self) -> Callable[[Tensor], Tensor]:
-        head: Callable[[Tensor], Tensor] = self.model.get_output_embeddings()
-        return head
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the weights that training changes: all, or adapters and critic where the base is frozen."""
+        state: dict[str, Any] = super().state_dict(*args, **kwargs)
+        if not self.has_adapters or args or kwargs.get("prefix"):
+            return state
+        trained = {DEFAULT, CRITIC}
+        return {
+            name: tensor
+            for name, tensor in state.items()
+            if not name.startswith("model.") or trained & set(name.split("."))
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take the weights that `state_dict` returned.
+
+        Raises:
+            RunFolderError: they are of another model; nothing was changed.
+        """
+        there, wanted = set(state_dict), set(self.state_dict())
+        if strict and there != wanted:
+            raise RunFolderError(
+                f"the weights are of another model: {len(wanted - there)} missing, {len(there - wanted)} too many, "
+                f"such as {min(there ^ wanted)!r}"
+            )
+        return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+    def _policy_pass(self, layout: Layout, with_logits: bool) -> tuple[Tensor, Tensor, Head]:
+        """Return hidden states, what the head takes at the places that predict action tokens, and the head."""
+        base = base_of(self.model)
+        if self._form is not None or not with_logits:
+            hidden = self._hidden(base.base_model, layout)
+            return hidden, hidden[layout.before], self._head()
+        inputs, before = layout.inputs, layout.before
+        columns = torch.arange(before.shape[1], device=before.device)
+        if "logits_to_keep" in inspect.signature(base.forward).parameters:
+            columns = before.any(dim=0).nonzero()[:, 0]
+            inputs = inputs | {"logits_to_keep": columns}
+        with self._pass(base, layout):
+            output = base(**inputs, output_hidden_states=True)
+        return output.hidden_states[-1], output.logits[before[:, columns]], _identity
+
+    def _critic_pass(self, layout: Layout) -> Tensor:
+        if self.critic.trunk is not None:
+            return self._hidden(self.critic.trunk, layout)
+        with self.using_adapter(CRITIC):
+            return self._hidden(base_of(self.model).base_model, layout)
+
+    def _hidden(self, trunk: Any, layout: Layout) -> Tensor:
+        run = trunk
+        if self.options.compile:
+            owner = self._owner(trunk)
+            if owner not in self._compiled:
+                self._compiled[owner] = torch.compile(trunk, dynamic=True)
+            run = self._compiled[owner]
+        with self._pass(trunk, layout):
+            hidden: Tensor = run(**layout.inputs).last_hidden_state
+        return hidden
+
+    @contextmanager
+    def _pass(self, trunk: Any, layout: Layout) -> Iterator[None]:
+        """Precision, attention kernel and checkpoints of a pass."""
+        layers: list[Any] = []
+        if self.options.gradient_checkpointing and torch.is_grad_enabled():
+            owner = self._owner(trunk)
+            if owner not in self._checkpointed:
+                self._checkpointed[owner] = checkpointing.prepare(trunk, self._contexts())
+            layers = self._checkpointed[owner]
+        with self._precision(), self._kernel(trunk, layout), checkpointing.checkpointed(layers):
+            yield
+
+    def _owner(self, trunk: Any) -> str:
+        return "critic" if trunk is self.critic.trunk else "policy"
+
+    def _precision(self) -> AbstractContextManager[None]:
+        if self.options.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.options.autocast)
+
+    def _kernel(self, trunk: Any, layout: Layout) -> AbstractContextManager[None]:
+        if self.options.packing and varlen.fits(trunk, self.device, self.options.autocast or trunk.dtype):
+            varlen.register()
+            return varlen.attention(trunk.config, varlen.NAME)
+        return nullcontext()
+
+    def _contexts(self) -> checkpointing.Contexts | None:
+        """Return what makes a layer's second run use what its first run used; None where nothing ever changes."""
+        config = base_of(self.model).base_model.config
+        if self.critic.kind != "adapter" and not self.options.packing:
+            return None
+
+        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+            return nullcontext(), self._as_now(config, config._attn_implementation, adapters.in_use(self._layers))
+
+        return contexts
+
+    @contextmanager
+    def _as_now(self, config: Any, kernel: str, adapter: str | None) -> Iterator[None]:
+        with varlen.attention(config, kernel), self.using_adapter(adapter):
+            yield
+
+    def _head(self) -> Head:
+        layer = base_of(self.model).get_output_embeddings()
+        scale, softcap = self._form or (1.0, None)
+        if type(layer) is nn.Linear:  # subclasses hold their weights otherwise
+            return LinearHead(layer.weight, layer.bias, scale, softcap)
+        return _BentHead(layer, scale, softcap)
+
+    @torch.no_grad()
+    def _check_packing(self) -> None:
+        """Try whether sequences of a pack see each other.
+
+        Raises:
+            ConfigError: they do.
+        """
+        ids_BL = torch.tensor([[3, 4, 5, 6], [6, 5, 4, 3]], device=self.device) % self._vocabulary()
+        mask_BL = torch.ones_like(ids_BL, dtype=torch.bool)
+        trunk = base_of(self.model).base_model
+        beside = self._hidden(trunk, padded(ids_BL, mask_BL, mask_BL)).flatten(0, 1)
+        behind = self._hidden(trunk, packed(ids_BL, mask_BL, mask_BL))[0]
+        limit = PACKING_TOLERANCE * (1 if beside.dtype == torch.float32 and self.options.autocast is None else 50)
+        if (beside - behind).abs().max() > limit * beside.abs().max().clamp(min=1.0):
+            raise ConfigError(
+                f"memory.packing: layers of {trunk.config.model_type!r} see across packed sequences; leave it off"
+            )
+
+    def _vocabulary(self) -> int:
+        return int(base_of(self.model).get_input_embeddings().weight.shape[0])
+
+
+@dataclass(frozen=True)
+class _BentHead:
+    """A head that is a module of its own kind: quantised, adapted."""
+
+    layer: nn.Module
+    scale: float
+    softcap: float | None
+
+    def __call__(self, hidden_mD: Tensor) -> Tensor:
+        raw: Tensor = self.layer(hidden_mD)
+        return bend(raw, self.scale, self.softcap)
 
 
 def _identity(logits: Tensor) -> Tensor:
@@ -167,67 +326,3 @@ def _closing_ids(model: Any, eos_id: int) -> tuple[int, ...]:
     configured = model.generation_config.eos_token_id if model.generation_config is not None else None
     listed = configured if isinstance(configured, list) else [configured]
     return tuple(sorted({eos_id, *(int(token) for token in listed if token is not None)}))
-
-
-@torch.no_grad()
-def _head_is_linear(model: Any) -> bool:
-    """Tell by trial whether logits are just the output embedding of the trunk's last hidden state.
-
-    Some architectures scale or soft-cap their logits. For them the model's own forward pass gives the logits, a
-    micro-batch at a time. A soft-cap hardly shows in the small logits of a trial, so the configuration is asked too.
-    """
-    config = model.config.get_text_config()
-    scales = (getattr(config, key, None) for key in ("final_logit_softcapping", "logit_scale", "logits_scaling"))
-    if any(scale not in (None, 1, 1.0) for scale in scales):
-        return False
-    probe = torch.arange(min(8, model.config.get_text_config().vocab_size), device=model.device)[None]
-    trunk = model.base_model
-    if trunk is model:
-        return False
-    ours = model.get_output_embeddings()(trunk(input_ids=probe, use_cache=False).last_hidden_state)
-    theirs = model(input_ids=probe, use_cache=False).logits
-    if ours.shape != theirs.shape:
-        return False
-    difference = ours.float().log_softmax(-1) - theirs.float().log_softmax(-1)
-    return bool(difference.abs().max() < PROBE_TOLERANCE)
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu` or `cuda` means here.
-
-    Raises:
-        DeviceError: CUDA was asked for and there is none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device 'cuda' was asked for but torch sees no CUDA device; use device=auto or device=cpu")
-    return torch.device(name)
-
-
-def load_policy(source: str | Path, device: torch.device) -> Policy:
-    """Load a folder or a hub id in float32, with the value head where the folder has one.
-
-    Args:
-        source: a folder made by `save_pretrained`, or a hub id.
-        device: where the weights go.
-
-    Raises:
-        ModelLoadError: it cannot be loaded; the message says why.
-        MissingExtraError: transformers is not installed.
-    """
-    transformers = require("transformers", "llm", "loading a language model")
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-        policy = Policy(model.to(device), tokenizer)
-        head = Path(source) / VALUE_HEAD_FILE
-        if head.is_file():
-            policy.value_head.load_state_dict(load_file(head, device=str(device)))
-    except LOAD_ERRORS as error:
-        if isinstance(error, ModelLoadError):
-            raise
-        kind = "folder" if Path(source).exists() else "hub id (and no folder of that name exists here)"
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelLoadError(f"cannot load {kind} {str(source)!r} as a causal language model: {first_line}") from error
-    return policy

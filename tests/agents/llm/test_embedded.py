@@ -12,7 +12,7 @@ from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig, WarmStartConfig
 from rlenvs.agents.llm.embedded import build_policy, character_tokenizer, embedded_policy_folder
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
-from rlenvs.agents.llm.policy.model import load_policy
+from rlenvs.agents.llm.policy.loading import load_policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.warm_start import warm_start
 from rlenvs.errors import RunFolderError, TrainingDivergedError

@@ -13,6 +13,7 @@ from rlenvs.agents.llm.learner import scoring
 from rlenvs.agents.llm.learner.optimizer import learning_rate_factor, make_optimizer
 from rlenvs.agents.llm.learner.update import Update
 from rlenvs.agents.llm.memory.micro_batches import MicroBatches
+from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.policy.reference import FrozenCopy
 from rlenvs.agents.llm.processes import ALONE
 from rlenvs.agents.llm.rollout.batch import collate
@@ -49,7 +50,7 @@ def test_micro_batches_and_chunks_change_no_gradient(size, chunk):
     batch = collate(random_episodes(), policy.pad_id, CPU)
     whole, split, cfg = MemoryConfig(micro_batch_size=10), MemoryConfig(micro_batch_size=size), config()
     expected = gradients(policy, score_rollout(batch, policy, reference, cfg, 1.0, whole), cfg, whole)
-    policy.logprob_chunk = chunk
+    policy.options = ForwardOptions(logprob_chunk=chunk)
     found = gradients(policy, score_rollout(batch, policy, reference, cfg, 1.0, split), cfg, split)
     for mine, other in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-4)
@@ -69,7 +70,7 @@ def test_order_of_episodes_changes_no_gradient():
 def test_the_gradient_is_the_policy_gradient_when_policy_and_sampler_agree():
     """At ratio 1 nothing is clipped: the gradient is that of -sum(A log pi)/n + c/2 sum((V - R)^2)/n."""
     policy, cfg = tiny_policy(0), config(kl_coef=0.0, entropy_coef=0.0, value_coef=0.5, critic="shared")
-    policy.critic_is_detached = False
+    policy.critic.kind = "shared"
     batch = collate(random_episodes(), policy.pad_id, CPU)
     rollout = score_rollout(batch, policy, None, cfg, 1.0)
     found = gradients(policy, rollout, cfg)
@@ -92,7 +93,7 @@ def test_a_detached_critic_leaves_the_trunk_alone():
     without, with_critic = (gradients(policy, score_rollout(batch, policy, None, c, 1.0), c) for c in cfgs)
     names = [name for name, _ in policy.named_parameters()]
     for name, mine, other in zip(names, without, with_critic, strict=True):
-        assert torch.equal(mine, other) != name.startswith("value_head"), name
+        assert torch.equal(mine, other) != name.startswith("critic"), name
 
 
 def test_feedback_tokens_enter_no_statistic():

@@ -19,7 +19,9 @@ from transformers import (
 from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
 from rlenvs.agents.llm.embedded import character_tokenizer
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
-from rlenvs.agents.llm.policy.model import Policy, load_policy, resolve_device
+from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.errors import DeviceError, ModelLoadError
 
@@ -79,7 +81,7 @@ def test_scores_of_padded_ragged_episodes_equal_a_plain_forward_pass(kind, chunk
     policy = tiny_policy() if kind == "llama" else other_architectures()[kind == "cohere"]
     batch = collate(episodes(), policy.pad_id, CPU)
     with torch.no_grad():
-        policy.logprob_chunk = chunk
+        policy.options = ForwardOptions(logprob_chunk=chunk)
         found = policy.evaluate(batch.ids_BL, batch.attention_BL, batch.action_BL, temperature)
         logprobs, values, last = found.logprobs_M, found.values_M, found.last_values_B
     expected = [by_hand(policy, episode, temperature) for episode in episodes()]
@@ -88,9 +90,10 @@ def test_scores_of_padded_ragged_episodes_equal_a_plain_forward_pass(kind, chunk
     torch.testing.assert_close(last, torch.tensor([e[2] for e in expected]), atol=1e-4, rtol=0)
 
 
-def test_an_architecture_that_scales_its_logits_is_noticed():
+def test_an_architecture_that_scales_its_logits_is_read_from_its_configuration():
     llama, (gpt2, cohere) = tiny_policy(), other_architectures()
-    assert [p.head_is_linear for p in (llama, gpt2, cohere)] == [True, True, False]
+    assert [p.head_is_linear for p in (llama, gpt2, cohere)] == [True, True, True]
+    assert [p._form[0] for p in (llama, gpt2, cohere)] == [1.0, 1.0, 0.3]
 
 
 def test_chunking_changes_neither_values_nor_gradients():
@@ -181,4 +184,4 @@ def test_a_soft_cap_that_small_logits_hide_is_read_from_the_configuration():
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=1, head_dim=16, final_logit_softcapping=30.0, pad_token_id=0, eos_token_id=1, bos_token_id=1,
     )  # fmt: skip
-    assert not Policy(Gemma2ForCausalLM(config), tokenizer).head_is_linear
+    assert Policy(Gemma2ForCausalLM(config), tokenizer)._form == (1.0, 30.0)
