@@ -18,6 +18,7 @@ RlenvsError
 ├── SandboxError (RuntimeError)     code cannot be run in isolation here, for a reason the code cannot provoke
 ├── EngineError (RuntimeError)      an engine could not finish a batch; nothing of the batch is returned
 ├── UserModelError (RuntimeError)   a model that plays the user of a conversation gave no message
+├── PeerError (RuntimeError)        another process of a run of several failed, is gone or does not answer
 └── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
 ```
 
@@ -127,3 +128,7 @@ class UserModelError(RlenvsError, RuntimeError):
 
 class TrainingDivergedError(RlenvsError, RuntimeError):
     """An update destroyed the policy."""
+
+
+class PeerError(RlenvsError, RuntimeError):
+    """Another process of a run of several failed, is gone or does not answer; the message says which and why."""

@@ -1,5 +1,6 @@
 """Configuration of the language-model agent. Imports without torch."""
 
+from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.embedded import EmbeddedConfig, WarmStartConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
 from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
@@ -13,6 +14,7 @@ __all__ = [
     "AccuracyTarget",
     "AdapterConfig",
     "CallbackConfig",
+    "DistributedConfig",
     "EmbeddedConfig",
     "EngineConfig",
     "EnvConfig",

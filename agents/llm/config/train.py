@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
 from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
 from rlenvs.agents.llm.config.policy import PolicyConfig
@@ -35,6 +36,7 @@ class TrainConfig(Section):
     rollout: RolloutConfig = RolloutConfig()
     ppo: PPOConfig = PPOConfig()
     memory: MemoryConfig = MemoryConfig()
+    distributed: DistributedConfig = DistributedConfig()
     callbacks: list[CallbackConfig] = Field(default_factory=list, description="what else happens; see docs/ppo.md")
     evaluation: EvaluationConfig = EvaluationConfig()
     output: OutputConfig = OutputConfig()
@@ -70,6 +72,22 @@ class TrainConfig(Section):
                 ("rollout", "max_new_tokens"),
                 f"must be < rollout.context_tokens ({self.rollout.context_tokens}), got {self.rollout.max_new_tokens}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_can_be_made(self) -> "TrainConfig":
+        memory, refused = self.memory, {}
+        if self.distributed.strategy == "fsdp2":
+            refused = {
+                ("policy", "quantize"): self.policy.quantize is not None,
+                ("memory", "optimizer"): memory.optimizer == "adamw_8bit",
+                ("memory", "offload_reference"): memory.offload_reference,
+                ("memory", "offload_optimizer"): memory.offload_optimizer,
+                ("memory", "compile"): memory.compile,
+            }
+        for place, wanted in refused.items():
+            if wanted:
+                raise ConfigKeyError(place, "does not work with distributed.strategy: fsdp2; use ddp, or leave it out")
         return self
 
     @model_validator(mode="after")

@@ -74,6 +74,9 @@ class Learner:
             TrainingDivergedError: a loss or gradient is not finite, or the first update broke the policy.
         """
         ppo, kl_coef = self.config.ppo, self.kl_coefficient.value
+        if len(batch) == 0 and self.processes.count == 1:  # no episode was worth keeping
+            self.iteration += 1
+            return {}
         rollout = self.micro_batches.survive(
             lambda: score_rollout(
                 batch,
@@ -88,7 +91,7 @@ class Learner:
             )
         )
         metrics = rollout.metrics
-        if not rollout.mask_BA.any():  # every episode was left out: nothing to learn, nothing lost
+        if not self.processes.any(bool(rollout.mask_BA.any())):  # every episode was left out: nothing to learn or lose
             self.iteration += 1
             return metrics
         critic_only = self.iteration < ppo.value_warmup
@@ -102,26 +105,24 @@ class Learner:
         self.iteration += 1
         if "kl" in metrics:
             metrics["kl_coef"] = kl_coef
-            self.kl_coefficient.update(metrics["kl"], len(batch) * self.processes.count)
+            self.kl_coefficient.update(metrics["kl"], int(self.processes.sum(torch.tensor(len(batch)))))
         return metrics | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the next update depends on."""
+        """Return everything that the next update depends on but the generator: the same in every process."""
         return {
-            "policy": self.policy.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
+            "policy": self.processes.whole(self.policy.state_dict()),
+            "optimizer": self.processes.whole(self.optimizer.state_dict()),
             "kl_coefficient": self.kl_coefficient.state_dict(),
             "iteration": self.iteration,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        self.policy.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.policy.load_state_dict(self.processes.shares(state["policy"], self.policy.state_dict()))
+        self.optimizer.load_state_dict(self.processes.optimizer_shares(state["optimizer"], self.optimizer))
         if self.moments.enabled:
             self.moments.leave()
-        self.generator.set_state(state["generator"])
         self.kl_coefficient.load_state_dict(state["kl_coefficient"])
         self.iteration = state["iteration"]
 

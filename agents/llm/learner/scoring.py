@@ -77,10 +77,12 @@ def score_rollout(
     """
     kl_coef = config.kl_coef if kl_coef is None else kl_coef
     mask_BA = overlong_mask(batch.mask_BA, batch.cut_B) if mask_overlong else batch.mask_BA
-    logprobs_BA, entropies_BA, values_BA, last_B = _evaluate(batch, policy, config, temperature, micro_batches)
+    logprobs_BA, entropies_BA, values_BA, last_B = _evaluate(
+        batch, policy, config, temperature, micro_batches, processes
+    )
     ref_BA = None
     if reference is not None:
-        ref_BA = _score_by_reference(batch, reference, temperature, micro_batches)
+        ref_BA = _score_by_reference(batch, reference, temperature, micro_batches, processes)
     in_reward = ref_BA if config.kl_in == "reward" else None
     rewards_BA = token_rewards(batch.turn_rewards_BA, logprobs_BA, in_reward, mask_BA, kl_coef, config.kl_estimator)
     advantages_BA, returns_BA = estimate_advantages(
@@ -97,23 +99,49 @@ def score_rollout(
     )
     if config.whiten:
         advantages_BA = whiten(advantages_BA, mask_BA, processes.sum if processes.count > 1 else None)
-    metrics: Metrics = {}
     importance_BA = None
+    if config.importance is not None:
+        importance_BA, _ = _importance(logprobs_BA, batch.sampled_logprobs_BA, mask_BA, config)
+    metrics = _metrics(
+        config,
+        *processes.gather_rows(
+            [mask_BA, logprobs_BA, batch.sampled_logprobs_BA, entropies_BA, values_BA, returns_BA, ref_BA]
+        ),
+    )
+    return ScoredRollout(
+        batch, mask_BA, logprobs_BA, ref_BA, values_BA, advantages_BA, returns_BA, importance_BA, metrics
+    )
+
+
+def _metrics(
+    config: PPOConfig,
+    mask_BA: Tensor | None,
+    logprobs_BA: Tensor | None,
+    sampled_BA: Tensor | None,
+    entropies_BA: Tensor | None,
+    values_BA: Tensor | None,
+    returns_BA: Tensor | None,
+    ref_BA: Tensor | None,
+) -> Metrics:
+    """Describe the rollouts of all processes: the same in each of them."""
+    assert mask_BA is not None
+    assert logprobs_BA is not None
+    assert sampled_BA is not None
+    metrics: Metrics = {}
     if config.old_logprobs == "recompute":
-        mode = config.importance or "token_truncate"
-        weights_BA, metrics = importance_weights(
-            logprobs_BA, batch.sampled_logprobs_BA, mask_BA, mode, config.importance_cap, config.importance_floor
-        )
-        importance_BA = weights_BA if config.importance is not None else None
+        _, metrics = _importance(logprobs_BA, sampled_BA, mask_BA, config)
     if entropies_BA is not None:
         metrics["entropy"] = _mean(entropies_BA, mask_BA)
     if values_BA is not None and returns_BA is not None:
         metrics["explained_variance"] = explained_variance(values_BA[mask_BA], returns_BA[mask_BA])
     if ref_BA is not None:
         metrics |= kl_metrics(logprobs_BA, ref_BA, mask_BA)
-    return ScoredRollout(
-        batch, mask_BA, logprobs_BA, ref_BA, values_BA, advantages_BA, returns_BA, importance_BA, metrics
-    )
+    return metrics
+
+
+def _importance(logprobs_BA: Tensor, sampled_BA: Tensor, mask_BA: Tensor, config: PPOConfig) -> tuple[Tensor, Metrics]:
+    mode = config.importance or "token_truncate"
+    return importance_weights(logprobs_BA, sampled_BA, mask_BA, mode, config.importance_cap, config.importance_floor)
 
 
 def _policy_lambda(mask_BA: Tensor, config: PPOConfig) -> float | Tensor:
@@ -130,7 +158,12 @@ def _critic_lambda(config: PPOConfig) -> float | None:
 
 
 def _evaluate(
-    batch: RolloutBatch, policy: Policy, config: PPOConfig, temperature: float, micro_batches: MicroBatches
+    batch: RolloutBatch,
+    policy: Policy,
+    config: PPOConfig,
+    temperature: float,
+    micro_batches: MicroBatches,
+    processes: Processes,
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """Return log-probabilities, entropies, values `[B, A]`, and values `[B]` after the last token.
 
@@ -142,7 +175,7 @@ def _evaluate(
     shape = batch.turn_rewards_BA
     logprobs_BA, entropies_BA, values_BA = (torch.zeros_like(shape) for _ in range(3))
     last_B = shape.new_zeros(len(batch))
-    for index, mask in _masks(batch, micro_batches):
+    for index, mask in _masks(batch, micro_batches, processes):
         found = policy.evaluate(
             *batch.rows(index), temperature, with_logprobs=not trusted, with_values=config.uses_critic
         )
@@ -161,17 +194,20 @@ def _evaluate(
 
 
 def _score_by_reference(
-    batch: RolloutBatch, reference: Reference, temperature: float, micro_batches: MicroBatches
+    batch: RolloutBatch, reference: Reference, temperature: float, micro_batches: MicroBatches, processes: Processes
 ) -> Tensor:
     logprobs_BA = torch.zeros_like(batch.turn_rewards_BA)
     with on_device(reference):
-        for index, mask in _masks(batch, micro_batches):
+        for index, mask in _masks(batch, micro_batches, processes):
             _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
     return logprobs_BA
 
 
-def _masks(batch: RolloutBatch, micro_batches: MicroBatches) -> Iterator[tuple[Tensor, Tensor]]:
-    for index in micro_batches.split(torch.arange(len(batch)), batch.lengths_B):
+def _masks(batch: RolloutBatch, micro_batches: MicroBatches, processes: Processes) -> Iterator[tuple[Tensor, Tensor]]:
+    parts = list(micro_batches.split(torch.arange(len(batch)), batch.lengths_B))
+    # Where passes are in lockstep, a process that has fewer scores its first rows again.
+    parts += parts[:1] * (processes.most(len(parts)) - len(parts))
+    for index in parts:
         yield index, batch.mask_BA[index]
 
 

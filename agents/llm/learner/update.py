@@ -75,7 +75,10 @@ class Update:
         history: list[Metrics] = []
         for epoch in range(config.epochs):
             order = counted[torch.randperm(len(counted), generator=generator)]
-            for minibatch, index in enumerate(order.tensor_split(config.minibatches)):
+            shares = order.tensor_split(config.minibatches)
+            for minibatch in range(config.minibatches):
+                # Shares differ by one where they do not come out even: not all processes begin with the larger ones.
+                index = shares[(minibatch + self.processes.rank) % config.minibatches]
                 step = first_step + epoch * config.minibatches + minibatch
                 set_learning_rate(self.optimizer, config, step)
                 history.append(self._step(rollout, index, kl_coef, critic_only))
@@ -95,9 +98,9 @@ class Update:
             lambda: self.optimizer.zero_grad(set_to_none=True),
         )
         self.processes.reduce_gradients(self.policy)
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
+        norm = self.processes.clip_gradients(self.policy, self.config.max_grad_norm)
         found = dict(zip(sums, self.processes.sum(torch.stack(list(sums.values()))).tolist(), strict=True))
-        found["grad_norm"] = float(norm)
+        found["grad_norm"] = norm
         if not all(math.isfinite(value) for value in found.values()):
             raise TrainingDivergedError(
                 f"a loss or gradient is not finite ({', '.join(f'{k}={v:.3g}' for k, v in found.items())}): "
@@ -118,15 +121,25 @@ class Update:
     ) -> dict[str, Tensor]:
         """Add the gradients of all micro-batches; return sums, already divided by what they are means over."""
         sums: dict[str, Tensor] = {}
-        for micro in self.micro_batches.split(index, rollout.batch.lengths_B):
+        parts = list(self.micro_batches.split(index, rollout.batch.lengths_B))
+        idle = self.processes.most(len(parts)) - len(parts)
+        for micro in parts:
             mask = rollout.mask_BA[micro]
             flat_weights = None if weights_BA is None else weights_BA[micro][mask]
             loss, found = self._losses(rollout, micro, mask, flat_weights, denominator, tokens, kl_coef, critic_only)
             torch.autograd.backward(loss)
             sums = {key: sums.get(key, 0.0) + value.detach() for key, value in found.items()}
+        for _ in range(idle):  # the others need this process's share of the weights
+            self._pass_without_effect(rollout, critic_only)
         if not sums:  # a process without a share of this minibatch still takes part in the sums
             sums = {key: torch.zeros((), device=self.policy.device) for key in self._metric_names(rollout, critic_only)}
         return sums
+
+    def _pass_without_effect(self, rollout: ScoredRollout, critic_only: bool) -> None:
+        """Go forward and backward with a loss of 0."""
+        row = torch.zeros(1, dtype=torch.long)
+        loss, _ = self._losses(rollout, row, rollout.mask_BA[row], None, 1, 1, 0.0, critic_only)
+        torch.autograd.backward(0.0 * loss)
 
     def _losses(
         self,
