@@ -18,6 +18,7 @@ RlenvsError
 ├── SandboxError (RuntimeError)     code cannot be run in isolation here, for a reason the code cannot provoke
 ├── EngineError (RuntimeError)      an engine could not finish a batch; nothing of the batch is returned
 ├── UserModelError (RuntimeError)   a model that plays the user of a conversation gave no message
+├── CallbackError (RuntimeError)    a callback of a run failed; says which, where and why
 ├── PeerError (RuntimeError)        another process of a run of several failed, is gone or does not answer
 └── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
 ```
@@ -132,3 +133,7 @@ class TrainingDivergedError(RlenvsError, RuntimeError):
 
 class PeerError(RlenvsError, RuntimeError):
     """Another process of a run of several failed, is gone or does not answer; the message says which and why."""
+
+
+class CallbackError(RlenvsError, RuntimeError):
+    """A callback of a training run failed; the message says which one, in which hook, and why."""

@@ -1,9 +1,10 @@
 """Configuration of the language-model agent. Imports without torch."""
 
+from rlenvs.agents.llm.config.callbacks import CallbackConfig
 from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.embedded import EmbeddedConfig, WarmStartConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
-from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
+from rlenvs.agents.llm.config.output import EvaluationConfig, OutputConfig
 from rlenvs.agents.llm.config.policy import AdapterConfig, PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import EngineConfig, RolloutConfig, SamplingConfig

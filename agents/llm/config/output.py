@@ -1,6 +1,6 @@
 """Configuration of what a run leaves behind and of how it is measured."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -23,9 +23,5 @@ class OutputConfig(Section):
     keep_checkpoints: PositiveInt = Field(2, description="checkpoints kept")
     trackers: list[Literal["tensorboard", "wandb"]] = Field(
         default_factory=lambda: ["tensorboard"],  # type: ignore[arg-type]
-        description="where metrics go besides metrics.jsonl, as far as the packages are installed",
+        description="where metrics go besides metrics.jsonl; tensorboard where it is installed",
     )
-
-
-CallbackConfig = dict[str, Any]
-"""`{class: name, ...}` with the parameters of a callback; see `callbacks`."""

@@ -6,14 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from rlenvs.agents.llm.config.callbacks import CallbackConfig
 from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
-from rlenvs.agents.llm.config.output import CallbackConfig, EvaluationConfig, OutputConfig
+from rlenvs.agents.llm.config.output import EvaluationConfig, OutputConfig
 from rlenvs.agents.llm.config.policy import PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import RolloutConfig
 from rlenvs.agents.llm.config.section import Section
 from rlenvs.config_file import ConfigKeyError, load_config, parse_config
+from rlenvs.errors import ConfigError
 from rlenvs.wrappers.config.rewards import RewardConfig
 
 
@@ -37,7 +39,9 @@ class TrainConfig(Section):
     ppo: PPOConfig = PPOConfig()
     memory: MemoryConfig = MemoryConfig()
     distributed: DistributedConfig = DistributedConfig()
-    callbacks: list[CallbackConfig] = Field(default_factory=list, description="what else happens; see docs/ppo.md")
+    callbacks: list[CallbackConfig] = Field(
+        default_factory=list, description="what else happens; see docs/callbacks.md"
+    )
     evaluation: EvaluationConfig = EvaluationConfig()
     output: OutputConfig = OutputConfig()
 
@@ -72,6 +76,15 @@ class TrainConfig(Section):
                 ("rollout", "max_new_tokens"),
                 f"must be < rollout.context_tokens ({self.rollout.context_tokens}), got {self.rollout.max_new_tokens}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _callbacks_can_do_their_work(self) -> "TrainConfig":
+        for index, callback in enumerate(self.callbacks):
+            try:
+                callback.build().check(self)
+            except ConfigError as error:
+                raise ConfigKeyError(("callbacks", index), f"{callback.class_name}: {error}") from error
         return self
 
     @model_validator(mode="after")

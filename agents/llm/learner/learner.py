@@ -108,6 +108,18 @@ class Learner:
             self.kl_coefficient.update(metrics["kl"], int(self.processes.sum(torch.tensor(len(batch)))))
         return metrics | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
 
+    def set_coefficients(self, values: Mapping[str, float]) -> None:
+        """Change numbers of the algorithm from the next rollout on.
+
+        Args:
+            values: by their keys in `ppo`, such as `entropy_coef`; a `kl_coef` must not be adaptive.
+        """
+        ppo = self.config.ppo.model_copy(update=dict(values))
+        self.config = self.config.model_copy(update={"ppo": ppo})
+        self.update.config = ppo
+        if "kl_coef" in values:
+            self.kl_coefficient = make_kl_coefficient(ppo)
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next update depends on but the generator: the same in every process."""
         return {
