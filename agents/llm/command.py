@@ -11,6 +11,7 @@ from types import FrameType
 
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import rehearse, resume, train
+from rlenvs.agents.llm.memory.estimate import memory_report
 from rlenvs.agents.llm.policy.loading import resolve_device
 from rlenvs.agents.llm.run import RunResult
 from rlenvs.agents.llm.run_folder import choose_run_folder
@@ -31,34 +32,50 @@ def run_cli(
     plain: bool,
 ) -> int:
     """Carry out `rlenvs train`; returns the exit code."""
-    _quieten_transformers()
+    quieten_transformers()
     view = make_view(plain=True if plain else None)
     if resume_dir is not None:
         if config_path or overrides or output:
             raise ConfigError(
                 "--resume goes on with the run's own configuration: leave out CONFIG, key=value, --output"
             )
-        with _stop_on_signal(view) as stop:
+        with stop_on_signal(view) as stop:
             return _exit_code(resume(resume_dir, view=view, stop=stop))
-    # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
-    changes = [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
-    with contextlib.ExitStack() as stack:
-        shipped = resources.files("rlenvs.configs") / "train" / (config_path or DEFAULT_CONFIG)
-        if config_path is None or (not Path(config_path).exists() and shipped.is_file()):
-            config_path = str(stack.enter_context(resources.as_file(shipped)))
-        config = TrainConfig.load(config_path, changes)
+    with shipped_config("train", config_path or DEFAULT_CONFIG) as path:
+        config = TrainConfig.load(path, with_output(overrides, output))
     if dry_run:
         resolve_device(config.device)
         choose_run_folder(config)
         rehearse(config)
         print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
+        print("".join(f"# {line}\n" for line in memory_report(config)), end="")  # noqa: T201 - as YAML comments
         return 0
-    with _stop_on_signal(view) as stop:
+    with stop_on_signal(view) as stop:
         return _exit_code(train(config, view=view, stop=stop))
 
 
 @contextlib.contextmanager
-def _stop_on_signal(view: TrainingView) -> Iterator[Callable[[], bool]]:
+def shipped_config(kind: str, name: str) -> Iterator[str]:
+    """Yield the path of a configuration file; where there is none of that name, of the shipped one.
+
+    Args:
+        kind: folder of the shipped ones.
+        name: path of a file, or name of a shipped one.
+    """
+    shipped = resources.files("rlenvs.configs") / kind / name
+    with contextlib.ExitStack() as stack:
+        found = not Path(name).exists() and shipped.is_file()
+        yield str(stack.enter_context(resources.as_file(shipped))) if found else name
+
+
+def with_output(overrides: Sequence[str], output: str | None) -> list[str]:
+    """Return overrides with the folder that `--output` names."""
+    # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
+    return [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
+
+
+@contextlib.contextmanager
+def stop_on_signal(view: TrainingView) -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a request to save and stop; the second one ends the process at once.
 
     Before the run first asks, while models load and warm up, there is nothing to save: a signal ends the process.
@@ -89,7 +106,7 @@ def _exit_code(result: RunResult) -> int:
     return INTERRUPTED if result.interrupted else 0
 
 
-def _quieten_transformers() -> None:
+def quieten_transformers() -> None:
     """Keep the progress bars of loading and saving off the screen that the view owns."""
     from transformers.utils import logging as transformers_logging
 

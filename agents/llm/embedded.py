@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from rlenvs import __version__
 from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig
 from rlenvs.agents.llm.evaluation import problem_source
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.sft.data import ENV_LIMIT, demonstrations_of_env, texts
 from rlenvs.agents.llm.warm_start import Progress, warm_start
 from rlenvs.errors import RunFolderError
 from rlenvs.extras import require
-from rlenvs.problems import Problem
 
-PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
-DEMONSTRATED_PROBLEMS = 20_000
+SPECIAL = PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 
 
 def cache_folder() -> Path:
@@ -72,35 +71,47 @@ def embedded_policy_folder(
             f"cannot keep the warm-started policy in {str(folder.parent)!r} ({error.strerror}): set RLENVS_CACHE to a "
             "folder that can be written to"
         ) from error
-    problems = problem_source(env.id, env.kwargs).problems("train", limit=DEMONSTRATED_PROBLEMS, seed=seed)
-    policy = build_policy(config, problems, seed).to(device)
-    warm_start(policy, problems, env, config.warm_start, max_new_tokens, seed, progress)
+    problems = problem_source(env.id, env.kwargs).problems("train", limit=ENV_LIMIT, seed=seed)
+    demonstrations = demonstrations_of_env(env, ENV_LIMIT, seed)
+    policy = build_policy(config, texts(demonstrations), seed).to(device)
+    warm_start(policy, demonstrations, problems, env, config.warm_start, max_new_tokens, seed, progress)
     _store(policy, recipe, folder)
     return folder
 
 
-def build_policy(config: EmbeddedConfig, problems: Sequence[Problem], seed: int) -> Policy:
-    """Return a new policy with random weights whose alphabet covers the problems."""
+def build_policy(config: EmbeddedConfig, texts: Iterable[str], seed: int) -> Policy:
+    """Return a new policy with random weights.
+
+    Args:
+        config: its size, and its alphabet where that is not to be found.
+        texts: where the alphabet is found: what the policy will read and write.
+        seed: of the weights.
+    """
     transformers = require("transformers", "llm", "the embedded policy")
-    alphabet = config.alphabet or "".join(sorted(set().union(*(p.prompt + p.demonstration for p in problems))))
+    alphabet = config.alphabet or "".join(sorted(set().union(*texts)))
     tokenizer = character_tokenizer(alphabet)
-    llama = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
+    # transformers draws initial weights from torch's global stream; the fork gives it ours and restores the caller's.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.LlamaForCausalLM(llama_config(config, len(tokenizer)))
+    return Policy(model, tokenizer)
+
+
+def llama_config(config: EmbeddedConfig, vocabulary: int) -> Any:
+    """Return the shape of the embedded policy, for a tokenizer with that many tokens."""
+    transformers = require("transformers", "llm", "the embedded policy")
+    return transformers.LlamaConfig(
+        vocab_size=vocabulary,
         hidden_size=config.hidden_size,
         intermediate_size=3 * config.hidden_size,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
         max_position_embeddings=config.max_positions,
         tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=SPECIAL.index(PAD),
+        eos_token_id=SPECIAL.index(EOS),
         bos_token_id=None,
     )
-    # transformers draws initial weights from torch's global stream; the fork gives it ours and restores the caller's.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = transformers.LlamaForCausalLM(llama)
-    return Policy(model, tokenizer)
 
 
 def character_tokenizer(alphabet: str) -> Any:
@@ -116,7 +127,7 @@ def character_tokenizer(alphabet: str) -> Any:
     """
     tokenizers = require("tokenizers", "llm", "the embedded policy")
     transformers = require("transformers", "llm", "the embedded policy")
-    vocabulary = {token: index for index, token in enumerate([PAD, EOS, UNKNOWN, *dict.fromkeys(alphabet)])}
+    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *dict.fromkeys(alphabet)])}
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=UNKNOWN))
     core.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")
     core.decoder = tokenizers.decoders.Fuse()

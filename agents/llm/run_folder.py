@@ -6,17 +6,40 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Generic, TextIO, TypeVar
 
 from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.config_file import dump_config, load_config
+from rlenvs.agents.llm.sft.config import RunConfig, SFTConfig, load_run_config
+from rlenvs.config_file import dump_config
 from rlenvs.errors import RunFolderError
 
 CONFIG, METRICS, ROLLOUTS = "config.yaml", "metrics.jsonl", "rollouts.jsonl"
 CHECKPOINTS, MODEL, START, TENSORBOARD = "checkpoints", "model", "start", "tensorboard"
 
 
-def choose_run_folder(config: TrainConfig) -> Path:
+C = TypeVar("C", bound=RunConfig)
+
+
+def read_run_config(folder: Path, kind: type[C]) -> C:
+    """Read the configuration of an earlier run.
+
+    Args:
+        folder: of the run.
+        kind: what kind of run it is.
+
+    Raises:
+        RunFolderError: it is not the folder of such a run.
+    """
+    if not (folder / CONFIG).is_file():
+        raise RunFolderError(f"{str(folder)!r} is not a run folder (no {CONFIG} in it)")
+    config = load_run_config(folder / CONFIG)
+    if not isinstance(config, kind):
+        command = "sft" if isinstance(config, SFTConfig) else "train"
+        raise RunFolderError(f"{str(folder)!r} is a run of another kind: go on with it by `rlenvs {command} --resume`")
+    return config
+
+
+def choose_run_folder(config: RunConfig) -> Path:
     """Return the folder of a new run; nothing is written yet.
 
     Raises:
@@ -35,7 +58,7 @@ def choose_run_folder(config: TrainConfig) -> Path:
     return folder
 
 
-class RunFolder:
+class RunFolder(Generic[C]):
     """The files of one run.
 
     Args:
@@ -44,7 +67,7 @@ class RunFolder:
         tensorboard: whether to write events, where tensorboard is installed.
     """
 
-    def __init__(self, path: Path, config: TrainConfig) -> None:
+    def __init__(self, path: Path, config: C) -> None:
         self.path = path
         self.config = config
         self._metrics: TextIO | None = None
@@ -52,7 +75,7 @@ class RunFolder:
         self._events: Any = None
 
     @classmethod
-    def create(cls, path: Path, config: TrainConfig) -> "RunFolder":
+    def create(cls, path: Path, config: C) -> "RunFolder[C]":
         """Make the folder and write the resolved configuration.
 
         A name that nobody chose gets a number behind it when another run has just taken it.
@@ -72,16 +95,14 @@ class RunFolder:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error
         return cls(path, config)
 
-    @classmethod
-    def open(cls, path: Path) -> "RunFolder":
+    @staticmethod
+    def open(path: Path) -> "RunFolder[TrainConfig]":
         """Open the folder of an earlier run.
 
         Raises:
             RunFolderError: it is not a run folder.
         """
-        if not (path / CONFIG).is_file():
-            raise RunFolderError(f"{str(path)!r} is not a run folder (no {CONFIG} in it)")
-        return cls(path, load_config(TrainConfig, path / CONFIG))
+        return RunFolder(path, read_run_config(path, TrainConfig))
 
     @property
     def checkpoints(self) -> Path:

@@ -31,9 +31,9 @@ def register(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "kind",
         nargs="?",
-        choices=("train", "rewards"),
+        choices=("train", "sft", "rewards"),
         default="train",
-        help="train: a training run; rewards: a reward recipe (default: train)",
+        help="train: a training run; sft: a supervised one; rewards: a reward recipe (default: train)",
     )
 
 
@@ -43,6 +43,10 @@ def run(args: argparse.Namespace) -> int:
         from rlenvs.agents.llm.config import TrainConfig
 
         schema = TrainConfig.model_json_schema()
+    elif args.kind == "sft":
+        from rlenvs.agents.llm.sft import SFTConfig
+
+        schema = SFTConfig.model_json_schema()
     else:
         from rlenvs.wrappers.config.rewards import RewardConfig
 

@@ -86,7 +86,7 @@ def test_split_settings_of_two_files() -> None:
         split_settings(["a", "b"])
 
 
-@pytest.mark.parametrize("command", [["train"], ["eval", "model"]])
+@pytest.mark.parametrize("command", [["train"], ["sft"], ["eval", "model"]])
 def test_missing_torch_names_the_extra(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

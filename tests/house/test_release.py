@@ -13,12 +13,13 @@ from pydantic import BaseModel
 
 from rlenvs import __version__
 from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.agents.llm.sft import SFTConfig
 from rlenvs.config_file import load_config
 from rlenvs.wrappers.config.rewards import RewardConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-MODELS: dict[str, type[BaseModel]] = {"train": TrainConfig, "rewards": RewardConfig}
+MODELS: dict[str, type[BaseModel]] = {"train": TrainConfig, "sft": SFTConfig, "rewards": RewardConfig}
 CONFIGS = [(kind, path) for kind in MODELS for path in sorted((ROOT / "configs" / kind).rglob("*.y*ml"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 

@@ -11,7 +11,8 @@ from rlenvs.problems import ArithmeticSource
 def tiny_policy(seed: int = 0, **sizes: int) -> Policy:
     """A random character-level Llama whose value head is random too, so that values carry information."""
     config = EmbeddedConfig(**{"hidden_size": 32, "layers": 2, "heads": 2} | sizes)
-    policy = build_policy(config, ArithmeticSource(operators="+-").problems("train", limit=300), seed)
+    problems = ArithmeticSource(operators="+-").problems("train", limit=300)
+    policy = build_policy(config, (problem.prompt + problem.demonstration for problem in problems), seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         policy.value_head.weight.normal_(generator=generator)

@@ -14,6 +14,7 @@ from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.policy.loading import load_policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
+from rlenvs.agents.llm.sft.data import demonstrations_of_env, texts
 from rlenvs.agents.llm.warm_start import warm_start
 from rlenvs.errors import RunFolderError, TrainingDivergedError
 from rlenvs.problems import ArithmeticSource
@@ -44,9 +45,8 @@ def test_the_tokenizer_survives_save_pretrained(tmp_path):
 
 
 def test_weights_depend_on_the_seed_and_leave_the_global_stream_alone():
-    problems = ArithmeticSource(digits=1).problems("train")
     before = torch.random.get_rng_state()
-    first, second, third = (build_policy(TINY, problems, seed) for seed in (0, 0, 1))
+    first, second, third = (build_policy(TINY, ["0123456789+="], seed) for seed in (0, 0, 1))
     assert torch.equal(torch.random.get_rng_state(), before)
     weights = [p.model.get_output_embeddings().weight for p in (first, second, third)]
     assert torch.equal(weights[0], weights[1])
@@ -82,16 +82,16 @@ def test_an_interrupted_warm_start_leaves_no_cache(tmp_path, monkeypatch):
 
 
 def test_a_target_out_of_reach_is_an_error_not_an_endless_loop():
-    problems = ArithmeticSource(digits=1).problems("train")
-    policy = build_policy(TINY, problems, 0)
+    problems, demonstrations = ArithmeticSource(**ENV.kwargs).problems("train"), demonstrations_of_env(ENV, 100, 0)
+    policy = build_policy(TINY, texts(demonstrations), 0)
     goal = WarmStartConfig(target_accuracy=1.0, max_accuracy=1.0, max_steps=3, check_every=2, batch_size=8)
     with pytest.raises(TrainingDivergedError, match="3 steps, not 100%"):
-        warm_start(policy, problems, ENV, goal, 4, 0)
+        warm_start(policy, demonstrations, problems, ENV, goal, 4, 0)
 
 
 def test_an_overshoot_goes_back_to_the_best_policy_under_the_ceiling(monkeypatch):
-    problems = ArithmeticSource(digits=1).problems("train")
-    policy = build_policy(TINY, problems, 0)
+    problems, demonstrations = ArithmeticSource(**ENV.kwargs).problems("train"), demonstrations_of_env(ENV, 100, 0)
+    policy = build_policy(TINY, texts(demonstrations), 0)
     readings = iter([0.1, 0.3, 0.8, 0.2, 0.9, 0.95])
     weights = []
 
@@ -101,7 +101,7 @@ def test_an_overshoot_goes_back_to_the_best_policy_under_the_ceiling(monkeypatch
 
     monkeypatch.setattr(Examination, "accuracy", reading)
     goal = WarmStartConfig(target_accuracy=0.5, max_accuracy=0.6, check_every=1, batch_size=8)
-    assert warm_start(policy, problems, ENV, goal, 4, 0) == 0.3
+    assert warm_start(policy, demonstrations, problems, ENV, goal, 4, 0) == 0.3
     assert len(weights) == 6
     assert torch.equal(policy.model.get_output_embeddings().weight, weights[1])
 
