@@ -13,12 +13,12 @@ from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
 from rlenvs.agents.llm.engines import Engine, make_engine
-from rlenvs.agents.llm.evaluation import held_out_problems, make_vector_env
+from rlenvs.agents.llm.evaluation import Examination, held_out_problems, make_vector_env
 from rlenvs.agents.llm.policy.loading import load_policy, load_reference, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import Reference
 from rlenvs.agents.llm.rollout.chat import ChatFormat
-from rlenvs.agents.llm.rollout.collect import check_room
+from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.run import Run, RunResult
 from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder
 from rlenvs.agents.llm.trainer import PPOTrainer
@@ -157,14 +157,15 @@ def _check_context(policy: Policy, chat: ChatFormat, problems: Sequence[Problem]
         ConfigError: the model has fewer positions.
         DataError: a held-out prompt is too long.
     """
-    context, limit = config.rollout.context_tokens, config.rollout.max_new_tokens
+    context = config.rollout.context_tokens
     positions = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
     if positions is not None and context > positions:
         raise ConfigError(
             f"rollout.context_tokens: must be <= {positions}, the positions of {config.policy.model!r}, got {context}"
         )
-    for problem in problems:
-        check_room(chat.prompt_ids([{"role": "user", "content": problem.prompt}]), problem.id, limit, context)
+    examination = Examination(config.env.id, config.env.kwargs, problems)
+    examination.check_prompts(chat, Limits.of(config.rollout))
+    examination.envs.close()
 
 
 def _start_model(config: TrainConfig, device: torch.device, view: TrainingView) -> tuple[str, str]:

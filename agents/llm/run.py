@@ -54,8 +54,7 @@ class Run:
         self.evaluate = HeldOutEvaluation(
             Examination(self.config.env.id, self.config.env.kwargs, problems),
             trainer.collector.chat,
-            self.config.rollout.max_new_tokens,
-            self.config.rollout.temperature,
+            self.config.rollout,
             self.config.seed,
         )
         self.result = RunResult(folder.path)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.agents.llm.engines import Engine, SamplingParams
+from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.learner.learner import Learner
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import Reference
@@ -64,9 +64,9 @@ class PPOTrainer:
             policy,
             engine,
             chat,
-            SamplingParams(config.rollout.max_new_tokens, config.rollout.temperature),
-            config.rollout.context_tokens,
+            config.rollout,
             self.sampling_rng,
+            "any" if config.ppo.importance is not None else "usual",  # importance weights correct for temperatures
         )
 
     def iterate(self) -> tuple[Metrics, list[dict[str, Any]]]:
@@ -75,9 +75,13 @@ class PPOTrainer:
         Returns:
             Metrics (means over episodes or action tokens; `time/...` in seconds) and one record per turn.
 
+        A rollout that fails leaves no trace: environments, rewards and random streams are where they were, so that the
+        iteration can be tried again, and a checkpoint made then is that of the iteration before.
+
         Raises:
             TrainingDivergedError: a loss or gradient is not finite.
             ComponentError: a reward component failed and its policy is `raise`.
+            EngineError: the engine could not finish.
         """
         started = time.perf_counter()
         clock = self.env_steps
@@ -88,12 +92,12 @@ class PPOTrainer:
             shuffle_rewards(episodes, self.dealing_rng)
         batch = collate(episodes, self.policy.pad_id, self.policy.device)
         learned = self.learner.learn(batch)
-        self.engine.sync(self.policy)
-        updated = time.perf_counter()
         tokens = int(batch.mask_BA.sum())
         self.iteration += 1
         self.env_steps += len(records)
         self.tokens += tokens
+        self.engine.sync(self.policy)
+        updated = time.perf_counter()
         for record in records:
             record |= {"iteration": self.iteration, "step": clock}
         times = {
@@ -103,7 +107,7 @@ class PPOTrainer:
         }
         # `step` is the reward clock that the weights of this iteration were read at; `env_steps` counts to its end.
         counts = {"iteration": self.iteration, "step": clock, "env_steps": self.env_steps, "tokens": self.tokens}
-        return counts | rollout_metrics(records) | learned | times, records
+        return counts | rollout_metrics(records) | self.collector.metrics | learned | times, records
 
     def report(self, metrics: Metrics) -> None:
         """Show reactive reward schedules what was measured in or after the last iteration."""
@@ -152,17 +156,18 @@ def shuffle_rewards(episodes: Sequence[Episode], generator: torch.Generator) -> 
     totals = [sum(reward for _, reward in episode.turn_rewards) for episode in episodes]
     order = torch.randperm(len(episodes), generator=generator).tolist()
     for episode, source in zip(episodes, order, strict=True):
-        episode.turn_rewards = [(len(episode.sampled_logprobs) - 1, totals[source])]
+        episode.turn_rewards = [(episode.newest_action, totals[source])]
 
 
 def rollout_metrics(records: Sequence[Mapping[str, Any]]) -> Metrics:
-    """Return means over the turns of a rollout: rewards, their parts, accuracy, lengths."""
+    """Return means over the turns of a rollout: rewards, their parts, lengths; accuracy is that of last turns."""
     lengths = np.array([record["tokens"] for record in records])
+    last = {(record.get("refill", 0), record["env"]): record["correct"] for record in records}
     metrics: Metrics = {
         "reward/total": float(np.mean([record["reward"] for record in records])),
         "reward/env": float(np.mean([record["env_reward"] for record in records])),
         "reward/potential": float(np.mean([record["potential"] for record in records])),
-        "accuracy/train": float(np.mean([record["correct"] for record in records])),
+        "accuracy/train": float(np.mean(list(last.values()))),
         "length/mean": float(lengths.mean()),
         "length/max": float(lengths.max()),
         "length/cut": float(np.mean([record["finish"] == "length" for record in records])),

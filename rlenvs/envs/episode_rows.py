@@ -5,7 +5,7 @@ ends the episode, `SingleAnswerRows` does the same without an object per episode
 one to the other. `episode_rows` picks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,30 @@ class EpisodeRows:
             observations=[episode.messages[-1]["content"] for episode in episodes],
             demonstrations=[episode.problem.demonstration for episode in episodes],
         )
+
+    def draw(self, leaders: Rows, rows: Rows) -> list[Problem]:
+        """The problems that some rows would draw, for others to share.
+
+        Args:
+            leaders: the rows that draw, ascending.
+            rows: all whose episodes will follow the ones at hand.
+        """
+        self._seed(rows)
+        for row in rows.tolist() if self.task.teaches else ():
+            self.task.leave(self.episodes[row])
+        return list(self.task.source.sample_batch(self.streams, leaders.tolist(), self.split))
+
+    def rewind_point(self) -> Callable[[], None]:
+        """Remember the generators and the state of the source; the function returned goes back, with no episode."""
+        streams, source = self.streams.rewind_point(), copy_record(self.task.source_state())
+
+        def rewind() -> None:
+            streams()
+            self.task.load_source_state(copy_record(source))
+            self.episodes = [None] * self.num_rows
+            self.begun[:] = False
+
+        return rewind
 
     def infos(self, rows: Rows) -> Table:
         """What every reset and step reports of some rows."""

@@ -1,7 +1,7 @@
 """The turn level, many episodes per call: one call of the grader per step."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -130,15 +130,21 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         Args:
             seed: row i restarts its random stream with `seed + i`, or with `seed[i]`; None goes on with it.
             options: "reset_mask": bool array [N] of the rows to reset; "problems": N `Problem` to start
-                (None, or anything in rows that are not reset, draws as usual).
+                (None, or anything in rows that are not reset, draws as usual); "group_size": k, so that each k rows
+                0 to k-1, k to 2k-1, ... start the same problem, drawn by the first of them.
 
         Raises:
             UserError: options that do not fit.
         """
-        known = check_options(options, ("reset_mask", "problems"))
+        known = check_options(options, ("reset_mask", "problems", "group_size"))
         rows = masked_rows(known.get("reset_mask"), self.num_envs)
         problems = given_problems(known.get("problems"), rows, self.num_envs)
         seed_rows(self.conversations.streams, rows, row_seeds(seed, self.num_envs))
+        if (size := known.get("group_size", 1)) != 1:
+            leaders = group_leaders(size, rows, self.num_envs)
+            if problems is not None:
+                raise UserError("options: 'group_size' draws the problems; leave out 'problems'")
+            problems = [problem for problem in self.conversations.draw(leaders, rows) for _ in range(size)]
         self._open(rows, problems)
         self._observe(np.flatnonzero(self.over), [""] * int(self.over.sum()))
         self._show()
@@ -201,6 +207,40 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         if len(rows) < len(live):
             infos.append(answered.picked(~ended[live]))
         return finals
+
+    def abandon(self, rows: Sequence[int]) -> None:
+        """End episodes that their player gives up; like finished ones, they idle until they are reset.
+
+        Args:
+            rows: which ones; those that are over stay so.
+
+        Raises:
+            UserError: an autoreset mode other than "Disabled": nothing would reset an episode that did not end.
+        """
+        if self.autoreset_mode is not AutoresetMode.DISABLED:
+            raise UserError(
+                f"abandon needs autoreset_mode 'Disabled', this environment has {self.autoreset_mode.value!r}"
+            )
+        for row in rows:
+            if not self.over[row]:
+                self.over[row] = True
+                self.conversations.end(row)
+
+    def rewind_point(self) -> Callable[[], None]:
+        """Remember where the drawing of problems stands, much cheaper than `state_dict`.
+
+        Returns:
+            A function that goes back there, with no episode begun: the next reset and all after it are what they would
+            have been.
+        """
+        back = self.conversations.rewind_point()
+
+        def rewind() -> None:
+            back()
+            self.observations = [""] * self.num_envs
+            self.turns[:], self.over[:] = 0, False
+
+        return rewind
 
     def render(self) -> tuple[str, ...] | None:
         """The conversations: a tuple of texts in mode "ansi", printed in mode "human"."""
@@ -291,6 +331,20 @@ def masked_rows(mask: object, num_envs: int) -> Rows:
             f"got dtype {array.dtype} and shape {array.shape}"
         )
     return np.flatnonzero(array)
+
+
+def group_leaders(size: object, rows: Rows, num_envs: int) -> Rows:
+    """The first row of each group that is reset.
+
+    Raises:
+        UserError: the rows are not whole groups of that size.
+    """
+    checked = check_int("options: 'group_size'", size, 1, num_envs)
+    groups = rows.reshape(-1, checked) if len(rows) % checked == 0 else None
+    if num_envs % checked or groups is None or (groups // checked != groups[:, :1] // checked).any():
+        raise UserError(f"options: 'group_size' {checked} needs whole groups of neighbouring rows among {num_envs}")
+    leaders: Rows = groups[:, 0]
+    return leaders
 
 
 def given_problems(problems: Any, rows: Rows, num_envs: int) -> list[Any] | None:

@@ -6,7 +6,7 @@ steps the generators of all rows together; what comes out, and the state that th
 row by row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,23 @@ class RowStreams:
         self.waiting = np.zeros(num_rows, dtype=np.bool_)
         # Rows whose state is in their generator, for somebody to draw from it; that of the others is in the arrays.
         self.lent: set[int] = set()
+
+    def rewind_point(self) -> Callable[[], None]:
+        """Remember where all streams stand; calling what is returned lets them go on from there."""
+        names = ("high", "low", "high_step", "low_step", "halves", "waiting")
+        arrays = {name: getattr(self, name).copy() for name in names}
+        generators, lent = list(self.generators), set(self.lent)
+        # A generator's own state only counts while it is lent.
+        states = {row: self.generator(row).bit_generator.state for row in lent}
+
+        def rewind() -> None:
+            for name, array in arrays.items():
+                getattr(self, name)[:] = array
+            self.generators, self.lent = list(generators), set(lent)
+            for row, state in states.items():
+                self.generator(row).bit_generator.state = state
+
+        return rewind
 
     def seed(self, row: int, seed: int | None) -> None:
         """Start the stream of a row anew; None takes entropy from the system."""

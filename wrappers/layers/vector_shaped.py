@@ -1,6 +1,8 @@
 """`VectorShapedReward`: a whole reward configuration around a vector environment, one pipeline call per step."""
 
-from collections.abc import Mapping, Sequence
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,8 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
 
     Attributes:
         last_batch: the pipeline's answer to the last step, for trainers.
+        env_seconds: time that resets and steps of the environment took so far.
+        reward_seconds: time that the rewards took so far.
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], parts: RewardParts) -> None:
@@ -66,15 +70,19 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         self._prompts = [""] * self.num_envs
         self._current = np.full(self.num_envs, RestoredArrival(None, {}), dtype=object)
         self._action_info: Sequence[Mapping[str, Any]] | None = None
+        self.env_seconds = self.reward_seconds = 0.0
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start episodes, all of them or those of `options["reset_mask"]`; the reward clock goes on."""
         mask = (options or {}).get("reset_mask")  # read first: Gymnasium's vector environments pop it
+        started = time.perf_counter()
         observations, infos = self.source.reset(seed=seed, options=options)  # type: ignore[arg-type]  # lists are fine
+        begun = time.perf_counter()
         rows = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         self._begin(rows, observations, infos)
+        self._count_time(started, begun)
         return observations, infos
 
     def annotate(self, action_info: Sequence[Mapping[str, Any]]) -> None:
@@ -91,7 +99,8 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         """Give episodes up before the environment ends them, as an agent does that has run out of context.
 
         Until they are reset, the rows make no transition: their reward is 0, the clock does not count them, and the
-        reward's masks in `infos` leave them out. The environment still wants an action for them.
+        reward's masks in `infos` leave them out. An environment with a method `abandon` is told, and need not play
+        them on; any other still wants an action for them.
 
         Args:
             rows: numbers of sub-environments, 0 to N - 1; rows that are over already stay so.
@@ -108,6 +117,9 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         if unknown:
             raise UserError(f"abandon: there is no row {unknown[0]}, the rows are 0 to {self.num_envs - 1}")
         self._over[list(rows)] = True
+        below = getattr(self.unwrapped, "abandon", None)
+        if below is not None and len(rows):
+            below(rows)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Take one step in each sub-environment; the rewards are the shaped ones.
@@ -122,7 +134,9 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
                 f"no episode has begun in row{'s' if ',' in idle else ''} {idle}: "
                 "call reset() or load_state_dict() before step()"
             )
+        started = time.perf_counter()
         observations, env_rewards, terminations, truncations, infos = self.source.step(actions)
+        stepped = time.perf_counter()
         # Copies: they end in `infos`, and the environment may write into its own.
         env_rewards, terminations = np.array(env_rewards, np.float64), np.array(terminations, np.bool_)
         truncations = np.asarray(truncations, np.bool_)
@@ -151,6 +165,7 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         rewards[picked] = result.total
         self._follow_autoreset(ended, observations, infos)
         parts = self._describe(result, rows, env_rewards)
+        self._count_time(started, stepped)
         return observations, rewards, terminations, truncations, infos | parts
 
     def close(self, **kwargs: Any) -> None:
@@ -163,6 +178,23 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
     def set_global_step(self, step: int) -> None:
         """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
         self.clock.set(step)
+
+    def rewind_point(self) -> Callable[[], None]:
+        """Remember what the next episodes depend on, much cheaper than `state_dict`.
+
+        Returns:
+            A function that goes back there, with no episode begun: the next reset and all after it are what they would
+            have been. The environments are not part of it.
+        """
+        pipeline, clock = copy.deepcopy(self.pipeline.state_dict()), self.clock.state_dict()
+
+        def rewind() -> None:
+            self.pipeline.load_state_dict(copy.deepcopy(pipeline))
+            self.clock.load_state_dict(clock)
+            self._begun[:], self._over[:] = False, True
+            self._action_info = None
+
+        return rewind
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the reward layer (not of the environments), as plain data.
@@ -200,6 +232,10 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         self._prompts = [str(prompt) for prompt in state["prompts"]]
         for row, (observation, info) in enumerate(zip(state["observations"], state["infos"], strict=True)):
             self._current[row] = RestoredArrival(from_plain(observation), from_plain(info))
+
+    def _count_time(self, started: float, env_done: float) -> None:
+        self.env_seconds += env_done - started
+        self.reward_seconds += time.perf_counter() - env_done
 
     def _transitions(
         self,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from rlenvs.errors import ParameterError
+
 
 @dataclass(slots=True)
 class Episode:
@@ -17,7 +19,7 @@ class Episode:
         sampled_logprobs: one per action token, as the engine reported it.
         turn_rewards: (index into the action tokens, reward): each turn's reward on its last action token.
         terminated: whether the task ended; otherwise the state after the last token still has a value.
-        cut: whether a limit of tokens or turns ended a message or the episode.
+        cut: whether a limit of the run, on tokens or on turns, ended a message or the episode.
         group: number of the problem; episodes with equal numbers are samples of the same prompt.
         score: what the environment itself paid, without shaping.
     """
@@ -42,9 +44,14 @@ class Episode:
         self.ids.extend(ids)
         self.action.extend([False] * len(ids))
 
+    @property
+    def newest_action(self) -> int:
+        """Index of the newest action token; before the first one, of the one that is to come."""
+        return max(len(self.sampled_logprobs) - 1, 0)
+
     def credit(self, reward: float) -> None:
-        """Put a reward on the newest action token."""
-        self.turn_rewards.append((len(self.sampled_logprobs) - 1, reward))
+        """Put a reward on the newest action token, or on the first one where none is there yet."""
+        self.turn_rewards.append((self.newest_action, reward))
 
 
 @dataclass(slots=True)
@@ -88,12 +95,15 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
     """Stack episodes into tensors.
 
     Args:
-        episodes: at least one.
+        episodes: any number; none gives tensors without rows.
         pad_id: fills `ids_BL` beyond an episode's end.
         device: where the tensors go.
+
+    Raises:
+        ParameterError: an episode has a reward and no action token to credit it to.
     """
-    length = max(len(episode.ids) for episode in episodes)
-    actions = max(len(episode.sampled_logprobs) for episode in episodes)
+    length = max((len(episode.ids) for episode in episodes), default=0)
+    actions = max((len(episode.sampled_logprobs) for episode in episodes), default=0)
     count = len(episodes)
     ids = torch.full((count, length), pad_id, dtype=torch.long)
     attention = torch.zeros(count, length, dtype=torch.bool)
@@ -108,7 +118,10 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
         mask[row, : len(episode.sampled_logprobs)] = True
         logprobs[row, : len(episode.sampled_logprobs)] = torch.tensor(episode.sampled_logprobs)
         for position, reward in episode.turn_rewards:
-            rewards[row, position] += reward
+            if episode.sampled_logprobs:
+                rewards[row, position] += reward
+            elif reward != 0:
+                raise ParameterError("episodes", f"must not pay an episode without action tokens, as row {row} does")
     return RolloutBatch(
         ids.to(device),
         attention.to(device),

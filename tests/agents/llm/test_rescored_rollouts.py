@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from rlenvs.agents.llm import TrainConfig, train
-from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
+from rlenvs.agents.llm.config import RolloutConfig
+from rlenvs.agents.llm.engines import GenerateEngine
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.collect import RolloutCollector
 from rlenvs.agents.llm.rollout.records import MAX_VALUE_CHARS, storable
@@ -58,17 +59,18 @@ class Spy(BaseReward):
 ENDINGS = {
     "by the environment": {},
     "by the turn limit": {"max_episode_steps": 2},
-    "for want of context": {"context": 12},
+    "for want of context": {"context": 10},
 }
 
 
 def play(policy, wrap, iterations=3, max_episode_steps=None, context=60):
     """Play as the trainer does; returns the records after a trip through the file."""
     envs = wrap(TextVectorEnv(ArithmeticSource(digits=1), 6, max_episode_steps, "Disabled", protocol=ThreeTries()))
-    params, generator = SamplingParams(3), torch.Generator().manual_seed(0)
-    collector = RolloutCollector(
-        envs, policy, GenerateEngine(policy), ChatFormat(policy.tokenizer), params, context, generator
+    config, generator = (
+        RolloutConfig(episodes=6, max_new_tokens=3, context_tokens=context),
+        torch.Generator().manual_seed(0),
     )
+    collector = RolloutCollector(envs, policy, GenerateEngine(policy), ChatFormat(policy.tokenizer), config, generator)
     stored, clock = [], 0
     for iteration in range(1, iterations + 1):
         envs.set_global_step(clock)

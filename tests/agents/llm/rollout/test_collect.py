@@ -5,8 +5,9 @@ import tokenizers
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from rlenvs.agents.llm.config import RolloutConfig
 from rlenvs.agents.llm.embedded import character_tokenizer
-from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
+from rlenvs.agents.llm.engines import GenerateEngine
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.batch import collate
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -33,7 +34,7 @@ class ThreeTries(SingleAnswer, Protocol):
         return Turn(observation="" if over else "-1+", terminated=over)
 
 
-def collector(policy, protocol=None, rows=6, context=40, limit=3, max_episode_steps=None):
+def collector(policy, protocol=None, rows=6, context=40, limit=3, max_episode_steps=None, **options):
     envs = TextVectorEnv(
         ArithmeticSource(digits=1), rows, max_episode_steps, "Disabled", protocol=protocol or SingleAnswer()
     )
@@ -42,8 +43,7 @@ def collector(policy, protocol=None, rows=6, context=40, limit=3, max_episode_st
         policy,
         GenerateEngine(policy),
         ChatFormat(policy.tokenizer),
-        SamplingParams(limit),
-        context,
+        RolloutConfig(episodes=rows, max_new_tokens=limit, context_tokens=context, **options),
         torch.Generator().manual_seed(0),
     )
 
@@ -121,25 +121,58 @@ def test_the_environments_turn_limit_truncates(policy):
 
 
 def test_running_out_of_context_cuts_without_terminating(policy):
-    # Room for prompt (4), one message (3), feedback (3) and no second message (3).
-    episodes, records = collector(policy, ThreeTries(), context=12).collect(seed=0)
+    # Room for prompt (4), one message (3), feedback (3) and no token more.
+    play = collector(policy, ThreeTries(), context=10)
+    episodes, records = play.collect(seed=0)
     first_right = {r["env"] for r in records if r["turn"] == 0 and r["correct"]}
     longest = {r["env"] for r in records if r["turn"] == 0 and r["tokens"] == 3} - first_right
     assert longest
     for row in longest:
+        (record,) = (r for r in records if r["env"] == row)
+        assert (record["cut"], record["terminated"], record["next_prompt"]) == ("context", False, "-1+")
+        assert episodes[row].cut
         assert not episodes[row].terminated
-        assert len([r for r in records if r["env"] == row]) == 1
         assert not any(episodes[row].action[:4])
         assert len(episodes[row].ids) == 7
-    assert all(len(e.ids) <= 12 for e in episodes)
+    assert all(len(e.ids) <= 10 for e in episodes)
+    assert play.metrics["rollout/cut_by_context"] == sum(r.get("cut") == "context" for r in records) / 6
 
 
-def test_rows_that_were_cut_are_not_scored_again(policy):
-    played = collector(policy, ThreeTries(), context=12)
-    _, records = played.collect(seed=0)
-    counted = played.envs.pipeline.failures["right/invalid"]
-    assert counted == sum(r["grade_status"] == "invalid" for r in records)
-    assert played.envs.clock.step == len(records)
+def test_a_message_shortens_to_the_room_that_is_left(policy):
+    # After prompt (4), message (3) and feedback (3) there is room for 2 tokens of the 3 that a message may have.
+    episodes, records = collector(policy, ThreeTries(), context=12).collect(seed=0)
+    seconds = [r for r in records if r["turn"] == 1]
+    shortened = [r for r in seconds if len(episodes[r["env"]].ids) == 12 and r["tokens"] == 2]
+    assert shortened
+    for record in shortened:
+        assert record["finish"] == "length"
+        assert episodes[record["env"]].cut
+    assert all(len(episode.ids) <= 12 for episode in episodes)
+
+
+class Endless(SingleAnswer, Protocol):
+    """Never ends."""
+
+    def respond(self, problem, turn, grade):
+        return Turn(observation="1", terminated=False)
+
+
+def test_an_environment_that_never_ends_is_cut_after_the_runs_turns(policy):
+    play = collector(policy, Endless(), max_turns=4, context=40)
+    episodes, records = play.collect(seed=0)
+    assert [max(r["turn"] for r in records if r["env"] == row) for row in range(6)] == [3] * 6
+    assert all(e.cut and not e.terminated for e in episodes)
+    assert [r["cut"] for r in records if "cut" in r] == ["turns"] * 6
+    assert all(r["turn"] == 3 for r in records if "cut" in r)
+    assert (play.metrics["rollout/cut_by_turns"], play.metrics["rollout/turns"]) == (1.0, 4.0)
+    assert play.envs.unwrapped.over.all()  # the environment does not play them on beside longer ones
+
+
+def test_a_message_that_the_limit_ended_marks_its_episode(policy):
+    episodes, records = collector(policy, limit=1).collect(seed=0)
+    by_row = {r["env"]: r["finish"] == "length" for r in records}
+    assert [e.cut for e in episodes] == [by_row[row] for row in range(6)]
+    assert any(by_row.values())
 
 
 def test_a_prompt_without_room_for_an_answer_names_the_problem(policy):

@@ -1,0 +1,76 @@
+"""Environments by their ids, and the problems behind them."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gymnasium as gym
+
+import rlenvs  # noqa: F401 - registers the environments
+from rlenvs.errors import ConfigError, UserError
+from rlenvs.problems import Problem, ProblemSource
+
+
+def make_env(env_id: str, env_kwargs: Mapping[str, Any]) -> "gym.Env[Any, Any]":
+    """Return a turn-level environment.
+
+    Raises:
+        ConfigError: no such environment, or parameters it refuses; the message names the key.
+    """
+    with _naming_the_key(env_id):
+        env: gym.Env[Any, Any] = gym.make(env_id, **env_kwargs)
+    return env
+
+
+def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
+    """Return the source of problems behind a turn-level environment.
+
+    Raises:
+        ConfigError: no such environment, parameters it refuses, or an environment without a problem source.
+    """
+    env = make_env(env_id, env_kwargs)
+    source = getattr(env.unwrapped, "source", None)
+    env.close()
+    if not isinstance(source, ProblemSource):
+        raise ConfigError(f"env.id {env_id!r} has no problem source to train or evaluate on; `rlenvs envs` lists ids")
+    return source
+
+
+def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Return the vector form of a turn-level environment, autoreset mode DISABLED.
+
+    Raises:
+        ConfigError: no such environment, or parameters it refuses; the message names the key.
+    """
+    with _naming_the_key(env_id):
+        envs: gym.vector.VectorEnv[Any, Any, Any] = gym.make_vec(
+            env_id,
+            num_envs=num_envs,
+            vectorization_mode="vector_entry_point",
+            autoreset_mode="Disabled",
+            **env_kwargs,
+        )
+    return envs
+
+
+@contextlib.contextmanager
+def _naming_the_key(env_id: str) -> Iterator[None]:
+    """Turn what Gymnasium and the environments raise at construction into an error about `env.id` or `env.kwargs`."""
+    try:
+        yield
+    except UserError as error:
+        raise ConfigError(f"env.kwargs: {error}") from error
+    except (gym.error.Error, TypeError, ImportError) as error:
+        raise ConfigError(f"env.id {env_id!r}: {str(error).splitlines()[0]}") from error
+
+
+def held_out_problems(env_id: str, env_kwargs: Mapping[str, Any], limit: int, seed: int) -> list[Problem]:
+    """Return `limit` held-out problems of an environment, or all there are when they are about as many.
+
+    A split of a space that can be listed is used whole when it is no more than a tenth larger than asked: there is
+    no reason to leave a remnant out.
+    """
+    kwargs = {key: value for key, value in env_kwargs.items() if key != "split"}
+    source = problem_source(env_id, kwargs)
+    problems = source.problems("held_out", limit=limit + limit // 10, seed=seed)
+    return problems if len(problems) < limit + limit // 10 else problems[:limit]
