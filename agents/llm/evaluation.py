@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from rlenvs.agents.llm.config import EvaluationConfig, SamplingConfig, TrainConfig
+from rlenvs.agents.llm.config import EvaluationConfig, SamplingConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams, make_engine
 from rlenvs.agents.llm.environments import held_out_problems, make_env, make_vector_env, problem_source
 from rlenvs.agents.llm.examination import Examination, Marks
@@ -14,7 +14,7 @@ from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
-from rlenvs.config_file import load_config
+from rlenvs.agents.llm.sft.config import RunConfig, load_run_config
 from rlenvs.errors import ConfigError
 
 __all__ = [
@@ -113,7 +113,7 @@ def evaluate_model(
     run = _run_of(model_dir)
     kwargs = dict(env_kwargs or {})
     if env_id is None:
-        if run is None:
+        if run is None or run.env is None:
             raise ConfigError(
                 f"{model_dir} does not lie in the folder of a run with an environment: name one with --env"
             )
@@ -149,7 +149,7 @@ def _sampling(config: SamplingConfig, max_new_tokens: int | None, temperature: f
     )
 
 
-def _run_of(model_dir: str | Path) -> TrainConfig | None:
+def _run_of(model_dir: str | Path) -> RunConfig | None:
     """Return the configuration of the run that the model belongs to, if it does."""
     path = Path(model_dir).resolve().parent / "config.yaml"
-    return load_config(TrainConfig, path) if path.is_file() else None
+    return load_run_config(path) if path.is_file() else None
