@@ -1,20 +1,23 @@
-"""What a run leaves behind: config, metrics, rollouts, checkpoints, model, TensorBoard events, report."""
+"""What a run leaves behind: config, metrics, rollouts, checkpoints, model, what its trackers write, report."""
 
 import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TextIO, TypeVar
+from typing import Any, Generic, TypeVar
 
+from rlenvs.agents.llm.checkpoint import list_checkpoints
 from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.agents.llm.log_file import LogFile
 from rlenvs.agents.llm.sft.config import RunConfig, SFTConfig, load_run_config
+from rlenvs.agents.llm.trackers import JsonLines, Trackers, open_trackers
 from rlenvs.config_file import dump_config
 from rlenvs.errors import RunFolderError
 
 CONFIG, METRICS, ROLLOUTS = "config.yaml", "metrics.jsonl", "rollouts.jsonl"
-CHECKPOINTS, MODEL, START, TENSORBOARD = "checkpoints", "model", "start", "tensorboard"
+CHECKPOINTS, MODEL, START = "checkpoints", "model", "start"
 
 
 C = TypeVar("C", bound=RunConfig)
@@ -52,9 +55,16 @@ def choose_run_folder(config: RunConfig) -> Path:
             f"output folder {named!r} is not empty: choose another with output.dir=..., or go on with it by "
             f"--resume {named}"
         )
-    parent = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    if not os.access(parent, os.W_OK):
-        raise RunFolderError(f"cannot write to {str(parent)!r}: choose another folder with output.dir=...")
+    checkpoints = checkpoint_folder(folder, config)
+    if list_checkpoints(checkpoints):
+        raise RunFolderError(
+            f"{str(checkpoints)!r} holds the checkpoints of another run: choose another folder with "
+            "output.checkpoint_dir=..., or go on with that run by --resume"
+        )
+    for wanted, key in ((folder, "output.dir"), (checkpoints, "output.checkpoint_dir")):
+        parent = next(place for place in (wanted, *wanted.absolute().parents) if place.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
+            raise RunFolderError(f"cannot write to {str(parent)!r}: choose another folder with {key}=...")
     return folder
 
 
@@ -64,15 +74,14 @@ class RunFolder(Generic[C]):
     Args:
         path: the folder.
         config: of the run.
-        tensorboard: whether to write events, where tensorboard is installed.
     """
 
     def __init__(self, path: Path, config: C) -> None:
         self.path = path
         self.config = config
-        self._metrics: TextIO | None = None
-        self._rollouts: TextIO | None = None
-        self._events: Any = None
+        self._logs: dict[str, LogFile] = {}
+        self._sizes: dict[str, int] = {}
+        self._trackers: Trackers | None = None
 
     @classmethod
     def create(cls, path: Path, config: C) -> "RunFolder[C]":
@@ -89,7 +98,11 @@ class RunFolder(Generic[C]):
                 except FileExistsError:
                     number += 1
                     path = wanted.with_name(f"{wanted.name}-{number}")
-            (path / CHECKPOINTS).mkdir()
+            if config.output.checkpoint_dir is not None:  # whoever resumes may stand elsewhere
+                place = os.path.abspath(config.output.checkpoint_dir)
+                output = config.output.model_copy(update={"checkpoint_dir": place})
+                config = config.model_copy(update={"output": output})
+            checkpoint_folder(path, config).mkdir(parents=True, exist_ok=True)
             (path / CONFIG).write_text(dump_config(config), encoding="utf-8")
         except OSError as error:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error
@@ -107,62 +120,87 @@ class RunFolder(Generic[C]):
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
-        return self.path / CHECKPOINTS
+        return checkpoint_folder(self.path, self.config)
 
-    def open_logs(self, sizes: Mapping[str, int] | None = None, first_iteration: int = 0) -> None:
-        """Open metrics and rollouts for appending.
+    def open_logs(
+        self,
+        sizes: Mapping[str, int] | None = None,
+        first_iteration: int = 0,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Open metrics, rollouts and trackers for appending.
 
         Args:
             sizes: file name -> bytes at the checkpoint that is resumed; what was written after it is dropped.
-            first_iteration: TensorBoard drops what an earlier attempt wrote from here on.
+            first_iteration: trackers drop what an earlier attempt wrote from here on, where they can.
+            note: is told what a person should know of the trackers.
+
+        Raises:
+            RunFolderError: a file cannot be written, or is not the one that the checkpoint knows.
         """
+        self._sizes = dict(sizes or {})
         for name in (METRICS, ROLLOUTS):
-            with (self.path / name).open("ab") as file:
-                file.truncate((sizes or {}).get(name, 0))
-        self._metrics = (self.path / METRICS).open("a", encoding="utf-8")
-        self._rollouts = (self.path / ROLLOUTS).open("a", encoding="utf-8")
-        if "tensorboard" in self.config.output.trackers:
-            self._events = _tensorboard_writer(self.path / TENSORBOARD, first_iteration)
+            self.log_file(name)
+        plain = self.config.model_dump(mode="json", by_alias=True)
+        self._trackers = open_trackers(
+            self.config.output.trackers, self.path, self.config.name, plain, first_iteration, note
+        )
+
+    def log_file(self, name: str) -> LogFile:
+        """Return a file of the run folder that is only appended to, and cut back when the run resumes."""
+        if name not in self._logs:
+            self._logs[name] = LogFile(self.path / name, self._sizes.get(name, 0))
+        return self._logs[name]
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Append one line of metrics and the TensorBoard scalars."""
-        assert self._metrics is not None
+        """Append one line of metrics, and tell the trackers.
+
+        Raises:
+            RunFolderError: `metrics.jsonl` cannot be written.
+        """
         # JSON has no NaN: a value that is not finite is left out rather than written as something it is not.
         finite = {key: value for key, value in metrics.items() if math.isfinite(value)}
-        self._metrics.write(json.dumps(finite) + "\n")
-        self._metrics.flush()
-        if self._events is not None:
-            for key, value in finite.items():
-                if key != "iteration":
-                    self._events.add_scalar(key, value, int(metrics["iteration"]))
+        iteration = int(metrics["iteration"])
+        JsonLines(self.log_file(METRICS)).log(finite, iteration)
+        if self._trackers is not None:
+            self._trackers.log(finite, iteration)
 
     def log_rollouts(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Append one line per turn."""
-        assert self._rollouts is not None
+        """Append one line per turn.
+
+        Raises:
+            RunFolderError: `rollouts.jsonl` cannot be written.
+        """
         # Without blanks between the parts: by far the largest file of a run.
         lines = (json.dumps(_without_nan(record), separators=(",", ":")) for record in records)
-        self._rollouts.writelines(f"{line}\n" for line in lines)
-        self._rollouts.flush()
+        self.log_file(ROLLOUTS).write("".join(f"{line}\n" for line in lines))
 
     def log_sizes(self) -> dict[str, int]:
-        """Return the present size of the log files, bytes, for a checkpoint."""
-        return {name: (self.path / name).stat().st_size for name in (METRICS, ROLLOUTS)}
+        """See the log files onto the disk; return the size of each, bytes, for a checkpoint.
+
+        Files that were not opened since the run resumed keep the size that they had.
+        """
+        return self._sizes | {name: log.sync() for name, log in self._logs.items()}
 
     def close(self) -> None:
         """Close the files; may be called twice."""
-        for file in (self._metrics, self._rollouts, self._events):
-            if file is not None:
-                file.close()
-        self._metrics = self._rollouts = self._events = None
+        for log in self._logs.values():
+            log.close()
+        self._logs = {}
+        if self._trackers is not None:
+            self._trackers.close()
+            self._trackers = None
 
 
-def _tensorboard_writer(folder: Path, first_iteration: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # an extra; metrics.jsonl holds the same numbers
-        return None
-    purge = first_iteration if first_iteration > 0 else None
-    return SummaryWriter(str(folder), purge_step=purge)
+def checkpoint_folder(path: Path, config: RunConfig) -> Path:
+    """Return where the checkpoints of a run are.
+
+    Args:
+        path: the run folder.
+        config: of the run.
+    """
+    chosen = config.output.checkpoint_dir
+    return path / CHECKPOINTS if chosen is None else Path(chosen)
 
 
 def _without_nan(value: Any) -> Any:
