@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from rlenvs.agents.llm.config import EvaluationConfig, SamplingConfig
-from rlenvs.agents.llm.engines import Engine, SamplingParams, make_engine
+from rlenvs.agents.llm.engines import Engine, SamplingParams
+from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.environments import held_out_problems, make_env, make_vector_env, problem_source
 from rlenvs.agents.llm.examination import Examination, Marks
 from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
@@ -125,7 +126,7 @@ def evaluate_model(
     sampling = _sampling(run.rollout if run else _of_model(policy), max_new_tokens, temperature)
     chat = ChatFormat(policy.tokenizer, run.policy.prompt_format if run else "auto")
     evaluation = HeldOutEvaluation(Examination(env_id, kwargs, problems), chat, sampling, seed)
-    engine = make_engine(sampling.engine.name, policy, batch_size or sampling.batch_size)
+    engine = configured_engine(sampling.engine, policy, batch_size or sampling.batch_size)
     return evaluation(policy, engine) | {"env": env_id, "model": str(model_dir)}
 
 

@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,7 +11,7 @@ import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
-from rlenvs.agents.llm.engines import Engine, make_engine
+from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.evaluation import Examination, held_out_problems, make_vector_env
 from rlenvs.agents.llm.policy.loading import load_policy, load_reference, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
@@ -65,7 +64,7 @@ def train(
         policy, reference = _load_models(source, config, device)
         chat = _chat(policy, config)
         _check_context(policy, chat, problems, config)
-        engine = make_run_engine(config, policy)
+        engine = configured_engine(config.rollout.engine, policy, config.rollout.batch_size)
         trainer = PPOTrainer(policy, reference, make_envs(config, config.rollout.episodes), chat, config, engine)
         folder = RunFolder.create(path, config)
         if config.policy.model == "embedded":
@@ -98,7 +97,7 @@ def resume(
     with view or make_view() as shown:
         policy, reference = _load_models(source, config, device)
         envs = make_envs(config, config.rollout.episodes)
-        engine = make_run_engine(config, policy, state["engine"])
+        engine = configured_engine(config.rollout.engine, policy, config.rollout.batch_size, state["engine"])
         trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config, engine)
         trainer.load_state_dict(state["trainer"])
         return Run(folder, trainer, problems, shown, stop).go(state)
@@ -112,25 +111,6 @@ def make_envs(config: TrainConfig, num_envs: int) -> VectorShapedReward:
     """
     envs = make_vector_env(config.env.id, config.env.kwargs | {"split": "train"}, num_envs)
     return VectorShapedReward(envs, config.rewards)
-
-
-def make_run_engine(config: TrainConfig, policy: Policy, name: str | None = None) -> Engine:
-    """Return what samples in a run.
-
-    Args:
-        config: of the run.
-        policy: what it samples from.
-        name: what the run chose before, for `auto`: another engine's numbers differ in the last bits.
-    """
-    options = config.rollout.engine
-    chosen: Any = name or options.name
-    arguments: dict[str, Any] = {}
-    if chosen in ("auto", "static"):
-        dtype = None if options.dtype is None else getattr(torch, options.dtype)
-        arguments = {"dtype": dtype, "compiled": options.compiled}
-    elif chosen == "http":
-        arguments = {"url": options.url, "model": options.model, "weights_dir": options.weights_dir}
-    return make_engine(chosen, policy, config.rollout.batch_size, **arguments)
 
 
 def rehearse(config: TrainConfig) -> None:

@@ -18,14 +18,23 @@ class EngineConfig(Section):
         None, description="static only: decode with a copy of the weights in this type; null: with the weights"
     )
     compiled: bool = Field(False, description="static only: torch.compile the layers; pays in long runs on a GPU")
-    url: str | None = Field(None, description="http, or a vllm server: where it listens")
-    model: str | None = Field(None, description="http: the name that the server knows the model by")
-    weights_dir: str | None = Field(None, description="http: where new weights are saved for the server to load")
+    url: str | None = Field(None, description="http only: where the server listens, up to /v1")
+    model: str | None = Field(None, description="http only: the name that the server knows the model by")
+    weights: Literal["adapter", "shared_gpu"] | None = Field(
+        None,
+        description="http only: how a vLLM server gets new weights: a LoRA adapter through a folder that both see, or "
+        "all weights through the memory of a GPU that both use; null: it keeps its own, which is enough to evaluate",
+    )
+    weights_dir: str | None = Field(None, description="http only: the folder of the adapter")
 
     @model_validator(mode="after")
     def _servers_have_addresses(self) -> "EngineConfig":
-        if self.name == "http" and self.url is None:
-            raise ConfigKeyError("url", "must say where the server of engine 'http' listens")
+        if self.name == "http":
+            for key, what in (("url", "where the server listens"), ("model", "which of the server's models to ask")):
+                if getattr(self, key) is None:
+                    raise ConfigKeyError(key, f"must say {what}, for engine 'http'")
+            if self.weights == "adapter" and self.weights_dir is None:
+                raise ConfigKeyError("weights_dir", "must name a folder that the server sees, for weights: adapter")
         return self
 
 

@@ -57,7 +57,7 @@ def make_engine(name: EngineName, policy: Policy, batch_size: int = 64, **option
     if name == "static":
         return StaticEngine(policy, batch_size, **options)
     if name == "generate":
-        options.pop("dtype", None)
+        options = {key: value for key, value in options.items() if key not in ("dtype", "compiled")}
         return GenerateEngine(policy, batch_size, **options)
     if name == "http":
         from rlenvs.agents.llm.engines.http import HttpEngine

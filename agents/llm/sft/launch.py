@@ -13,8 +13,8 @@ import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
 from rlenvs.agents.llm.embedded import build_policy
 from rlenvs.agents.llm.engines import Engine
+from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, problem_source
-from rlenvs.agents.llm.launch import make_run_engine
 from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -137,7 +137,9 @@ class _Parts:
         self.evaluate: HeldOutEvaluation | None = None
         self.watch: TargetWatch | None = None
         if config.env is not None:
-            self.engine = make_run_engine(config, policy, None if state is None else state["engine"])
+            self.engine = configured_engine(
+                config.rollout.engine, policy, config.rollout.batch_size, None if state is None else state["engine"]
+            )
             self.evaluate = self._evaluation(config.env.id, config.env.kwargs)
             self.watch = self._watch(self.engine)
         if state is not None:
@@ -151,12 +153,9 @@ class _Parts:
 
     def _evaluation(self, env_id: str, env_kwargs: dict[str, Any]) -> HeldOutEvaluation:
         problems = held_out_problems(env_id, env_kwargs, self.config.evaluation.problems, self.config.seed)
-        return HeldOutEvaluation(
-            Examination(env_id, env_kwargs, problems),
-            self.chat,
-            self.config.rollout,
-            self.config.seed,
-        )
+        examination = Examination(env_id, env_kwargs, problems)
+        examination.check_prompts(self.chat, Limits.of(self.config.rollout))
+        return HeldOutEvaluation(examination, self.chat, self.config.rollout, self.config.seed)
 
     def _watch(self, engine: Engine) -> TargetWatch | None:
         config, learning = self.config, self.config.sft

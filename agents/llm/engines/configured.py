@@ -1,0 +1,49 @@
+"""The engine that a configuration asks for."""
+
+from typing import Any
+
+import torch
+
+from rlenvs.agents.llm.config import EngineConfig
+from rlenvs.agents.llm.engines.choice import make_engine
+from rlenvs.agents.llm.engines.protocol import Engine
+from rlenvs.agents.llm.policy.model import Policy
+
+
+def configured_engine(config: EngineConfig, policy: Policy, batch_size: int, name: str | None = None) -> Engine:
+    """Build the engine of a run.
+
+    Args:
+        config: which engine, and its options.
+        policy: what it samples from.
+        batch_size: sequences generated at once.
+        name: what the run chose before, for `auto`: another engine's numbers differ in the last bits.
+
+    Raises:
+        MissingExtraError: the engine needs a package that is not installed.
+        UnsupportedModelError: `static` does not know the model.
+    """
+    chosen: Any = name or config.name
+    options: dict[str, Any] = {}
+    if chosen in ("auto", "static"):
+        dtype = None if config.dtype is None else getattr(torch, config.dtype)
+        options = {"dtype": dtype, "compiled": config.compiled}
+    elif chosen == "http":
+        options = {"url": config.url, "model": config.model, "update": _way_of_weights(config)}
+    return make_engine(chosen, policy, batch_size, **options)
+
+
+def _way_of_weights(config: EngineConfig) -> Any:
+    """Return what brings new weights to a server; without one the engine only samples from what the server has."""
+    assert config.url is not None
+    assert config.model is not None
+    if config.weights == "adapter":
+        from rlenvs.agents.llm.engines.vllm import AdapterOnServer
+
+        assert config.weights_dir is not None
+        return AdapterOnServer(config.url, config.model, config.weights_dir)
+    if config.weights == "shared_gpu":
+        from rlenvs.agents.llm.engines.vllm import SharedGpuWeights
+
+        return SharedGpuWeights(config.url.removesuffix("/v1"))
+    return None
