@@ -19,7 +19,7 @@ from rlenvs.agents.llm.sft import SFTConfig, resume, sft
 from rlenvs.agents.llm.sft.command import run_cli
 from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
-from rlenvs.errors import ConfigError, DataError, RunFolderError
+from rlenvs.errors import ConfigError, DataError, ModelLoadError, RunFolderError
 
 SHIPPED = sorted((Path(__file__).parents[4] / "configs" / "sft").glob("*.yaml"))
 TINY_SFT = {
@@ -127,7 +127,13 @@ def wait_for(run: Path, lines: int) -> None:
 def test_a_killed_run_resumes_to_identical_metrics(tiny_sft, tmp_path):
     """Also with a target that a check may overshoot, so that the best policy so far is part of the state."""
     path = tmp_path / "run.yaml"
-    long = ["sft.epochs=20", "sft.target_accuracy=0.99", "sft.max_accuracy=0.995", "sft.check_every=5", "evaluation.every=20"]
+    long = [
+        "sft.epochs=20",
+        "sft.target_accuracy=0.99",
+        "sft.max_accuracy=0.995",
+        "sft.check_every=5",
+        "evaluation.every=20",
+    ]
     path.write_text(dump_config(changed(tiny_sft, *long, "output.checkpoint_every=7")))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     straight = start(str(path), "", f"output.dir={whole}")
@@ -160,7 +166,9 @@ def test_data_that_changed_since_the_checkpoint_are_refused(tiny_sft, tmp_path):
 
 
 def test_a_target_ends_the_run(tiny_sft):
-    config = changed(tiny_sft, "sft.epochs=100", "sft.target_accuracy=0.3", "sft.check_every=4", "sft.check_problems=40")
+    config = changed(
+        tiny_sft, "sft.epochs=100", "sft.target_accuracy=0.3", "sft.check_every=4", "sft.check_problems=40"
+    )
     result = sft(config, view=quiet())
     metrics = rows(result.run_dir)
     checks = [m["accuracy/train"] for m in metrics if "accuracy/train" in m]
@@ -173,7 +181,9 @@ def test_a_target_ends_the_run(tiny_sft):
 
 def test_files_without_an_environment_give_a_loss_and_no_accuracy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "talks.jsonl").write_text('{"prompt": "hi", "response": "hello"}\n{"prompt": "ho", "response": "hoy"}\n')
+    (tmp_path / "talks.jsonl").write_text(
+        '{"prompt": "hi", "response": "hello"}\n{"prompt": "ho", "response": "hoy"}\n'
+    )
     settings = {key: value for key, value in TINY_SFT.items() if key != "env"}
     data = {"source": "jsonl", "path": "talks.jsonl", "held_out_share": 0.5}
     stream = io.StringIO()
@@ -238,9 +248,14 @@ def test_memory_options_change_nothing_that_is_learned(tiny_sft, tmp_path, memor
     ("override", "kind", "message"),
     [
         ("env.id=rlenvs/Arithmetc-v0", ConfigError, "Did you mean: `Arithmetic`"),
-        ("rollout.context_tokens=7", DataError, r"rlenvs/Arithmetic-v0\[\d+\]: the demonstration has 8 tokens"),
+        (
+            "rollout={context_tokens: 6, max_new_tokens: 2}",
+            DataError,
+            r"rlenvs/Arithmetic-v0\[\d+\]: the demonstration has 7 tokens",
+        ),
         ("policy.embedded.max_positions=8", ConfigError, "rollout.context_tokens: must be <= 8"),
-        ("policy.model=/no/such/folder", Exception, "/no/such/folder"),
+        ("rollout={context_tokens: 8, max_new_tokens: 7}", DataError, "the prompt of problem .* has 4 tokens"),
+        ("policy.model=/no/such/folder", ModelLoadError, "/no/such/folder"),
         ("output.dir=/proc/nope/run", RunFolderError, "cannot write to"),
     ],
 )
@@ -252,7 +267,8 @@ def test_bad_input_leaves_no_run_folder(tiny_sft, tmp_path, override, kind, mess
 
 def test_demonstrations_longer_than_the_context_may_be_left_out(tiny_sft):
     stream = io.StringIO()
-    config = changed(tiny_sft, "rollout.context_tokens=7", "data.overlong=leave_out", "sft.epochs=1", "env.kwargs.operators='+-*'")
+    short = "rollout={context_tokens: 6, max_new_tokens: 2}"  # no room for sums of two digits
+    config = changed(tiny_sft, short, "data.overlong=leave_out", "sft.epochs=1")
     sft(config, view=make_view(plain=True, stream=stream))
     assert "left out: longer than the context" in stream.getvalue()
 
