@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rlenvs.agents.llm.config import SamplingConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams
 from rlenvs.agents.llm.environments import make_vector_env
 from rlenvs.agents.llm.policy.model import Policy
@@ -91,14 +92,15 @@ class Examination:
             chat: how messages become ids.
             params: temperature 0 for greedy answers.
             generator: source of randomness.
-            limits: of the run; only that of `params` on messages when None.
+            limits: of the run; that of `params` on messages, the model's context and the usual number of turns when
+                None.
 
         Raises:
             ConfigError: the environment gives no chat.
             DataError: a prompt leaves no room for an answer.
             EngineError: the engine could not finish.
         """
-        speaker = Speaker(policy, engine, chat, params, limits or Limits(params.max_new_tokens), "ignored")
+        speaker = Speaker(policy, engine, chat, params, limits or _limits_of(policy, params), "ignored")
         sheet = _Sheet(len(self.problems))
         for start in range(0, len(self.problems), self.envs.num_envs):
             self._play(speaker, start, sheet, generator)
@@ -112,21 +114,20 @@ class Examination:
             DataError: a prompt leaves no room for an answer; the message names the problem.
         """
         for start in range(0, len(self.problems), self.envs.num_envs):
-            rows, infos = self._open(start)[::2]
+            rows, infos = self._open(start)
             for row in rows:
                 limits.check_prompt(chat.prompt_ids(opening(infos, row)), problem_id(infos, row))
 
-    def _open(self, start: int) -> tuple[list[int], Any, dict[str, Any]]:
-        """Begin the episodes of one chunk of problems: their rows, observations and infos."""
+    def _open(self, start: int) -> tuple[list[int], dict[str, Any]]:
+        """Begin the episodes of one chunk of problems: their rows and infos."""
         chunk = list(self.problems[start : start + self.envs.num_envs])
         rows, count = list(range(len(chunk))), self.envs.num_envs
         padding = [None] * (count - len(chunk))  # the last chunk may be shorter: the other rows stay over
         options = {"problems": [*chunk, *padding], "reset_mask": np.arange(count) < len(chunk)}
-        observations, infos = self.envs.reset(seed=0, options=options)
-        return rows, observations, infos
+        return rows, self.envs.reset(seed=0, options=options)[1]
 
     def _play(self, speaker: Speaker, start: int, sheet: "_Sheet", generator: torch.Generator) -> None:
-        rows, _, infos = self._open(start)
+        rows, infos = self._open(start)
         episodes = speaker.open(infos, rows)
         active, turn = rows, 0
         while active:
@@ -134,7 +135,8 @@ class Examination:
             actions = [said[row].text if row in said else "" for row in range(self.envs.num_envs)]
             observations, rewards, terminated, truncated, infos = self.envs.step(actions)
             turn += 1
-            going_on, given_up = [], []
+            going_on: list[int] = []
+            given_up: list[int] = []
             for row in active:
                 sheet.note(start + row, turn, float(rewards[row]), infos, row)
                 if terminated[row] or truncated[row]:
@@ -146,6 +148,11 @@ class Examination:
             active = going_on
         for row in rows:
             sheet.cut[start + row] = episodes[row].cut
+
+
+def _limits_of(policy: Policy, params: SamplingParams) -> Limits:
+    positions = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
+    return Limits(params.max_new_tokens, positions, SamplingConfig().max_turns)
 
 
 class _Sheet:
@@ -169,5 +176,5 @@ class _Sheet:
 
     def marks(self) -> Marks:
         """Return the result."""
-        graded = (self.correct, self.first) if self.graded else (None, None)
-        return Marks(*graded, self.rewards, self.turns, self.cut)
+        correct, first = (self.correct, self.first) if self.graded else (None, None)
+        return Marks(correct, first, self.rewards, self.turns, self.cut)

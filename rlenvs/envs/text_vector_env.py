@@ -140,8 +140,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Texts, Sequence[str], Array]):
         rows = masked_rows(known.get("reset_mask"), self.num_envs)
         problems = given_problems(known.get("problems"), rows, self.num_envs)
         seed_rows(self.conversations.streams, rows, row_seeds(seed, self.num_envs))
-        if (size := known.get("group_size", 1)) != 1:
-            leaders = group_leaders(size, rows, self.num_envs)
+        if "group_size" in known:
+            size, leaders = group_leaders(known["group_size"], rows, self.num_envs)
             if problems is not None:
                 raise UserError("options: 'group_size' draws the problems; leave out 'problems'")
             problems = [problem for problem in self.conversations.draw(leaders, rows) for _ in range(size)]
@@ -333,8 +333,8 @@ def masked_rows(mask: object, num_envs: int) -> Rows:
     return np.flatnonzero(array)
 
 
-def group_leaders(size: object, rows: Rows, num_envs: int) -> Rows:
-    """The first row of each group that is reset.
+def group_leaders(size: object, rows: Rows, num_envs: int) -> tuple[int, Rows]:
+    """The size of groups, and the first row of each one that is reset.
 
     Raises:
         UserError: the rows are not whole groups of that size.
@@ -343,8 +343,7 @@ def group_leaders(size: object, rows: Rows, num_envs: int) -> Rows:
     groups = rows.reshape(-1, checked) if len(rows) % checked == 0 else None
     if num_envs % checked or groups is None or (groups // checked != groups[:, :1] // checked).any():
         raise UserError(f"options: 'group_size' {checked} needs whole groups of neighbouring rows among {num_envs}")
-    leaders: Rows = groups[:, 0]
-    return leaders
+    return checked, groups[:, 0]
 
 
 def given_problems(problems: Any, rows: Rows, num_envs: int) -> list[Any] | None:

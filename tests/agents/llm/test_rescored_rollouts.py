@@ -59,7 +59,7 @@ class Spy(BaseReward):
 ENDINGS = {
     "by the environment": {},
     "by the turn limit": {"max_episode_steps": 2},
-    "for want of context": {"context": 10},
+    "for want of context": {"context": 12},
 }
 
 
