@@ -1,7 +1,7 @@
 """PPO for language models: collect, score, update, and a state that resumes to the same numbers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from rlenvs.agents.llm.learner.learner import Learner
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import Reference
 from rlenvs.agents.llm.processes import ALONE, Processes
+from rlenvs.agents.llm.processes.metrics import join_rollout_metrics
 from rlenvs.agents.llm.rollout.batch import Episode, collate
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.collect import RolloutCollector
-from rlenvs.errors import ConfigError
+from rlenvs.errors import ConfigError, RunFolderError
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 from rlenvs.wrappers.potentials.base import PotentialTerm
 
@@ -54,7 +55,8 @@ class PPOTrainer:
         self.engine = engine
         self.envs = envs
         self.config = config
-        self.sampling_rng, self.dealing_rng = _generators(config.seed, policy.device)
+        self.processes = processes
+        self.sampling_rng, self.dealing_rng = _generators(config.seed, processes.rank, policy.device)
         self.learner = Learner(policy, reference, config, self.dealing_rng, processes)
         self.iteration = 0
         self.env_steps = 0
@@ -69,8 +71,13 @@ class PPOTrainer:
             "any" if config.ppo.importance is not None else "usual",  # importance weights correct for temperatures
         )
 
-    def iterate(self) -> tuple[Metrics, list[dict[str, Any]]]:
+    def iterate(
+        self, on_rollout: Callable[[Metrics, Sequence[Mapping[str, Any]]], None] | None = None
+    ) -> tuple[Metrics, list[dict[str, Any]]]:
         """Run one iteration: one rollout and its updates.
+
+        Args:
+            on_rollout: shown the rollout's metrics and records before anything is learned from them.
 
         Returns:
             Metrics (means over episodes or action tokens; `time/...` in seconds) and one record per turn.
@@ -86,20 +93,21 @@ class PPOTrainer:
         started = time.perf_counter()
         clock = self.env_steps
         self.envs.set_global_step(clock)
-        episodes, records = self.collector.collect(seed=self.config.seed if self.iteration == 0 else None)
+        episodes, records, played = self._play(clock)
         collected = time.perf_counter()
+        rolled = rollout_metrics(records) | played
+        if on_rollout is not None:
+            on_rollout(rolled, records)
         if self.config.ppo.shuffle_rewards:
             shuffle_rewards(episodes, self.dealing_rng)
         batch = collate(episodes, self.policy.pad_id, self.policy.device)
         learned = self.learner.learn(batch)
-        tokens = int(batch.mask_BA.sum())
+        tokens = int(self.processes.sum(batch.mask_BA.sum()))
         self.iteration += 1
         self.env_steps += len(records)
         self.tokens += tokens
         self.engine.sync(self.policy)
         updated = time.perf_counter()
-        for record in records:
-            record |= {"iteration": self.iteration, "step": clock}
         times = {
             "time/rollout": collected - started,
             "time/update": updated - collected,
@@ -107,28 +115,60 @@ class PPOTrainer:
         }
         # `step` is the reward clock that the weights of this iteration were read at; `env_steps` counts to its end.
         counts = {"iteration": self.iteration, "step": clock, "env_steps": self.env_steps, "tokens": self.tokens}
-        return counts | rollout_metrics(records) | self.collector.metrics | learned | times, records
+        return counts | rolled | learned | times, records
+
+    def _play(self, clock: int) -> tuple[list[Episode], list[dict[str, Any]], Metrics]:
+        """Return the episodes that this process played, and the records and metrics of all processes."""
+        seed = process_seed(self.config.seed, self.processes.rank) if self.iteration == 0 else None
+        with self.processes.whole_weights(self.policy):
+            episodes, records = self.processes.together(lambda: self.collector.collect(seed=seed))
+        everyones = self.processes.gather((self.envs.num_envs, records, self.collector.metrics))
+        first = 0
+        for envs, theirs, _ in everyones:
+            for record in theirs:
+                record |= {"iteration": self.iteration + 1, "step": clock, "env": record["env"] + first}
+            first += envs
+        if not episodes and self.processes.lockstep:  # all groups were uniform: takes part in the passes of the others
+            episodes = [Episode(ids=[self.policy.eos_id], action=[False])]
+        metrics = join_rollout_metrics([measured for _, _, measured in everyones])
+        return episodes, [record for _, theirs, _ in everyones for record in theirs], metrics
 
     def report(self, metrics: Metrics) -> None:
         """Show reactive reward schedules what was measured in or after the last iteration."""
         self.envs.pipeline.report_metrics(metrics, int(metrics["step"]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the next iteration depends on: tensors and plain data."""
-        return {
-            "learner": self.learner.state_dict(),
+        """Return everything that the next iteration depends on: tensors and plain data, the same in every process."""
+        own = {
             "sampling_rng": self.sampling_rng.get_state(),
+            "dealing_rng": self.dealing_rng.get_state(),
             "envs": self.envs.unwrapped.state_dict(),  # type: ignore[attr-defined]
             "rewards": self.envs.state_dict(),
+        }
+        return {
+            "learner": self.learner.state_dict(),
+            "processes": self.processes.gather(own),
             "counters": {"iteration": self.iteration, "env_steps": self.env_steps, "tokens": self.tokens},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            RunFolderError: it is the state of another number of processes, whose episodes cannot go on.
+        """
+        if len(state["processes"]) != self.processes.count:
+            raise RunFolderError(
+                f"the checkpoint is one of {len(state['processes'])} processes, and this run has "
+                f"{self.processes.count}: environments and random streams go on per process, so resume with as many "
+                f"(torchrun --nproc-per-node; with one, without torchrun)"
+            )
+        own = state["processes"][self.processes.rank]
         self.learner.load_state_dict(state["learner"])
-        self.sampling_rng.set_state(state["sampling_rng"])
-        self.envs.unwrapped.load_state_dict(state["envs"])  # type: ignore[attr-defined]
-        self.envs.load_state_dict(state["rewards"])
+        self.sampling_rng.set_state(own["sampling_rng"])
+        self.dealing_rng.set_state(own["dealing_rng"])
+        self.envs.unwrapped.load_state_dict(own["envs"])  # type: ignore[attr-defined]
+        self.envs.load_state_dict(own["rewards"])
         self.engine.sync(self.policy)
         counters = state["counters"]
         self.iteration, self.env_steps, self.tokens = (counters[k] for k in ("iteration", "env_steps", "tokens"))
@@ -186,7 +226,12 @@ def rollout_metrics(records: Sequence[Mapping[str, Any]]) -> Metrics:
     return metrics
 
 
-def _generators(seed: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+def process_seed(seed: int, rank: int) -> int:
+    """Return what the environments of a process are seeded with: the run's seed in the first, others in others."""
+    return seed if rank == 0 else int(np.random.SeedSequence([seed, 0x656E76, rank]).generate_state(1)[0] >> 1)
+
+
+def _generators(seed: int, rank: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
     """Return independent streams for sampling (on the device) and for dealing minibatches (on the CPU)."""
-    sampling, dealing = np.random.SeedSequence([seed, 0x7261]).generate_state(2).tolist()
+    sampling, dealing = np.random.SeedSequence([seed, 0x7261, rank]).generate_state(2).tolist()
     return torch.Generator(device).manual_seed(sampling), torch.Generator().manual_seed(dealing)

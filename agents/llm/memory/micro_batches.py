@@ -35,7 +35,7 @@ class MicroBatches:
             lengths_B: `[B]` tokens of every row of the batch, on the CPU.
         """
         if self.tokens is None:
-            yield from index.split(self.sequences)
+            yield from index.split(self.sequences) if len(index) else ()  # no rows are no micro-batch, not an empty one
             return
         order = index[torch.sort(lengths_B[index], stable=True).indices]
         start = 0
