@@ -10,7 +10,7 @@ from rlenvs.agents.reporting.formatting import format_number, format_percent, on
 from rlenvs.agents.reporting.markup import html_attribute, html_text
 from rlenvs.agents.reporting.svg import COLOURS, LARGEST, Series, line_chart, thin_out
 from rlenvs.agents.reporting.tally import Tally
-from rlenvs.agents.reporting.view import component_names
+from rlenvs.agents.reporting.view import LOSSES, component_names, is_supervised
 
 Rows: TypeAlias = Sequence[Mapping[str, float]]
 
@@ -73,6 +73,8 @@ def build_sections(rows: Rows, tally: Tally | None) -> list[Section]:
         rows: Metrics by iteration.
         tally: Statistics of the rollouts, None when none are stored.
     """
+    if any(map(is_supervised, rows)):
+        return [Section("learning", "Loss and accuracy", supervised_panels(rows))]
     return [
         Section("learning", "Accuracy and reward", learning_panels(rows, tally)),
         Section("components", "Reward components", component_panels(rows)),
@@ -103,6 +105,29 @@ def learning_panels(rows: Rows, tally: Tally | None) -> list[Panel]:
             hint="Shaped is what the policy is trained on. Where it rises and accuracy does not, the policy games it.",
         ),
         verdict_panel(tally),
+    ]  # fmt: skip
+
+
+def supervised_panels(rows: Rows) -> list[Panel]:
+    """How well a policy imitates, what that is worth, and whether the steps behave."""
+    accuracy = [
+        ("accuracy/greedy", "held-out, greedy"),
+        ("accuracy/sampled", "held-out, sampled"),
+        ("accuracy/train", "training problems, greedy"),
+    ]
+    return [
+        panel(
+            rows, "Imitation loss", "nats per token of the assistant", LOSSES, zero=True,
+            hint="Where the loss on demonstrations set aside rises while the other falls, the policy learns by heart.",
+        ),
+        panel(
+            rows, "True accuracy", "share of right answers", accuracy, percent=True, zero=True,
+            hint="By the environment's own grader.",
+        ),
+        panel(rows, "Gradient norm", "before clipping", [("grad_norm", "gradient norm")], zero=True),
+        panel(rows, "Learning rate", "of the optimiser", [("learning_rate", "learning rate")], zero=True),
+        panel(rows, "Throughput", "tokens per second", [("time/tokens_per_second", "learned")], zero=True),
+        panel(rows, "Time per step", "seconds", [("time/update", "step")], zero=True),
     ]  # fmt: skip
 
 

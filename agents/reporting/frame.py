@@ -13,7 +13,7 @@ from rlenvs.agents.reporting.formatting import (
     one_line,
     sparkline,
 )
-from rlenvs.agents.reporting.view import MetricHistory, RunPlan, component_names
+from rlenvs.agents.reporting.view import LOSSES, MetricHistory, RunPlan, component_names, is_supervised
 
 MAX_WIDTH = 110  # wider rows are hard to follow with the eye
 TREND_WIDTH = 40
@@ -70,6 +70,8 @@ def build_frame(state: DashboardState, width: int, height: int) -> list[Text]:
 
 def compose(state: DashboardState, columns: int, budget: int) -> list[Text]:
     """Choose the blocks that fit the budget of rows."""
+    if any(map(is_supervised, state.history.rows)):
+        return compose_supervised(state, columns, budget)
     names = component_names(state.plan, {key: 0.0 for row in state.history.rows[-1:] for key in row})
     head = [title_row(state, columns), progress_row(state, columns)]
     status = [status_row(state)]
@@ -94,6 +96,29 @@ def compose(state: DashboardState, columns: int, budget: int) -> list[Text]:
         gap.clear()
     rewards = [rewards_heading(columns), *component_rows(state.history, names, columns, budget - size())]
     return [*head, *status, *gap, *accuracy, *gap, *rewards, *total, *environment, *gap, *health, *timing]
+
+
+def compose_supervised(state: DashboardState, columns: int, budget: int) -> list[Text]:
+    """Choose the blocks of a supervised run: losses stand in the place of rewards."""
+    head, losses = [title_row(state, columns), progress_row(state, columns)], loss_rows(state.history, columns)
+    accuracy = accuracy_rows(state.history, columns)
+    status, health, timing = [status_row(state)], [health_row(state.history)], [timing_row(state.history)]
+    blocks = [head, status, [Text()], losses, [Text()], accuracy, [Text()], health, timing]
+    for place in (2, 4, 6, 8, 7, 1):  # what goes first where the space is short
+        if sum(map(len, blocks)) > budget:
+            blocks[place] = []
+    return [row for block in blocks for row in block]
+
+
+def loss_rows(history: MetricHistory, columns: int) -> list[Text]:
+    """Loss on the demonstrations, those that are learned and those that only measure."""
+    rows = [heading("loss, nats per token", ["before", "now", "best"], columns)]
+    for key, name in LOSSES:
+        values = history.series(key)
+        cells = [history.before_training(key), history.latest(key), min(values, default=None)]
+        trend = sparkline(values, trend_width(columns, 3))
+        rows.append(table_row(Text(name), [format_number(cell) for cell in cells], trend, columns))
+    return rows
 
 
 def title_row(state: DashboardState, columns: int) -> Text:

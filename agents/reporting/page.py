@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import yaml
 
 from rlenvs._version import __version__
-from rlenvs.agents.reporting.charts import build_sections, render_section
+from rlenvs.agents.reporting.charts import Section, build_sections, render_section
 from rlenvs.agents.reporting.formatting import (
     format_count,
     format_duration,
@@ -24,7 +24,7 @@ from rlenvs.agents.reporting.script import SCRIPT
 from rlenvs.agents.reporting.style import STYLE
 from rlenvs.agents.reporting.table import render_failures, render_rollouts
 from rlenvs.agents.reporting.tally import Tally
-from rlenvs.agents.reporting.view import MetricHistory
+from rlenvs.agents.reporting.view import MetricHistory, is_supervised
 
 ACCURACY_STEP = 0.01  # a change below one point of accuracy is not called a change
 
@@ -63,13 +63,17 @@ def render_page(run: RunFolder, rollouts: Sequence[Rollout], tally: Tally | None
     history = MetricHistory(list(run.metrics))
     config = read_config(run.config)
     name = str(config.get("name") or run.path.resolve().name)
-    sections = "".join(render_section(section) for section in build_sections(run.metrics, tally)) if run.metrics else ""
+    charts = build_sections(run.metrics, tally) if run.metrics else []
+    sections = "".join(map(render_section, charts))
+    supervised = any(map(is_supervised, run.metrics))
+    shown_rollouts = "" if supervised and not rollouts else render_rollouts(rollouts, tally or Tally())
     empty = (
         ""
         if run.metrics
         else '<p class="verdict">No iteration is recorded yet: the run has just begun, or stopped before its first.</p>'
     )
     failures = render_failures(tally, history)
+    nav = render_nav(charts, bool(shown_rollouts), bool(failures), run.config is not None)
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
@@ -82,9 +86,9 @@ def render_page(run: RunFolder, rollouts: Sequence[Rollout], tally: Tally | None
         '<meta name="color-scheme" content="light dark">'
         f"<title>{html_text(name)} · training report</title><style>{STYLE}</style></head>\n<body>"
         f'<header class="top"><h1>{html_text(name)}</h1>{render_facts(config, tally)}{empty}{render_verdict(history)}'
-        f"{render_tiles(history)}{render_nav(bool(run.metrics), bool(failures), run.config is not None)}</header>\n"
+        f"{render_tiles(history)}{nav}</header>\n"
         "<main>"
-        f"{sections}\n{render_rollouts(rollouts, tally or Tally())}\n{failures}{render_config(run.config)}</main>\n"
+        f"{sections}\n{shown_rollouts}\n{failures}{render_config(run.config)}</main>\n"
         f"<footer>rlenvs {__version__} · made from metrics.jsonl and rollouts.jsonl in this folder</footer>"
         f"<script>{SCRIPT}</script></body></html>\n"
     )
@@ -172,6 +176,11 @@ def render_tiles(history: MetricHistory) -> str:
         if found:
             points = f"{100 * found.delta:+.1f} points"
             tiles.append(change_tile(title, found, format_percent(found.before), format_percent(found.after), points))
+    for key, title in (("loss/held_out", "Loss, demonstrations set aside"), ("loss/train", "Loss, demonstrations")):
+        found = change_of(history, key)
+        if found:
+            before, after, delta = (format_number(value) for value in (found.before, found.after, found.delta))
+            tiles.append(change_tile(title, found, before, after, f"{delta} nats per token", good=-1))
     reward = change_of(history, "reward/total")
     if reward:
         before, after, delta = (
@@ -183,14 +192,16 @@ def render_tiles(history: MetricHistory) -> str:
         facts = [f"{format_count(steps)} environment steps"] if steps is not None else []
         facts += [format_duration(elapsed)] if elapsed is not None else []
         iterations = int(history.rows[-1]["iteration"])
-        unit = "iteration" if iterations == 1 else "iterations"
+        unit = "step" if any(map(is_supervised, history.rows)) else "iteration"
+        unit += "" if iterations == 1 else "s"
         tiles.append(f"<div><dt>Training</dt><dd>{iterations:,} {unit}<small>{' · '.join(facts)}</small></dd></div>")
     return f'<dl class="tiles">{"".join(tiles)}</dl>' if tiles else ""
 
 
-def change_tile(title: str, found: Change, before: str, after: str, delta: str) -> str:
-    """Return one figure with its change."""
-    direction = "up" if found.delta > 0 else "down" if found.delta < 0 else ""
+def change_tile(title: str, found: Change, before: str, after: str, delta: str, good: int = 1) -> str:
+    """Return one figure with its change; `good` is 1 where more is better, else -1."""
+    better = good * found.delta
+    direction = "up" if better > 0 else "down" if better < 0 else ""
     span = "over training" if found.since == 0 else f"since iteration {found.since}"
     return (
         f'<div><dt>{title}</dt><dd>{typeset(before)} <span class="arrow" aria-label="to">→</span> {typeset(after)}'
@@ -198,14 +209,11 @@ def change_tile(title: str, found: Change, before: str, after: str, delta: str) 
     )
 
 
-def render_nav(metrics: bool, failures: bool, config: bool) -> str:
+def render_nav(charts: Sequence[Section], rollouts: bool, failures: bool, config: bool) -> str:
     """Return links to the sections that exist."""
     links = [
-        ("learning", "Accuracy and reward", metrics),
-        ("components", "Reward components", metrics),
-        ("policy", "Policy and optimisation", metrics),
-        ("lengths", "Lengths and speed", metrics),
-        ("rollouts", "Rollouts", True),
+        *((section.anchor, section.title, True) for section in charts),
+        ("rollouts", "Rollouts", rollouts),
         ("failures", "Failures", failures),
         ("config", "Configuration", config),
     ]

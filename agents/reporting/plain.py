@@ -12,7 +12,7 @@ from rlenvs.agents.reporting.formatting import (
     format_percent,
     one_line,
 )
-from rlenvs.agents.reporting.view import RunPlan, component_names
+from rlenvs.agents.reporting.view import RunPlan, component_names, is_supervised
 
 SECONDS_BETWEEN_LINES = 2.0
 ITERATIONS_BETWEEN_LINES = 10
@@ -125,6 +125,8 @@ def iteration_line(
         plan: The plan, for the number of iterations and the order of components.
         left: Estimated seconds left.
     """
+    if is_supervised(metrics):
+        return step_line(metrics, iteration, plan, left)
     planned = f"/{plan.iterations}" if plan else ""
     width = len(planned) - 1
     failed = {key: int(value) for key, value in metrics.items() if key.startswith("failures/") and value > 0}
@@ -149,4 +151,22 @@ def iteration_line(
         fields.append("parts " + ", ".join(parts))
     if failed:
         fields.append("FAILED " + ", ".join(f"{key.removeprefix('failures/')} {n}" for key, n in failed.items()))
+    return " | ".join(fields)
+
+
+def step_line(metrics: Mapping[str, float], step: int, plan: RunPlan | None, left: float | None = None) -> str:
+    """Write one optimiser step of a supervised run as one line; the arguments are those of `iteration_line`."""
+    planned = f"/{plan.iterations}" if plan else ""
+    fields = [
+        f"step {step:>{max(len(planned) - 1, 1)}}{planned}",
+        f"epoch {metrics.get('epoch', 0.0):.2f}",
+        f"loss {format_number(metrics.get('loss/train'))}",
+        f"held out {format_number(metrics.get('loss/held_out'))}",
+        f"greedy {format_percent(metrics.get('accuracy/greedy'))}",
+        f"sampled {format_percent(metrics.get('accuracy/sampled'))}",
+        f"train {format_percent(metrics.get('accuracy/train'))}",
+        f"gradient {format_number(metrics.get('grad_norm'))}",
+        f"tok/s {format_number(metrics.get('time/tokens_per_second'))}",
+        f"left {format_duration(left)}",
+    ]
     return " | ".join(fields)

@@ -92,6 +92,15 @@ class MetricHistory:
         return self.rows[0].get(key) if self.rows and self.rows[0]["iteration"] == 0 else None
 
 
+LOSSES = (("loss/train", "demonstrations learned"), ("loss/held_out", "demonstrations set aside"))
+"""What a supervised run measures in the place of rewards: mean cross-entropy of the assistant's tokens, nats."""
+
+
+def is_supervised(row: Mapping[str, object]) -> bool:
+    """Tell the metrics of a supervised run from those of reinforcement learning."""
+    return "epoch" in row or any(key in row for key, _ in LOSSES)
+
+
 def as_float(value: object) -> float | None:
     """Return a number as a float, NaN and infinities included; None for what is no number or too large for one."""
     if not isinstance(value, (int, float)):
