@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rlenvs.agents.llm.config import (
+    DistributedConfig,
     EnvConfig,
     EvaluationConfig,
     MemoryConfig,
@@ -108,6 +109,7 @@ class SFTConfig(Section):
     rollout: SamplingConfig = SamplingConfig()
     sft: ImitationConfig = ImitationConfig()
     memory: MemoryConfig = MemoryConfig()
+    distributed: DistributedConfig = DistributedConfig()
     evaluation: SFTEvaluationConfig = SFTEvaluationConfig()
     output: SFTOutputConfig = SFTOutputConfig()
 
@@ -148,6 +150,17 @@ class SFTConfig(Section):
             raise ConfigKeyError(
                 ("rollout", "max_new_tokens"),
                 f"must be < rollout.context_tokens ({self.rollout.context_tokens}), got {self.rollout.max_new_tokens}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> "SFTConfig":
+        for key in ("offload_reference", "offload_optimizer"):
+            if getattr(self.memory, key):
+                raise ConfigKeyError(("memory", key), "is for runs with rollouts and a reference: leave it out")
+        if self.distributed.strategy != "ddp":
+            raise ConfigKeyError(
+                ("distributed", "strategy"), f"must be 'ddp' in a supervised run, got {self.distributed.strategy!r}"
             )
         return self
 

@@ -58,7 +58,7 @@ class Imitation:
         tokens = self._total(demonstrations)
         loss = self._sum(demonstrations, tokens, learn=True)
         self.processes.reduce_gradients(self.policy)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.policy.policy_parameters(), self.max_grad_norm))
+        norm = self.processes.clip_gradients(self.policy, self.max_grad_norm)
         if not math.isfinite(loss + norm):
             raise TrainingDivergedError(
                 f"the loss ({loss:.3g}) or its gradient (norm {norm:.3g}) is not finite: lower the learning rate"

@@ -3,20 +3,22 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
+from rlenvs.agents.llm.config import EnvConfig
 from rlenvs.agents.llm.embedded import build_policy
 from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, problem_source
 from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.processes import Processes
+from rlenvs.agents.llm.processes.bystander import view_of
+from rlenvs.agents.llm.processes.joining import joined
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder, read_run_config
@@ -26,7 +28,8 @@ from rlenvs.agents.llm.sft.encoding import DemonstrationEncoder, encode
 from rlenvs.agents.llm.sft.run import SFTResult, SFTRun
 from rlenvs.agents.llm.sft.target import TargetWatch, greedy_accuracy
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
-from rlenvs.agents.reporting import TrainingView, make_view
+from rlenvs.agents.llm.trackers import check_trackers
+from rlenvs.agents.reporting import TrainingView
 from rlenvs.errors import ConfigError
 from rlenvs.problems import Problem
 
@@ -46,6 +49,7 @@ def sft(config: SFTConfig, *, view: TrainingView | None = None, stop: Callable[[
 
     Raises:
         UserError: the configuration, data, model, device or folder cannot be used; nothing has been written then.
+        TrainingDivergedError: a loss or gradient is not finite; the run folder has what `resume` goes on from.
 
     Example:
         >>> from rlenvs.agents.llm.sft import SFTConfig, sft
@@ -54,22 +58,18 @@ def sft(config: SFTConfig, *, view: TrainingView | None = None, stop: Callable[[
         'env'
     """
     config = SFTConfig.load(config)
-    device = resolve_device(config.device)
-    path = choose_run_folder(config)
-    demonstrations = read_demonstrations(config.data, config.env, config.seed)
-    with view or make_view() as shown:
-        with _start_model(config, demonstrations) as source:
-            parts = _Parts(config, load_policy(source, device, config.policy, config.memory), demonstrations)
-            folder = RunFolder.create(path, config)
-            if config.policy.model == "embedded":  # a run keeps what it needs to resume
-                shutil.copytree(source, folder.path / START)
-        return parts.run(folder, shown, stop).go()
+    with joined(config.distributed, config.device) as processes:
+        path = processes.on_main(lambda: _check(config))
+        with view or view_of(processes.rank) as shown:
+            parts, folder = processes.together(lambda: _begin(config, path, processes))
+            processes.prepare(parts[0].policy)
+            return SFTRun(folder, *parts, shown, stop).go()
 
 
 def resume(
     run_dir: str | Path, *, view: TrainingView | None = None, stop: Callable[[], bool] | None = None
 ) -> SFTResult:
-    """Go on with an interrupted run from its last checkpoint, to the numbers it would have had.
+    """Go on with an interrupted run from its last undamaged checkpoint, to the numbers it would have had.
 
     Args:
         run_dir: the folder of the run.
@@ -81,14 +81,107 @@ def resume(
     """
     folder = RunFolder(Path(run_dir), read_run_config(Path(run_dir), SFTConfig))
     config = folder.config
-    device = resolve_device(config.device)
-    state = load_latest_checkpoint(folder.checkpoints)
-    demonstrations = read_demonstrations(config.data, config.env, config.seed)
-    source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
-    with view or make_view() as shown:
-        policy = load_policy(source, device, config.policy, config.memory)
-        parts = _Parts(config, policy, demonstrations, state)
-        return parts.run(folder, shown, stop).go(state)
+    with joined(config.distributed, config.device) as processes:
+        notes: list[str] = []
+        state = processes.together(lambda: load_latest_checkpoint(folder.checkpoints, notes.append))
+        with view or view_of(processes.rank) as shown:
+            source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
+            parts = processes.together(lambda: _build(config, source, read_data(config), processes, state))
+            processes.prepare(parts[0].policy)
+            for note in notes:
+                shown.log(note)
+            return SFTRun(folder, *parts, shown, stop).go(state)
+
+
+def read_data(config: SFTConfig) -> list[Demonstration]:
+    """Return what a run imitates; see `read_demonstrations`."""
+    return read_demonstrations(config.data, config.env, config.seed)
+
+
+def _check(config: SFTConfig) -> Path:
+    """Return the folder of a new run; what is not there shows before a model is loaded."""
+    check_trackers(config.output.trackers)
+    return choose_run_folder(config)
+
+
+Parts = tuple[SFTTrainer, Engine | None, HeldOutEvaluation | None, TargetWatch | None]
+
+
+def _begin(config: SFTConfig, path: Path, processes: Processes) -> tuple[Parts, RunFolder[SFTConfig]]:
+    """Build everything, then let the main process make the folder."""
+    demonstrations = read_data(config)
+    with _start_model(config, demonstrations) as source:
+        parts = _build(config, source, demonstrations, processes)
+        if not processes.is_main:
+            return parts, RunFolder(path, config)
+        folder = RunFolder.create(path, config)
+        if config.policy.model == "embedded":  # a run keeps what it needs to resume
+            shutil.copytree(source, folder.path / START)
+    return parts, folder
+
+
+def _build(
+    config: SFTConfig,
+    source: str,
+    demonstrations: Sequence[Demonstration],
+    processes: Processes,
+    state: Mapping[str, Any] | None = None,
+) -> Parts:
+    """Build what a run is made of; nothing is written.
+
+    Args:
+        config: of the run.
+        source: model folder or hub id.
+        demonstrations: what the policy imitates.
+        processes: who else trains it.
+        state: the checkpoint that the run goes on from.
+    """
+    policy = load_policy(source, resolve_device(config.device), config.policy, config.memory)
+    _check_positions(policy, config)
+    chat = ChatFormat(policy.tokenizer, config.policy.prompt_format)
+    encoded = encode(
+        demonstrations,
+        DemonstrationEncoder(policy, chat),
+        config.rollout.context_tokens,
+        config.data.overlong,
+        config.data.held_out_share,
+        config.seed,
+    )
+    trainer = SFTTrainer(policy, encoded, config, processes)
+    engine, evaluate, watch = None, None, None
+    if config.env is not None:
+        chosen = None if state is None else state["engine"]
+        engine = configured_engine(config.rollout.engine, policy, config.rollout.batch_size, chosen)
+        evaluate = _evaluation(config, config.env, chat)
+        watch = _watch(config, config.env, policy, engine, chat, processes)
+    if state is not None:
+        trainer.load_state_dict(state["trainer"])
+        if watch is not None:
+            watch.load_state_dict(state["watch"])
+    return trainer, engine, evaluate, watch
+
+
+def _evaluation(config: SFTConfig, env: EnvConfig, chat: ChatFormat) -> HeldOutEvaluation:
+    problems = held_out_problems(env.id, env.kwargs, config.evaluation.problems, config.seed)
+    examination = Examination(env.id, env.kwargs, problems)
+    examination.check_prompts(chat, Limits.of(config.rollout))
+    return HeldOutEvaluation(examination, chat, config.rollout, config.seed)
+
+
+def _watch(
+    config: SFTConfig, env: EnvConfig, policy: Policy, engine: Engine, chat: ChatFormat, processes: Processes
+) -> TargetWatch | None:
+    if config.sft.target_accuracy is None:
+        return None
+    problems = checked_problems(env, config.sft.check_problems, config.seed)
+    limits, stop = Limits.of(config.rollout), config.rollout.stop
+    examine = greedy_accuracy(policy, engine, chat, env, problems, limits, config.seed, stop)
+    return TargetWatch(policy, config.sft, lambda: processes.main_value(examine()))
+
+
+def checked_problems(env: EnvConfig, count: int, seed: int) -> list[Problem]:
+    """Return training problems for accuracy checks, or all there are."""
+    return problem_source(env.id, env.kwargs).problems("train", limit=count, seed=seed)
 
 
 @contextlib.contextmanager
@@ -101,78 +194,6 @@ def _start_model(config: SFTConfig, demonstrations: Sequence[Demonstration]) -> 
         # Random weights, and an alphabet that the demonstrations need.
         build_policy(config.policy.embedded, texts(demonstrations), config.seed).save(folder)
         yield folder
-
-
-class _Parts:
-    """What a run is made of, built before anything is written.
-
-    Args:
-        config: of the run.
-        policy: what learns.
-        demonstrations: what it imitates.
-        state: the checkpoint that the run goes on from.
-    """
-
-    def __init__(
-        self,
-        config: SFTConfig,
-        policy: Policy,
-        demonstrations: Sequence[Demonstration],
-        state: dict[str, Any] | None = None,
-    ) -> None:
-        self.config = config
-        self.policy = policy
-        self.chat = ChatFormat(policy.tokenizer, config.policy.prompt_format)
-        _check_positions(policy, config)
-        encoded = encode(
-            demonstrations,
-            DemonstrationEncoder(policy, self.chat),
-            config.rollout.context_tokens,
-            config.data.overlong,
-            config.data.held_out_share,
-            config.seed,
-        )
-        self.trainer = SFTTrainer(policy, encoded, config)
-        self.engine: Engine | None = None
-        self.evaluate: HeldOutEvaluation | None = None
-        self.watch: TargetWatch | None = None
-        if config.env is not None:
-            self.engine = configured_engine(
-                config.rollout.engine, policy, config.rollout.batch_size, None if state is None else state["engine"]
-            )
-            self.evaluate = self._evaluation(config.env.id, config.env.kwargs)
-            self.watch = self._watch(self.engine)
-        if state is not None:
-            self.trainer.load_state_dict(state["trainer"])
-            if self.watch is not None:
-                self.watch.load_state_dict(state["watch"])
-
-    def run(self, folder: RunFolder[SFTConfig], view: TrainingView, stop: Callable[[], bool] | None) -> SFTRun:
-        """Return the loop."""
-        return SFTRun(folder, self.trainer, self.engine, self.evaluate, self.watch, view, stop)
-
-    def _evaluation(self, env_id: str, env_kwargs: dict[str, Any]) -> HeldOutEvaluation:
-        problems = held_out_problems(env_id, env_kwargs, self.config.evaluation.problems, self.config.seed)
-        examination = Examination(env_id, env_kwargs, problems)
-        examination.check_prompts(self.chat, Limits.of(self.config.rollout))
-        return HeldOutEvaluation(examination, self.chat, self.config.rollout, self.config.seed)
-
-    def _watch(self, engine: Engine) -> TargetWatch | None:
-        config, learning = self.config, self.config.sft
-        if learning.target_accuracy is None or config.env is None:
-            return None
-        problems = checked_problems(config.env.id, config.env.kwargs, learning.check_problems, config.seed)
-        limits, stop = Limits.of(config.rollout), config.rollout.stop
-        examine = greedy_accuracy(self.policy, engine, self.chat, config.env, problems, limits, config.seed, stop)
-        return TargetWatch(self.policy, learning, examine)
-
-
-def checked_problems(env_id: str, env_kwargs: dict[str, Any], count: int, seed: int) -> list[Problem]:
-    """Return training problems for accuracy checks, or all there are."""
-    source = problem_source(env_id, {key: value for key, value in env_kwargs.items() if key != "split"})
-    problems = source.problems("train", limit=count, seed=seed)
-    order = np.random.default_rng([seed, 0xC4E]).permutation(len(problems))
-    return [problems[index] for index in order[:count]]
 
 
 def _check_positions(policy: Policy, config: SFTConfig) -> None:

@@ -1,12 +1,14 @@
 """The loop of a supervised run: learn, evaluate, log, checkpoint, report."""
 
+import shlex
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlenvs.agents.llm.checkpoint import save_checkpoint
+from rlenvs.agents.llm.checkpoint import iteration_of, list_checkpoints, save_checkpoint
 from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.evaluation import HeldOutEvaluation
 from rlenvs.agents.llm.run_folder import MODEL, RunFolder
@@ -15,6 +17,7 @@ from rlenvs.agents.llm.sft.imitation import Metrics
 from rlenvs.agents.llm.sft.target import TargetWatch
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
+from rlenvs.errors import RlenvsError
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class SFTRun:
         self.folder = folder
         self.config = folder.config
         self.trainer = trainer
+        self.processes = trainer.processes
         self.engine = engine
         self.evaluate = evaluate
         self.watch = watch
@@ -94,6 +98,9 @@ class SFTRun:
             while not (self._is_over() or self.result.interrupted):
                 self._step()
             self._end()
+        except Exception as error:
+            self._leave(error)
+            raise
         finally:
             self.folder.close()
             if self.engine is not None:
@@ -105,13 +112,15 @@ class SFTRun:
 
     def _begin(self, state: dict[str, Any] | None) -> None:
         if state is not None:
-            self.folder.open_logs(state["log_sizes"], state["iteration"] + 1)
+            if self.processes.is_main:
+                self.folder.open_logs(state["log_sizes"], state["iteration"] + 1, self.view.log)
             self.result.before, self.result.after = state["before"], state["after"]
             self.result.reached_target = state["reached_target"]
             self.elapsed_before = state["elapsed"]
             self.view.log(f"resumed after step {state['iteration']}")
             return
-        self.folder.open_logs()
+        if self.processes.is_main:
+            self.folder.open_logs(note=self.view.log)
         data = self.trainer.demonstrations
         aside = f", {len(data.held_out)} set aside to measure the loss" if data.held_out else ""
         left_out = f", {data.left_out} left out: longer than the context" if data.left_out else ""
@@ -131,7 +140,7 @@ class SFTRun:
             self.result.after = self._measure()
             metrics |= self.result.after
         self._log(metrics)
-        self.result.interrupted = not over and self.stop()
+        self.result.interrupted = self.processes.any(not over and self.stop())
         if over or self.result.interrupted or done % self.config.output.checkpoint_every == 0:
             self._save()
 
@@ -140,12 +149,14 @@ class SFTRun:
         metrics = self.trainer.held_out_loss()
         if self.evaluate is not None and self.engine is not None:
             self.engine.sync(self.trainer.policy)
-            metrics |= self.evaluate(self.trainer.policy, self.engine)
+            metrics |= self.processes.main_value(self.evaluate(self.trainer.policy, self.engine))
         return metrics
 
     def _end(self) -> None:
         self.result.steps = self.trainer.steps
         self.result.seconds = time.perf_counter() - self.started
+        if not self.processes.is_main:
+            return
         self.trainer.policy.save(self.folder.path / MODEL)
         self.folder.close()
         summary: dict[str, object] = {
@@ -165,17 +176,37 @@ class SFTRun:
         if self.watch is not None and not self.result.reached_target and not self.result.interrupted:
             summary["target"] = f"not reached: {self.watch.best:.1%} of {self.config.sft.target_accuracy:.1%}"
         if self.result.interrupted:
-            summary["resume"] = f"rlenvs sft --resume {self.folder.path}"
+            summary["resume"] = self._resume_command()
         else:
-            summary["next"] = f"rlenvs train policy.model={self.folder.path / MODEL}"
+            summary["next"] = f"rlenvs train policy.model={shlex.quote(str(self.folder.path / MODEL))}"
         self.view.finish(summary)
 
+    def _leave(self, error: Exception) -> None:
+        """Close what is open, and say how to go on after something has failed."""
+        if not self.processes.is_main:
+            return
+        self.folder.close()
+        with suppress(RlenvsError, OSError):  # the error at hand is the one to tell
+            write_report(self.folder.path)
+        if checkpoints := list_checkpoints(self.folder.checkpoints):
+            done = iteration_of(checkpoints[-1])
+            hint = f"failed at step {self.trainer.steps + 1}; go on after step {done}: {self._resume_command()}"
+            self.view.log(hint)
+            error.add_note(hint)
+
+    def _resume_command(self) -> str:
+        return f"rlenvs sft --resume {shlex.quote(str(self.folder.path))}"
+
     def _log(self, metrics: Metrics) -> None:
+        if not self.processes.is_main:
+            return
         metrics = metrics | {"time/elapsed": self._elapsed()}
         self.folder.log_metrics(metrics)
         self.view.update(metrics)
 
     def _save(self) -> None:
+        if not self.processes.is_main:
+            return
         save_checkpoint(
             self.folder.checkpoints,
             self.trainer.steps,
