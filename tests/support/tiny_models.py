@@ -5,8 +5,14 @@ from typing import Any
 import torch
 from tiny import tiny_policy
 from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -49,12 +55,34 @@ MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "mistral-window": (MistralConfig, MistralForCausalLM, SHAPE | {"sliding_window": 6}),
     "gpt2": (GPT2Config, GPT2LMHeadModel, {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256}),
 }
+# Their logits are more than the output embedding of the last hidden state.
+BENT_MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "gemma2": (
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        SHAPE
+        | {
+            "head_dim": 8,
+            "sliding_window": 6,
+            "final_logit_softcapping": 3.0,
+            "attn_implementation": "eager",
+            "use_bidirectional_attention": None,
+        },
+    ),
+    "cohere": (CohereConfig, CohereForCausalLM, SHAPE | {"logit_scale": 0.3}),
+    "granite": (GraniteConfig, GraniteForCausalLM, SHAPE | {"logits_scaling": 4.0, "attention_multiplier": 0.3}),
+}
 
 
 def tiny_model_policy(kind: str, seed: int = 0, scale: float = 4.0) -> Policy:
+    """A policy of `tiny_model`."""
+    return Policy(*tiny_model(kind, seed, scale))
+
+
+def tiny_model(kind: str, seed: int = 0, scale: float = 4.0) -> tuple[Any, Any]:
     """A random model of an architecture, its weights enlarged so that distributions are far from uniform."""
     tokenizer = tiny_policy().tokenizer
-    config_class, model_class, shape = MODELS[kind]
+    config_class, model_class, shape = (MODELS | BENT_MODELS)[kind]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = config_class(
@@ -73,4 +101,4 @@ def tiny_model_policy(kind: str, seed: int = 0, scale: float = 4.0) -> Policy:
                     parameter.normal_(std=0.3)  # biases start at zero and would hide a forgotten one
                 else:
                     parameter.add_(torch.randn_like(parameter) * 0.1)
-    return Policy(model, tokenizer)
+    return model, tokenizer

@@ -6,6 +6,7 @@ attributes of each adapted layer and nothing else: peft's own switches also deci
 """
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ def attach(model: Any, config: AdapterConfig, seed: int = 0) -> Any:
         task_type="CAUSAL_LM",
     )
     # peft draws from torch's global stream; the fork gives it ours and restores the caller's.
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _without_foreign_warnings():
         torch.manual_seed(seed)
         try:
             return peft.get_peft_model(model, lora)
@@ -78,7 +79,8 @@ def load(model: Any, folder: str | Path, trainable: bool = True) -> Any:
     kind = peft.PeftConfig.from_pretrained(str(folder)).peft_type
     if kind != peft.PeftType.LORA:
         raise ModelLoadError(f"{str(folder)!r} is an adapter of type {kind}; only LoRA adapters can be trained")
-    return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    with _without_foreign_warnings():
+        return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
 def check_same(model: Any, config: AdapterConfig, source: str | Path) -> None:
@@ -152,6 +154,14 @@ def in_use(layers: list[Any]) -> str | None:
         return None
     active = layers[0]._active_adapter
     return active if isinstance(active, str) else active[0]
+
+
+@contextmanager
+def _without_foreign_warnings() -> Iterator[None]:
+    """Leave out what transformers says to peft about a name that both will change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 def _renamed(key: str, name: str) -> str:

@@ -262,8 +262,8 @@ class Policy(nn.Module):
     def _contexts(self) -> checkpointing.Contexts | None:
         """Return what makes a layer's second run use what its first run used; None where nothing ever changes."""
         config = base_of(self.model).base_model.config
-        if self.critic.kind != "adapter" and not self.options.packing:
-            return None
+        if self.options.compile or (self.critic.kind != "adapter" and not self.options.packing):
+            return None  # compiled layers run again as they were traced
 
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
             return nullcontext(), self._as_now(config, config._attn_implementation, adapters.in_use(self._layers))
