@@ -3,24 +3,24 @@
 import contextlib
 import json
 import logging
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from types import FrameType
 
+from rlenvs.agents.llm.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import rehearse, resume, train
 from rlenvs.agents.llm.memory.estimate import memory_report
 from rlenvs.agents.llm.policy.loading import resolve_device
-from rlenvs.agents.llm.run import RunResult
-from rlenvs.agents.llm.run_folder import choose_run_folder
-from rlenvs.agents.reporting import TrainingView, make_view
+from rlenvs.agents.llm.resuming import clear_leftovers, find_run
+from rlenvs.agents.llm.run_folder import CONFIG, checkpoint_folder, choose_run_folder, read_run_config
+from rlenvs.agents.llm.signals import stop_on_signal
+from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError
 
 DEFAULT_CONFIG = "arithmetic.yaml"
-INTERRUPTED = 130
+AUTO = "auto"
 
 
 def run_cli(
@@ -30,28 +30,70 @@ def run_cli(
     dry_run: bool,
     output: str | None,
     plain: bool,
+    without_rewards: Sequence[str] = (),
 ) -> int:
-    """Carry out `rlenvs train`; returns the exit code."""
+    """Carry out `rlenvs train`.
+
+    Args:
+        config_path: a file, or the name of a shipped one; None for the default.
+        overrides: `key=value`.
+        resume_dir: a run folder to go on with; `auto` for the run of this configuration, where there is one.
+        dry_run: print the configuration and train nothing.
+        output: run folder.
+        plain: print lines instead of the live view.
+        without_rewards: reward components to leave out.
+
+    Returns:
+        The exit code.
+    """
     quieten_transformers()
-    view = make_view(plain=True if plain else None)
-    if resume_dir is not None:
-        if config_path or overrides or output:
+    if resume_dir is not None and resume_dir != AUTO:
+        if config_path or output or without_rewards:
             raise ConfigError(
-                "--resume goes on with the run's own configuration: leave out CONFIG, key=value, --output"
+                "--resume goes on with the run's own configuration: leave out CONFIG, --output and --no-reward "
+                "(or use --resume auto)"
             )
-        with stop_on_signal(view) as stop:
-            return _exit_code(resume(resume_dir, view=view, stop=stop))
+        return _go_on(Path(resume_dir), changed_config(Path(resume_dir), overrides), dry_run, plain)
     with shipped_config("train", config_path or DEFAULT_CONFIG) as path:
-        config = TrainConfig.load(path, with_output(overrides, output))
+        config = TrainConfig.load(path, with_output(overrides, output), without_rewards)
+    found = find_run(config) if resume_dir == AUTO else None
+    if found is not None:
+        return _go_on(found, config, dry_run, plain)
     if dry_run:
         resolve_device(config.device)
-        choose_run_folder(config)
+        if resume_dir != AUTO:
+            choose_run_folder(config)
         rehearse(config)
         print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
         print("".join(f"# {line}\n" for line in memory_report(config)), end="")  # noqa: T201 - as YAML comments
         return 0
-    with stop_on_signal(view) as stop:
-        return _exit_code(train(config, view=view, stop=stop))
+    if resume_dir == AUTO:
+        clear_leftovers(config)
+    view = make_view(plain=True if plain else None)
+    with stop_on_signal(view.log) as stop:
+        return stop.exit_code if train(config, view=view, stop=stop).interrupted else 0
+
+
+def _go_on(run_dir: Path, config: TrainConfig, dry_run: bool, plain: bool) -> int:
+    if dry_run:
+        print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
+        done = [iteration_of(path) for path in list_checkpoints(checkpoint_folder(run_dir, config))]
+        print(f"# goes on with {run_dir} after iteration {done[-1] if done else '?'}")  # noqa: T201 - as above
+        return 0
+    view = make_view(plain=True if plain else None)
+    with stop_on_signal(view.log) as stop:
+        return stop.exit_code if resume(run_dir, config=config, view=view, stop=stop).interrupted else 0
+
+
+def changed_config(run_dir: Path, overrides: Sequence[str]) -> TrainConfig:
+    """Return the configuration of a run with `key=value` overrides.
+
+    Raises:
+        RunFolderError: it is not the folder of a training run.
+        ConfigError: an override cannot be used.
+    """
+    config = read_run_config(run_dir, TrainConfig)
+    return TrainConfig.load(run_dir / CONFIG, overrides) if overrides else config
 
 
 @contextlib.contextmanager
@@ -72,38 +114,6 @@ def with_output(overrides: Sequence[str], output: str | None) -> list[str]:
     """Return overrides with the folder that `--output` names."""
     # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
     return [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
-
-
-@contextlib.contextmanager
-def stop_on_signal(view: TrainingView) -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request to save and stop; the second one ends the process at once.
-
-    Before the run first asks, while models load and warm up, there is nothing to save: a signal ends the process.
-    """
-    running = asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked or not running:
-            raise KeyboardInterrupt
-        asked = True
-        view.log("stopping after this iteration; once more to quit at once")
-
-    def stop() -> bool:
-        nonlocal running
-        running = True
-        return asked
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _exit_code(result: RunResult) -> int:
-    return INTERRUPTED if result.interrupted else 0
 
 
 def quieten_transformers() -> None:

@@ -8,32 +8,44 @@ from pathlib import Path
 import torch
 
 import rlenvs  # noqa: F401 - registers the environments
+from rlenvs.agents.llm.callbacks.base import Callback
 from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
+from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.evaluation import Examination, held_out_problems, make_vector_env
 from rlenvs.agents.llm.policy.loading import load_policy, load_reference, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
-from rlenvs.agents.llm.policy.reference import Reference
+from rlenvs.agents.llm.policy.reference import FrozenCopy, Reference
+from rlenvs.agents.llm.processes import Processes
+from rlenvs.agents.llm.processes.bystander import view_of
+from rlenvs.agents.llm.processes.joining import joined
+from rlenvs.agents.llm.resuming import take_changes
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.run import Run, RunResult
 from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder
+from rlenvs.agents.llm.trackers import check_trackers
 from rlenvs.agents.llm.trainer import PPOTrainer
-from rlenvs.agents.reporting import TrainingView, make_view
-from rlenvs.errors import ComponentError, ConfigError
+from rlenvs.agents.reporting import TrainingView
+from rlenvs.errors import ComponentError, ConfigError, RunFolderError
 from rlenvs.problems import Problem
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 
 
 def train(
-    config: TrainConfig, *, view: TrainingView | None = None, stop: Callable[[], bool] | None = None
+    config: TrainConfig,
+    *,
+    callbacks: Sequence[Callback] = (),
+    view: TrainingView | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> RunResult:
     """Train a language model with PPO on one environment and one reward.
 
     Args:
         config: the run.
+        callbacks: besides those that the configuration names.
         view: shows it; a live view on a terminal, plain lines elsewhere when omitted.
         stop: asked after every iteration; True saves a checkpoint and ends the run.
 
@@ -42,6 +54,7 @@ def train(
 
     Raises:
         UserError: the configuration, model, device or folder cannot be used; nothing has been written then.
+        RlenvsError: an iteration or a callback failed; the run folder has what `resume` goes on from.
 
     Example:
         >>> from rlenvs.agents.llm import TrainConfig, train
@@ -55,52 +68,157 @@ def train(
         200
     """
     config = TrainConfig.load(config)
+    with joined(config.distributed, config.device) as processes:
+        return _train(config, processes, callbacks, view or view_of(processes.rank), stop)
+
+
+def _train(
+    config: TrainConfig,
+    processes: Processes,
+    callbacks: Sequence[Callback],
+    view: TrainingView,
+    stop: Callable[[], bool] | None,
+) -> RunResult:
     device = resolve_device(config.device)
-    path = choose_run_folder(config)
-    rehearse(config)
-    problems = held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
-    with view or make_view() as shown:
-        source, note = _start_model(config, device, shown)
-        policy, reference = _load_models(source, config, device)
-        chat = _chat(policy, config)
-        _check_context(policy, chat, problems, config)
-        engine = configured_engine(config.rollout.engine, policy, config.rollout.batch_size)
-        trainer = PPOTrainer(policy, reference, make_envs(config, config.rollout.episodes), chat, config, engine)
-        folder = RunFolder.create(path, config)
-        if config.policy.model == "embedded":
-            # The cache may be cleared; a run keeps what it needs to resume.
-            shutil.copytree(source, folder.path / START)
+    path = processes.on_main(lambda: choose_run_folder(config))
+
+    def check() -> list[Problem]:
+        _check_others(config, callbacks)
+        rehearse(config)
+        return held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
+
+    problems = processes.together(check)
+    episodes = share_of_episodes(config, processes)
+    with view as shown:
+        source, note = processes.on_main(lambda: _start_model(config, device, shown))
+        policy, reference = processes.together(lambda: _load_models(source, config, device))
+        chat = processes.together(lambda: _chat(policy, config))
+        processes.together(lambda: _check_context(policy, chat, problems, config))
+        processes.prepare(*modules_of(policy, reference))
+        engine = _shared_engine(config, policy, processes)
+        trainer = PPOTrainer(policy, reference, make_envs(config, episodes), chat, config, engine, processes)
+        folder = processes.on_main(lambda: _new_folder(path, config, source))
         if note:
             shown.log(note)
-        return Run(folder, trainer, problems, shown, stop).go()
+        return Run(RunFolder(folder, config), trainer, problems, shown, stop, callbacks).go()
 
 
 def resume(
-    run_dir: str | Path, *, view: TrainingView | None = None, stop: Callable[[], bool] | None = None
+    run_dir: str | Path,
+    *,
+    config: TrainConfig | None = None,
+    callbacks: Sequence[Callback] = (),
+    view: TrainingView | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> RunResult:
-    """Go on with an interrupted run from its last checkpoint, to the numbers it would have had.
+    """Go on with an interrupted run from its last undamaged checkpoint, to the numbers it would have had.
 
     Args:
         run_dir: the folder of the run.
+        config: what to go on with instead of the run's own configuration, where only what may change has changed:
+            the number of iterations, the learning rate, what is logged, but not environment, reward or policy.
+        callbacks: those that were passed to `train`.
         view: as in `train`.
         stop: as in `train`.
 
     Raises:
         RunFolderError: it is not a run folder or holds no usable checkpoint.
+        ConfigError: the run cannot go on with this configuration.
+        RlenvsError: as in `train`.
     """
     folder = RunFolder.open(Path(run_dir))
+    own = config or folder.config
+    with joined(own.distributed, own.device) as processes:
+        return _resume(folder, config, processes, callbacks, view or view_of(processes.rank), stop)
+
+
+def _resume(
+    folder: RunFolder[TrainConfig],
+    config: TrainConfig | None,
+    processes: Processes,
+    callbacks: Sequence[Callback],
+    view: TrainingView,
+    stop: Callable[[], bool] | None,
+) -> RunResult:
+    notes: list[str] = []
+    state = processes.together(lambda: load_latest_checkpoint(folder.checkpoints, notes.append))
+    _check_same_checkpoint(folder.path, state["iteration"], processes)
+    changed = processes.together(lambda: take_changes(folder, state["config"], config))
+    if changed:
+        notes.append(f"changed since the checkpoint: {', '.join(map(str, changed))}")
+        state |= {"stop_reason": "", "callbacks_changed": any(change.key == "callbacks" for change in changed)}
     config = folder.config
     device = resolve_device(config.device)
-    state = load_latest_checkpoint(folder.checkpoints)
+    _check_others(config, callbacks)
     problems = held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
     source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
-    with view or make_view() as shown:
-        policy, reference = _load_models(source, config, device)
-        envs = make_envs(config, config.rollout.episodes)
-        engine = configured_engine(config.rollout.engine, policy, config.rollout.batch_size, state["engine"])
-        trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config, engine)
+    episodes = share_of_episodes(config, processes)
+    with view as shown:
+        policy, reference = processes.together(lambda: _load_models(source, config, device))
+        processes.prepare(*modules_of(policy, reference))
+        engine = _shared_engine(config, policy, processes, state["engine"])
+        envs = make_envs(config, episodes)
+        trainer = PPOTrainer(policy, reference, envs, _chat(policy, config), config, engine, processes)
         trainer.load_state_dict(state["trainer"])
-        return Run(folder, trainer, problems, shown, stop).go(state)
+        for note in notes:
+            shown.log(note)
+        return Run(folder, trainer, problems, shown, stop, callbacks).go(state)
+
+
+def share_of_episodes(config: TrainConfig, processes: Processes) -> int:
+    """Return how many episodes this process plays per iteration: whole groups, as equal as they come out.
+
+    Raises:
+        ConfigError: there are more processes than groups.
+    """
+    groups = config.rollout.episodes // config.rollout.samples_per_prompt
+    if groups < processes.count:
+        raise ConfigError(
+            f"rollout.episodes: must be >= {processes.count * config.rollout.samples_per_prompt}, a group of "
+            f"rollout.samples_per_prompt for each of {processes.count} processes, got {config.rollout.episodes}"
+        )
+    return processes.share(config.rollout.episodes, config.rollout.samples_per_prompt)
+
+
+def modules_of(policy: Policy, reference: Reference | None) -> list[Policy]:
+    """Return the models that a run holds: a reference with weights of its own is a second one."""
+    return [policy, reference.policy] if isinstance(reference, FrozenCopy) else [policy]
+
+
+def _new_folder(path: Path, config: TrainConfig, source: str) -> Path:
+    folder = RunFolder.create(path, config)
+    if config.policy.model == "embedded":
+        # The cache may be cleared; a run keeps what it needs to resume.
+        shutil.copytree(source, folder.path / START)
+    return folder.path
+
+
+def _shared_engine(config: TrainConfig, policy: Policy, processes: Processes, name: str | None = None) -> Engine:
+    """Return what samples: the same kind in every process, where it is chosen by measurement that of the main one."""
+
+    def build(wanted: str | None) -> Engine:
+        return configured_engine(config.rollout.engine, policy, config.rollout.batch_size, wanted)
+
+    if processes.count > 1 and config.rollout.engine.name == "http":
+        raise ConfigError(
+            "rollout.engine.name: 'http' serves one process, and this run has several: use an engine of each process "
+            "(static, generate, vllm)"
+        )
+    with processes.whole_weights(policy):
+        engine = processes.together(lambda: build(name))
+        chosen = processes.main_value(engine.name)
+        if engine.name != chosen:
+            engine = build(chosen)
+    return engine
+
+
+def _check_same_checkpoint(run_dir: Path, iteration: int, processes: Processes) -> None:
+    found = sorted(set(processes.gather(iteration)))
+    if len(found) > 1:
+        raise RunFolderError(
+            f"the processes see different checkpoints in {run_dir} (iterations {', '.join(map(str, found))}): the run "
+            "folder must be on a disk that all machines share"
+        )
 
 
 def make_envs(config: TrainConfig, num_envs: int) -> VectorShapedReward:
@@ -128,6 +246,21 @@ def rehearse(config: TrainConfig) -> None:
         raise ConfigError(f"rewards: {error}") from error
     finally:
         envs.close()
+
+
+def _check_others(config: TrainConfig, callbacks: Sequence[Callback]) -> None:
+    """Refuse trackers that are not installed, and callbacks that cannot do their work in this run.
+
+    Raises:
+        MissingExtraError: says which extra installs a tracker.
+        ConfigError: names the callback.
+    """
+    check_trackers(config.output.trackers)
+    for callback in callbacks:
+        try:
+            callback.check(config)
+        except ConfigError as error:
+            raise ConfigError(f"callback {type(callback).__name__}: {error}") from error
 
 
 def _check_context(policy: Policy, chat: ChatFormat, problems: Sequence[Problem], config: TrainConfig) -> None:

@@ -1,5 +1,6 @@
 """What a run leaves behind: config, metrics, rollouts, checkpoints, model, what its trackers write, report."""
 
+import copy
 import json
 import math
 import os
@@ -14,7 +15,8 @@ from rlenvs.agents.llm.log_file import LogFile
 from rlenvs.agents.llm.sft.config import RunConfig, SFTConfig, load_run_config
 from rlenvs.agents.llm.trackers import JsonLines, Trackers, open_trackers
 from rlenvs.config_file import dump_config
-from rlenvs.errors import RunFolderError
+from rlenvs.errors import DataError, RunFolderError
+from rlenvs.files import replacing
 
 CONFIG, METRICS, ROLLOUTS = "config.yaml", "metrics.jsonl", "rollouts.jsonl"
 CHECKPOINTS, MODEL, START = "checkpoints", "model", "start"
@@ -100,13 +102,14 @@ class RunFolder(Generic[C]):
                     path = wanted.with_name(f"{wanted.name}-{number}")
             if config.output.checkpoint_dir is not None:  # whoever resumes may stand elsewhere
                 place = os.path.abspath(config.output.checkpoint_dir)
-                output = config.output.model_copy(update={"checkpoint_dir": place})
-                config = config.model_copy(update={"output": output})
+                config = copy.deepcopy(config)
+                config.output.checkpoint_dir = place
             checkpoint_folder(path, config).mkdir(parents=True, exist_ok=True)
-            (path / CONFIG).write_text(dump_config(config), encoding="utf-8")
         except OSError as error:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error
-        return cls(path, config)
+        folder = cls(path, config)
+        folder.change_config(config)
+        return folder
 
     @staticmethod
     def open(path: Path) -> "RunFolder[TrainConfig]":
@@ -116,6 +119,19 @@ class RunFolder(Generic[C]):
             RunFolderError: it is not a run folder.
         """
         return RunFolder(path, read_run_config(path, TrainConfig))
+
+    def change_config(self, config: C) -> None:
+        """Write the resolved configuration, whole or not at all.
+
+        Raises:
+            RunFolderError: it cannot be written.
+        """
+        self.config = config
+        try:
+            with replacing(self.path / CONFIG) as file:
+                file.write(dump_config(config))
+        except DataError as error:
+            raise RunFolderError(str(error)) from error
 
     @property
     def checkpoints(self) -> Path:

@@ -1,10 +1,12 @@
 """`rlenvs train`: train a language model with PPO."""
 
 import argparse
+import json
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rlenvs.cli.parser import UsageError, add_command
+from rlenvs.cli.parser import UsageError, add_command, at_least
 from rlenvs.extras import require
 
 if TYPE_CHECKING:
@@ -17,6 +19,14 @@ Train a language model with PPO on a text environment and a reward recipe, as CO
 Without CONFIG.yaml: the shipped arithmetic run, which trains an embedded policy within minutes on two CPU
 cores and downloads nothing. `rlenvs schema train` lists every key.
 """
+
+ALIASES: dict[str, tuple[str, Callable[[str], str | int], str, str]] = {
+    "--model": ("policy.model", str, "MODEL", "'embedded', a folder, or a hub id"),
+    "--max-iterations": ("ppo.iterations", at_least(1), "N", "rollout and update rounds"),
+    "--save-every": ("output.checkpoint_every", at_least(1), "N", "iterations between checkpoints"),
+    "--checkpoint-dir": ("output.checkpoint_dir", str, "DIR", "where checkpoints go"),
+}
+"""Options that are settings by another name: option -> key, type, placeholder, help."""
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -31,7 +41,8 @@ def register(subparsers: "Subparsers") -> None:
             "rlenvs train\n"
             "rlenvs train my.yaml ppo.learning_rate=1e-4 --output runs/a\n"
             "rlenvs train my.yaml --dry-run\n"
-            "rlenvs train --resume runs/a"
+            "rlenvs train --resume runs/a\n"
+            "rlenvs train my.yaml --output runs/a --resume auto"
         ),
     )
     parser.add_argument(
@@ -42,8 +53,19 @@ def register(subparsers: "Subparsers") -> None:
     )
     parser.add_argument(
         "--resume",
-        metavar="RUN_DIR",
-        help="go on from the last checkpoint of this run, with its own configuration; takes no settings",
+        metavar="RUN_DIR | auto",
+        help="go on from the last checkpoint of this run, with its own configuration and those settings that may "
+        "change on the way; auto: with the run in --output, or the newest of this name under runs/, where one has a "
+        "checkpoint, and start anew where none has",
+    )
+    for option, (key, convert, metavar, text) in ALIASES.items():
+        parser.add_argument(option, type=convert, metavar=metavar, help=f"{text} ({key}=...)")
+    parser.add_argument(
+        "--no-reward",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="leave out this reward component, such as a reward model that is slow to load; may be given again",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
     parser.add_argument("--output", metavar="DIR", help="folder of the run (default: the configuration says)")
@@ -53,9 +75,12 @@ def register(subparsers: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Hand over to the trainer."""
     config, overrides = split_settings(args.settings)
-    if args.resume is not None and args.settings:
-        given = ", ".join(map(repr, args.settings))
-        raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {given} out")
+    for option, (key, *_) in ALIASES.items():
+        value = getattr(args, option.removeprefix("--").replace("-", "_"))
+        if value is not None:
+            overrides.append(f"{key}={json.dumps(value)}")  # text stays text, whatever it looks like
+    if args.resume not in (None, "auto") and config is not None:
+        raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {config!r} out")
     # Before torch is loaded: threads that spin while they wait cost more than they gain once another process runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in ("torch", "transformers"):
@@ -69,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         dry_run=args.dry_run,
         output=args.output,
         plain=args.plain,
+        without_rewards=args.no_reward,
     )
     return code
 

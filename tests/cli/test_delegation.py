@@ -49,6 +49,14 @@ def install(monkeypatch: pytest.MonkeyPatch, module: str, name: str, result: Any
         ),
         (["--plain", "runs/lr=1e-4/run.yaml"], {"config_path": "runs/lr=1e-4/run.yaml", "plain": True}),
         (["--resume", "runs/a", "--plain"], {"resume_dir": "runs/a", "plain": True}),
+        (["--resume", "runs/a", "x=1"], {"resume_dir": "runs/a", "overrides": ["x=1"]}),
+        (["a.yaml", "--resume", "auto"], {"config_path": "a.yaml", "resume_dir": "auto"}),
+        (["--model", "123", "a=1"], {"overrides": ["a=1", 'policy.model="123"']}),
+        (
+            ["--max-iterations", "5", "--save-every", "2", "--checkpoint-dir", "/big: disk"],
+            {"overrides": ["ppo.iterations=5", "output.checkpoint_every=2", 'output.checkpoint_dir="/big: disk"']},
+        ),
+        (["--no-reward", "judge", "--no-reward", "form"], {"without_rewards": ["judge", "form"]}),
     ],
 )
 def test_train_passes_its_arguments_on(
@@ -62,6 +70,7 @@ def test_train_passes_its_arguments_on(
         "dry_run": False,
         "output": None,
         "plain": False,
+        "without_rewards": [],
     }
     assert main(["train", *argv]) == 7
     assert run_cli.calls == [{"args": (), **defaults, **expected}]
@@ -72,7 +81,9 @@ def test_train_passes_its_arguments_on(
     [
         (["a.yaml", "b.yaml"], "expected one configuration file, got 2: a.yaml, b.yaml"),
         (["a.yaml", "--resume", "runs/a"], "--resume goes on with the configuration of runs/a; leave 'a.yaml' out"),
-        (["--resume", "runs/a", "x=1"], "leave 'x=1' out"),
+        (["--max-iterations", "0"], "--max-iterations: must be >= 1, got 0"),
+        (["--save-every", "often"], "--save-every: expected an integer, got 'often'"),
+        (["--no-rewards", "x"], "unknown option '--no-rewards'; did you mean '--no-reward'?"),
         (["--dry-rn"], "unknown option '--dry-rn'; did you mean '--dry-run'?"),
     ],
 )
@@ -146,7 +157,13 @@ def test_the_real_functions_take_these_arguments() -> None:
     from rlenvs.agents.reporting import write_report
 
     train = inspect.signature(run_cli).bind(
-        config_path=None, overrides=[], resume_dir=None, dry_run=False, output=None, plain=False
+        config_path=None,
+        overrides=[],
+        resume_dir=None,
+        dry_run=False,
+        output=None,
+        plain=False,
+        without_rewards=[],
     )
     evaluate = inspect.signature(evaluate_model).bind(
         "model",

@@ -14,7 +14,7 @@ from rlenvs.errors import ParameterError, RunFolderError
 from rlenvs.files import replacing
 
 SHAPED = ("reward/total", "reward/potential", "component/", "weight/")
-RECORD = "best.json"
+BEST_RECORD = "best.json"
 
 
 @register_callback()
@@ -98,7 +98,7 @@ class BestModel(Callback):
         final, former = self._places(run)
         try:
             record = {"metric": self.metric, "value": self.best, "iteration": self.iteration}
-            with replacing(draft / RECORD) as file:
+            with replacing(draft / BEST_RECORD) as file:
                 file.write(json.dumps(record) + "\n")
             for path in draft.rglob("*"):
                 if path.is_file():

@@ -63,8 +63,12 @@ class Callbacks:
                 states.append({"class": type(callback).__name__, "state": state})
         return states
 
-    def load_state_dict(self, states: Sequence[Mapping[str, Any]]) -> None:
+    def load_state_dict(self, states: Sequence[Mapping[str, Any]], *, all_must_be_here: bool = True) -> None:
         """Give every callback its state back; those of one class in their order.
+
+        Args:
+            states: what `state_dict` returned.
+            all_must_be_here: whether a state that no callback takes is an error.
 
         Raises:
             RunFolderError: a callback with a state is not there any more.
@@ -81,6 +85,8 @@ class Callbacks:
             name = saved["class"]
             taker = numbered.get((name, met[name]))
             met[name] += 1
+            if taker is None and not all_must_be_here:
+                continue
             if taker is None:
                 raise RunFolderError(
                     f"the checkpoint holds the state of a callback {name}, which this run does not have: configure it "

@@ -14,8 +14,17 @@ from rlenvs.agents.llm.config.policy import PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import RolloutConfig
 from rlenvs.agents.llm.config.section import Section
-from rlenvs.config_file import ConfigKeyError, load_config, parse_config
+from rlenvs.config_file import (
+    ConfigKeyError,
+    SourceMap,
+    apply_overrides,
+    load_config,
+    parse_config,
+    read_config,
+    validate_config,
+)
 from rlenvs.errors import ConfigError
+from rlenvs.suggestions import did_you_mean
 from rlenvs.wrappers.config.rewards import RewardConfig
 
 
@@ -47,18 +56,36 @@ class TrainConfig(Section):
 
     @classmethod
     def load(
-        cls, config: "str | Path | Mapping[str, Any] | TrainConfig", overrides: Sequence[str] = ()
+        cls,
+        config: "str | Path | Mapping[str, Any] | TrainConfig",
+        overrides: Sequence[str] = (),
+        without_rewards: Sequence[str] = (),
     ) -> "TrainConfig":
         """Read a YAML file or a mapping, with `key.sub=value` overrides.
+
+        Args:
+            config: the file or plain data; a configuration is returned as it is.
+            overrides: applied in order.
+            without_rewards: names of reward components to leave out, with their weights.
 
         Raises:
             ConfigError: the configuration cannot be used; the message names file, line and key.
         """
         if isinstance(config, TrainConfig):
             return config
+        if not without_rewards:
+            return (
+                parse_config(cls, config, overrides=overrides)
+                if isinstance(config, Mapping)
+                else load_config(cls, config, overrides)
+            )
         if isinstance(config, Mapping):
-            return parse_config(cls, config, overrides=overrides)
-        return load_config(cls, config, overrides)
+            data, source = apply_overrides(config, overrides), SourceMap()
+        else:
+            data, source = read_config(config, overrides)
+        for name in without_rewards:
+            leave_out_reward(data.get("rewards"), name)
+        return validate_config(cls, data, source=source)
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "TrainConfig":
@@ -130,3 +157,32 @@ class TrainConfig(Section):
                 "is not yours to set: training draws train problems, evaluation held-out ones",
             )
         return self
+
+
+def leave_out_reward(rewards: Any, name: str) -> None:
+    """Take a component and its weight out of plain data of a reward, in either dialect.
+
+    Args:
+        rewards: changed in place; what is no mapping of mappings is left for others to refuse.
+        name: of the component.
+
+    Raises:
+        ConfigError: there is no such component.
+
+    Example:
+        >>> rewards = {"reward_components": {"a": {}, "b": {}}, "reward_shaping": {"a": {}}}
+        >>> leave_out_reward(rewards, "a")
+        >>> rewards
+        {'reward_components': {'b': {}}, 'reward_shaping': {}}
+    """
+    if not isinstance(rewards, dict):
+        return
+    sections = [rewards.get(key) for key in ("reward_components", "reward_shaping")]
+    present = [section for section in sections if isinstance(section, dict)]
+    if not any(name in section for section in present):
+        known = list(dict.fromkeys(str(key) for section in present for key in section))
+        raise ConfigError(
+            f"--no-reward: there is no reward component {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})"
+        )
+    for section in present:
+        section.pop(name, None)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from rlenvs.agents.llm.command import INTERRUPTED, quieten_transformers, shipped_config, stop_on_signal, with_output
+from rlenvs.agents.llm.command import quieten_transformers, shipped_config, with_output
 from rlenvs.agents.llm.evaluation import held_out_problems
 from rlenvs.agents.llm.policy.loading import resolve_device
 from rlenvs.agents.llm.run_folder import choose_run_folder
 from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.data import ASSISTANT, read_demonstrations
 from rlenvs.agents.llm.sft.launch import resume, sft
+from rlenvs.agents.llm.signals import stop_on_signal
 from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
 
@@ -27,15 +28,15 @@ def run_cli(
     quieten_transformers()
     view = make_view(plain=True if plain else None)
     if resume_dir is not None:
-        with stop_on_signal(view) as stop:
-            return INTERRUPTED if resume(resume_dir, view=view, stop=stop).interrupted else 0
+        with stop_on_signal(view.log) as stop:
+            return stop.exit_code if resume(resume_dir, view=view, stop=stop).interrupted else 0
     with shipped_config("sft", config_path or DEFAULT_CONFIG) as path:
         config = SFTConfig.load(path, with_output(overrides, output))
     if dry_run:
         print(rehearsal(config), end="")  # noqa: T201 - this is the output of the command
         return 0
-    with stop_on_signal(view) as stop:
-        return INTERRUPTED if sft(config, view=view, stop=stop).interrupted else 0
+    with stop_on_signal(view.log) as stop:
+        return stop.exit_code if sft(config, view=view, stop=stop).interrupted else 0
 
 
 def rehearsal(config: SFTConfig) -> str:
