@@ -106,7 +106,7 @@ class PPOTrainer:
         self.iteration += 1
         self.env_steps += len(records)
         self.tokens += tokens
-        self.engine.sync(self.policy)
+        self._sync_engine()
         updated = time.perf_counter()
         times = {
             "time/rollout": collected - started,
@@ -132,6 +132,10 @@ class PPOTrainer:
             episodes = [Episode(ids=[self.policy.eos_id], action=[False])]
         metrics = join_rollout_metrics([measured for _, _, measured in everyones])
         return episodes, [record for _, theirs, _ in everyones for record in theirs], metrics
+
+    def _sync_engine(self) -> None:
+        with self.processes.whole_weights(self.policy):
+            self.processes.together(lambda: self.engine.sync(self.policy))
 
     def report(self, metrics: Metrics) -> None:
         """Show reactive reward schedules what was measured in or after the last iteration."""
@@ -169,7 +173,7 @@ class PPOTrainer:
         self.dealing_rng.set_state(own["dealing_rng"])
         self.envs.unwrapped.load_state_dict(own["envs"])  # type: ignore[attr-defined]
         self.envs.load_state_dict(own["rewards"])
-        self.engine.sync(self.policy)
+        self._sync_engine()
         counters = state["counters"]
         self.iteration, self.env_steps, self.tokens = (counters[k] for k in ("iteration", "env_steps", "tokens"))
 

@@ -80,6 +80,15 @@ class Processes:
         """
         return work()
 
+    def on_main(self, work: Callable[[], T]) -> T:
+        """Let the main process do something, and return what it returned to all.
+
+        Raises:
+            PeerError: it failed; the main process raises why.
+        """
+        done = self.together(lambda: work() if self.is_main else None)
+        return self.main_value(done)  # type: ignore[return-value]
+
     def most(self, passes: int) -> int:
         """Return how many forward passes to make: the most that any process needs, where passes are in lockstep."""
         return passes

@@ -1,6 +1,7 @@
 """Who started this process: the environment variables of `torchrun`."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -52,6 +53,29 @@ class Launch:
                 address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
                 raise PeerError(f"the {self.count} processes of the run did not meet at {address}") from error
         return _store
+
+
+def decided_by_main(key: str, decide: Callable[[], str]) -> str:
+    """Let the main process decide something before the processes have joined, such as which run to go on with.
+
+    Args:
+        key: names the decision; one for each.
+        decide: called in the main process only.
+
+    Raises:
+        PeerError: the main process is gone.
+    """
+    launch = Launch.from_environment()
+    if launch is None:
+        return decide()
+    store = launch.store()
+    if launch.rank == 0:
+        store.set(f"rlenvs/{key}", decide())
+    try:
+        store.wait([f"rlenvs/{key}"])
+        return str(store.get(f"rlenvs/{key}").decode())
+    except RuntimeError as error:
+        raise PeerError("the main process of the run is gone") from error
 
 
 _store: dist.Store | None = None

@@ -60,9 +60,15 @@ class Sharded(DataParallel):
         for part in parts:
             part.set_reshard_after_forward(False, recurse=False)
             part.unshard()
+        # FSDP's own hooks would give the weights back as soon as somebody asks for the state, to save it.
+        hooks = [(part, dict(part._state_dict_pre_hooks)) for part in module.modules() if part._state_dict_pre_hooks]
+        for part, _ in hooks:
+            part._state_dict_pre_hooks.clear()
         try:
             yield
         finally:
+            for part, removed in hooks:
+                part._state_dict_pre_hooks.update(removed)
             # Not only gives the weights back: also forgets which layers ran, and that differs between processes.
             assert isinstance(module, FSDPModule)
             module.reset_iter_state()
@@ -119,6 +125,11 @@ def shard(policy: Policy, mesh: DeviceMesh) -> None:
             part.set_reshard_after_forward(True, recurse=False)
     policy.evaluate = evaluate_copied  # type: ignore[method-assign]
     register_fsdp_forward_method(policy, "evaluate")
+    # The first pass decides what the outermost module is: it must not be a layer, which an engine may call first.
+    ids = torch.full((1, 2), policy.eos_id, device=policy.device)
+    action = torch.tensor([[False, True]], device=policy.device)
+    with torch.no_grad():
+        policy.evaluate(ids, torch.ones_like(action), action, 1.0)
 
 
 def _layer_lists(model: nn.Module) -> list[nn.ModuleList]:
