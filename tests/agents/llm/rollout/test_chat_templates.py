@@ -7,7 +7,7 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
+from merging_tokenizers import merging_tokenizer
 
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.errors import ConfigError
@@ -56,10 +56,6 @@ NEEDS_SYSTEM = (
     "{% if messages[0].role != 'system' %}{{ raise_exception('a system message comes first') }}{% endif %}" + PHI
 )
 
-SPECIAL = [
-    "<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
-    "<start_of_turn>", "<end_of_turn>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "[INST]", "[/INST]",
-]  # fmt: skip
 TEMPLATES = {
     "qwen": (QWEN, "<|im_end|>"),
     "llama3": (LLAMA3, "<|eot_id|>"),
@@ -69,28 +65,6 @@ TEMPLATES = {
     "thinking": (THINKING, "<|im_end|>"),
 }
 every_template = pytest.mark.parametrize("name", TEMPLATES)
-
-
-def merging_tokenizer(template=None, eos="</s>"):
-    """A byte-level BPE trained on a little text, so that merges cross all boundaries that there are."""
-    core = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
-    core.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    core.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=420,
-        special_tokens=SPECIAL,
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    text = [
-        "the answer is not right\nuser\nassistant\n\nno, try again: 12 + 34 = 46\n model user: assistant: system"
-    ] * 3
-    core.train_from_iterator(text, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token=eos, unk_token="<unk>", additional_special_tokens=SPECIAL[1:]
-    )
-    tokenizer.chat_template = template
-    return tokenizer
 
 
 TOKENIZERS = {name: merging_tokenizer(template) for name, (template, _) in TEMPLATES.items()}
