@@ -98,6 +98,8 @@ def _train(
         engine = _shared_engine(config, policy, processes)
         trainer = PPOTrainer(policy, reference, make_envs(config, episodes), chat, config, engine, processes)
         folder = processes.on_main(lambda: _new_folder(path, config, source))
+        if config.policy.model == "embedded":
+            policy.name_base((folder / START).resolve())
         if note:
             shown.log(note)
         return Run(RunFolder(folder, config), trainer, problems, shown, stop, callbacks).go()

@@ -131,6 +131,19 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_critic_has_its_base(self) -> "TrainConfig":
+        if not self.ppo.uses_critic:
+            return self
+        if self.ppo.critic == "adapter" and self.policy.adapter is None:
+            raise ConfigKeyError(("ppo", "critic"), "'adapter' needs a base that stays as it is: set policy.adapter")
+        if self.ppo.critic == "copy" and self.policy.quantize is not None:
+            raise ConfigKeyError(
+                ("ppo", "critic"),
+                "'copy' would train a copy of quantised weights: use 'adapter' or 'detached'",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _shaping_stays_exact(self) -> "TrainConfig":
         for name, component in self.rewards.reward_components.items():
             if not component.is_potential:

@@ -39,7 +39,7 @@ class Critic(nn.Module):
         self.kind = kind
         # skip_init: the usual random weights would be drawn from the global stream only to be overwritten.
         width = base_of(model).config.get_text_config().hidden_size
-        self.head = nn.utils.skip_init(nn.Linear, width, 1, dtype=torch.float32, device=model.device)
+        self.head: nn.Linear = nn.utils.skip_init(nn.Linear, width, 1, dtype=torch.float32, device=model.device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.trunk = _copy_of_trunk(model) if kind == "copy" else None

@@ -154,11 +154,13 @@ def _adapter_folder(source: str | Path) -> str | None:
 
 
 def _base_of_adapter(source: str | Path) -> str:
-    """Return what an adapter says that it was trained on.
+    """Return what an adapter says that it was trained on, or the base in its run folder where that was moved.
 
     Raises:
         ModelLoadError: it does not say.
     """
+    from rlenvs.agents.llm.run_folder import START
+
     peft = require("peft", "llm", "loading an adapter")
     base = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path
     if not base:
@@ -166,7 +168,8 @@ def _base_of_adapter(source: str | Path) -> str:
             f"{str(source)!r} is an adapter that does not name its base: set base_model_name_or_path in "
             f"its {adapters.ADAPTER_FILE}"
         )
-    return str(base)
+    beside = Path(source).resolve().parent / START
+    return str(beside if Path(base).is_absolute() and not Path(base).exists() and beside.is_dir() else base)
 
 
 def _load_error(source: str | Path, error: BaseException) -> ModelLoadError:

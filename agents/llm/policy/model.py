@@ -85,7 +85,7 @@ class Policy(nn.Module):
         return device
 
     @property
-    def value_head(self) -> nn.Linear:
+    def value_head(self) -> nn.Module:
         """The layer that makes values of features."""
         return self.critic.head
 
@@ -171,11 +171,16 @@ class Policy(nn.Module):
         """Write an ordinary `save_pretrained` folder, or one of PEFT, and the critic beside it in files of its own."""
         save_policy(self.model, self.tokenizer, self.critic, folder)
 
+    def name_base(self, source: str | Path) -> None:
+        """Let saved adapters say that this is what they were trained on; nothing where all weights are trained."""
+        if self.has_adapters:
+            self.model.peft_config[DEFAULT].base_model_name_or_path = str(source)
+
     def using_adapter(self, name: str | None) -> AbstractContextManager[None]:
         """Evaluate with another adapter for a while; None for the bare base."""
         return adapters.using(self._layers, name)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Return the weights that training changes: all, or adapters and critic where the base is frozen."""
         state: dict[str, Any] = super().state_dict(*args, **kwargs)
         if not self.has_adapters or args or kwargs.get("prefix"):
