@@ -26,6 +26,8 @@ CPU_HYGIENE = {
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
 
+LOG_TAIL = 3_000  # characters of what a contender wrote before it failed
+
 
 class Contender:
     """The worker's end: says when it is ready, waits for its turns, reports what each took."""
@@ -116,8 +118,9 @@ class Process:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            self.log.flush()
-            raise RuntimeError(f"{self.name} ended with code {self.process.wait()}; see {self.log.name}")
+            code = self.process.wait()
+            self.log.seek(0)
+            raise RuntimeError(f"{self.name} ended with code {code}:\n{self.log.read()[-LOG_TAIL:]}")
         found: dict[str, Any] = json.loads(line)
         return found
 

@@ -31,13 +31,16 @@ class Decoder:
         parts: the model.
         cache: where keys and values are kept.
         compiled: compile a layer's step with `torch.compile`, once for all layers and each size of the batch.
+        dtype: of what passes between the layers; None for that of the cache.
     """
 
-    def __init__(self, parts: Architecture, cache: KVCache, compiled: bool = False) -> None:
+    def __init__(
+        self, parts: Architecture, cache: KVCache, compiled: bool = False, dtype: torch.dtype | None = None
+    ) -> None:
         self.parts = parts
         self.cache = cache
         self.layer_step = torch.compile(_layer_step, dynamic=False, fullgraph=True) if compiled else _layer_step
-        self.cos = self.sin = torch.empty(0, 0, dtype=cache.dtype, device=cache.device)
+        self.cos = self.sin = torch.empty(0, 0, dtype=dtype or cache.dtype, device=cache.device)
 
     def cover(self, positions: int) -> bool:
         """Make the table of rotations long enough; tell whether it moved."""
@@ -46,7 +49,7 @@ class Decoder:
         self.cos, self.sin = self.parts.rotations(positions, self.cos)
         return True
 
-    def step(self, token_B: Tensor, position_B: Tensor) -> Tensor:
+    def step(self, token_B: Tensor, position_B: Tensor) -> tuple[Tensor, Tensor]:
         """Decode one token of each of the first B slots.
 
         Args:
@@ -54,7 +57,7 @@ class Decoder:
             position_B: `[B]` where they stand, below T.
 
         Returns:
-            Logits `[B, V]` of the tokens after them.
+            Logits `[B, V]` of the tokens after them, and the features `[B, D]` that they were made of.
         """
         rows, device, parts = token_B.shape[0], token_B.device, self.parts
         cos, sin = self.cos[position_B][:, None], self.sin[position_B][:, None]
@@ -67,10 +70,12 @@ class Decoder:
             hidden_BD = self.layer_step(
                 parts, layer, hidden_BD, (cos, sin), (keys, values), (slots, position_B), bias_BHGT
             )
-        logits_BV: Tensor = parts.head(_norm(parts.norm, hidden_BD))
-        return logits_BV
+        features_BD = _norm(parts.norm, hidden_BD)
+        return parts.head(features_BD), features_BD
 
-    def extend(self, ids: Sequence[Sequence[int]], slots: Sequence[int], starts: Sequence[int]) -> Tensor:
+    def extend(
+        self, ids: Sequence[Sequence[int]], slots: Sequence[int], starts: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
         """Read new tokens into several slots at once.
 
         Args:
@@ -79,7 +84,7 @@ class Decoder:
             starts: tokens that each slot already holds.
 
         Returns:
-            Logits `[B, V]` after the last token of each.
+            Logits `[B, V]` after the last token of each, and the features `[B, D]` that they were made of.
         """
         device, parts = self.cache.device, self.parts
         lengths = [len(row) for row in ids]
@@ -96,7 +101,7 @@ class Decoder:
         mask = None if fresh else _seen(column_T, position_BL[:, :, None], parts.window)[:, None]
         hidden_BLD = parts.embed(ids_BL)
         for layer, keys, values in zip(parts.layers, self.cache.keys, self.cache.values, strict=True):
-            query, key, value = _project(parts, layer, hidden_BLD, cos, sin)
+            query, key, value = _project(parts, layer, hidden_BLD, cos, sin, self.cache.dtype)
             keys[slot_B[:, None], :, write_BL] = key
             values[slot_B[:, None], :, write_BL] = value
             attended = F.scaled_dot_product_attention(
@@ -110,8 +115,8 @@ class Decoder:
             )
             hidden_BLD = _rest_of_layer(layer, hidden_BLD, attended.transpose(1, 2).reshape(rows, longest, -1))
         last_BD = hidden_BLD[torch.arange(rows, device=device), torch.tensor(lengths, device=device) - 1]
-        logits_BV: Tensor = parts.head(_norm(parts.norm, last_BD))
-        return logits_BV
+        features_BD = _norm(parts.norm, last_BD)
+        return parts.head(features_BD), features_BD
 
 
 def _layer_step(
@@ -124,8 +129,8 @@ def _layer_step(
     bias_BHGT: Tensor,
 ) -> Tensor:
     """One layer for one token per row; its key and value are written to `where`, slot and position."""
-    query, key, value = _project(parts, layer, hidden_BD, *rotation)
     (keys, values), (slots, position_B), rows = cached, where, hidden_BD.shape[0]
+    query, key, value = _project(parts, layer, hidden_BD, *rotation, keys.dtype)
     keys[slots, :, position_B] = key
     values[slots, :, position_B] = value
     # All query heads of a key-value head stand at the same position: as the "queries" of one attention they need no
@@ -136,9 +141,9 @@ def _layer_step(
 
 
 def _project(
-    parts: Architecture, layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor
+    parts: Architecture, layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rotated queries and keys, and values: `[..., heads, head_dim]`."""
+    """Return rotated queries and keys, and values: `[..., heads, head_dim]` in the type of the cache."""
     attention = layer.self_attn
     normed = _norm(layer.input_layernorm, hidden)
     query = attention.q_proj(normed).unflatten(-1, (parts.heads, parts.head_dim))
@@ -146,10 +151,10 @@ def _project(
     value = attention.v_proj(normed).unflatten(-1, (parts.kv_heads, parts.head_dim))
     if hasattr(attention, "q_norm"):
         query, key = _norm(attention.q_norm, query), _norm(attention.k_norm, key)
-    both = torch.cat([query, key], dim=-2)
+    both = torch.cat([query, key], dim=-2).to(cos.dtype)
     first, second = both.chunk(2, dim=-1)
-    rotated = torch.addcmul(both * cos, torch.cat([second, first], dim=-1), sin)
-    return rotated[..., : parts.heads, :], rotated[..., parts.heads :, :], value
+    rotated = torch.addcmul(both * cos, torch.cat([second, first], dim=-1), sin).to(dtype)
+    return rotated[..., : parts.heads, :], rotated[..., parts.heads :, :], value.to(dtype)
 
 
 def _seen(column_T: Tensor, position: Tensor, window: int | None) -> Tensor:
@@ -164,12 +169,13 @@ def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _attend(query_BHGD: Tensor, keys_BHTD: Tensor, values_BHTD: Tensor, bias_BHGT: Tensor, scaling: float) -> Tensor:
     """Attention of one position per row."""
-    if query_BHGD.device.type == "cpu" and query_BHGD.dtype == torch.float32:
-        # Two batched products are twice as fast as the fused kernel, which is made for many queries; keys come first
-        # because a product with a few columns is faster than one with a few rows.
+    if query_BHGD.device.type == "cpu":
+        # Two batched products are twice as fast as the fused kernel, which is made for many queries (in bfloat16 five
+        # times); keys come first because a product with a few columns is faster than one with a few rows.
         query, keys, values, bias = (x.flatten(0, 1) for x in (query_BHGD, keys_BHTD, values_BHTD, bias_BHGT))
         scores = torch.bmm(keys, query.transpose(1, 2)).transpose(1, 2)
-        return torch.bmm((scores * scaling + bias).softmax(dim=-1), values).view_as(query_BHGD)
+        shares = (scores.float() * scaling + bias).softmax(dim=-1).to(values.dtype)
+        return torch.bmm(shares, values).view_as(query_BHGD)
     return F.scaled_dot_product_attention(query_BHGD, keys_BHTD, values_BHTD, attn_mask=bias_BHGT, scale=scaling)
 
 
@@ -208,12 +214,13 @@ def check(model: Any, parts: Architecture) -> tuple[torch.dtype, torch.device]:
     ids = torch.arange(count, device=device)
     normed = _norm(parts.layers[0].input_layernorm, parts.embed(ids))
     dtype = parts.layers[0].self_attn.v_proj(normed).dtype
-    decoder = Decoder(parts, KVCache(len(parts.layers), parts.kv_heads, parts.head_dim, dtype, device))
+    cache = KVCache(len(parts.layers), parts.kv_heads, parts.head_dim, dtype, device)
+    decoder = Decoder(parts, cache, dtype=normed.dtype)
     decoder.cover(count)
     decoder.cache.reserve(1, count)
     decoder.cache.layout(1, count)
-    first = decoder.extend([ids[:-1].tolist()], [0], [0])
-    second = decoder.step(ids[-1:], torch.tensor([count - 1], device=device))
+    first, _ = decoder.extend([ids[:-1].tolist()], [0], [0])
+    second, _ = decoder.step(ids[-1:], torch.tensor([count - 1], device=device))
     ours = torch.cat([first, second]).float().log_softmax(-1)
     theirs = model(input_ids=ids[None], use_cache=False).logits[0, -2:].float().log_softmax(-1)
     difference = float((ours - theirs).abs().max())

@@ -57,11 +57,13 @@ class Completion:
         ids: sampled tokens, the end-of-sequence token included where there is one.
         logprobs: log-probability of each under the (tempered) sampling distribution; 0 when greedy.
         finish: `stop` where the model ended it, `length` where the limit did.
+        values: V before each token, by the policy's critic; None where the engine has none that is the trainer's.
     """
 
     ids: list[int]
     logprobs: list[float]
     finish: Finish
+    values: list[float] | None = None
 
 
 class Engine(Protocol):

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ class Row:
     seed: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
     finish: Finish | None = None
 
     @property
@@ -50,19 +51,19 @@ class Row:
 class _Sampled:
     """What a step sampled, on its way to the host."""
 
-    def __init__(self, tokens: Tensor, logprobs: Tensor) -> None:
+    def __init__(self, *tensors: Tensor) -> None:
         # The copies are ordered before the next step: the device's own tensors are overwritten by it.
-        self.tokens, self.logprobs = (_to_host(tensor) for tensor in (tokens, logprobs))
+        self.tensors = [_to_host(tensor) for tensor in tensors]
         self.arrived = None
-        if tokens.is_cuda:
+        if tensors[0].is_cuda:
             self.arrived = torch.cuda.Event()
             self.arrived.record()
 
-    def lists(self, rows: int) -> tuple[list[int], list[float]]:
-        """Wait for the first rows."""
+    def lists(self, rows: int) -> list[list[Any]]:
+        """Wait for the first rows: tokens, log-probabilities, values."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        return self.tokens[:rows].tolist(), self.logprobs[:rows].tolist()
+        return [tensor[:rows].tolist() for tensor in self.tensors]
 
 
 def _to_host(tensor: Tensor) -> Tensor:
@@ -149,21 +150,22 @@ class Call:
         members_of = {members[0]: members for members in readers.values()}
         for batch in _batches(places, [len(row.prompt) - start for row, start in zip(rows, starts, strict=True)]):
             new = [rows[p].prompt[starts[p] :] for p in batch]
-            logits_BV = self.decoder.extend(new, [slots[p] for p in batch], [starts[p] for p in batch])
+            logits_BV, features_BD = self.decoder.extend(new, [slots[p] for p in batch], [starts[p] for p in batch])
             sharing = [(place, source) for source, p in enumerate(batch) for place in members_of[p]]
             copies = [(slots[batch[source]], slots[place]) for place, source in sharing if place != batch[source]]
             self.cache.copy([a for a, _ in copies], [b for _, b in copies], max(len(rows[p].prompt) for p in batch))
             targets = [rows[place] for place, _ in sharing]
-            self._sample(logits_BV[[source for _, source in sharing]], targets)
+            sources = [source for _, source in sharing]
+            self._sample(logits_BV[sources], self.stepper.values(features_BD)[sources], targets)
 
-    def _sample(self, logits_BV: Tensor, rows: list[Row]) -> None:
+    def _sample(self, logits_BV: Tensor, values_B: Tensor, rows: list[Row]) -> None:
         """Choose the first token of rows."""
         device = self.cache.device
         temperature_B = torch.tensor([row.params.temperature for row in rows], device=device)
         uniform_B = uniform_at(torch.tensor([row.seed for row in rows], device=device), torch.tensor(0, device=device))
         greedy = any(row.params.temperature == 0 for row in rows)
         token_B, logprob_B = pick(logits_BV, temperature_B, uniform_B, greedy)
-        self._take(rows, token_B.tolist(), logprob_B.tolist())
+        self._take(rows, token_B.tolist(), logprob_B.tolist(), values_B.tolist())
 
     def _upload(self) -> None:
         """Tell the device what the live rows are."""
@@ -180,8 +182,7 @@ class Call:
         """Sample one more token of every live row. Rows that have ended repeat a step, beyond what they hold."""
         ahead = 2 if self.engine.lookahead else 1
         self._make_room(1 + ahead + max(row.computed for row in self.live))
-        tokens, logprobs = self.stepper.step()
-        sampled: _Sampled | None = _Sampled(tokens, logprobs)
+        sampled: _Sampled | None = _Sampled(*self.stepper.step())
         if self.engine.lookahead:
             # While the device computes this step, the one before is looked at.
             sampled, self.pending = self.pending, sampled
@@ -200,15 +201,16 @@ class Call:
         if sum(going) < before:
             self.stepper.hold([*going, *[0] * (self.stepper.rows - len(going))])
 
-    def _take(self, rows: list[Row], tokens: list[int], logprobs: list[float]) -> None:
+    def _take(self, rows: list[Row], tokens: list[int], logprobs: list[float], values: list[float]) -> None:
         policy = self.engine.policy
-        for row, token, logprob in zip(rows, tokens, logprobs, strict=True):
+        for row, token, logprob, value in zip(rows, tokens, logprobs, values, strict=True):
             if row.finish is not None:
                 continue
             if not math.isfinite(logprob):
                 raise EngineError("engine 'static': the model's logits are not finite")
             row.ids.append(token)
             row.logprobs.append(logprob)
+            row.values.append(value)
             row.finish = finish_of(row.ids, row.params, policy.eos_ids, policy.tokenizer)
 
     def _make_room(self, positions: int) -> None:

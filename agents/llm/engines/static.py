@@ -31,8 +31,9 @@ class StaticEngine:
     Args:
         policy: the model; its weights are read live.
         batch_size: rows decoded at once, >= 1. Halved where memory runs out.
-        dtype: decode with a copy of the model in this type (float32 weights are trained well and decoded slowly);
-            None decodes with the weights themselves.
+        dtype: decode in this type (float32 weights are trained well and decoded slowly): with a copy of the model, or,
+            on a CPU and where all weights are trained, by autocast, which is what a trainer's passes under autocast
+            compute. None decodes with the weights themselves.
         reuse_prefixes: keep keys and values between calls while the weights stay the same. Saves reading a
             conversation again at every turn.
         compiled: compile the layers with `torch.compile`. Pays in long runs on a GPU; each new size of the batch takes
@@ -90,9 +91,13 @@ class StaticEngine:
             rows = [Row(prompt, one, seed) for prompt, one, seed in zip(prompts, each, seeds, strict=True)]
             try:
                 self._refresh()
-                with torch.autocast(self.cache.device.type, enabled=False):
+                with self._precision():
                     Call(self, rows).run()
-                return [Completion(row.ids, row.logprobs, row.finish or "length") for row in rows]
+                valued = self.stepper.critic is not None
+                return [
+                    Completion(row.ids, row.logprobs, row.finish or "length", row.values if valued else None)
+                    for row in rows
+                ]
             except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code and torch raise
                 self.close()
                 if isinstance(error, EngineError):
@@ -106,14 +111,24 @@ class StaticEngine:
     def _attach(self, policy: Policy) -> None:
         read(policy.model)  # before a copy of a model that cannot be used is made
         self.policy = policy
-        self._shadow = None if self.dtype is None else copy.deepcopy(policy.model).to(self.dtype).eval()
+        self._mixed = self.dtype is not None and _casts_once(policy)
+        copied = self.dtype is not None and not self._mixed
+        self._shadow = copy.deepcopy(policy.model).to(self.dtype).eval() if copied else None
         self.parts = read(policy.model if self._shadow is None else self._shadow)
         self.held: dict[int, list[int]] = {}
         self._weights = _fingerprint(policy)
-        dtype, device = check(base_of(policy.model if self._shadow is None else self._shadow), self.parts)
+        with self._precision():
+            dtype, device = check(base_of(policy.model if self._shadow is None else self._shadow), self.parts)
         self.cache = KVCache(len(self.parts.layers), self.parts.kv_heads, self.parts.head_dim, dtype, device)
-        self.decoder = Decoder(self.parts, self.cache, self.compiled)
-        self.stepper = Stepper(self.decoder, graphs=device.type == "cuda")
+        between = policy.model.dtype if self._mixed else None
+        self.decoder = Decoder(self.parts, self.cache, self.compiled, between)
+        # A copy in another type has other features, and a critic with a trunk of its own others still.
+        critic = policy.critic.values if self._shadow is None and not policy.critic.has_own_pass else None
+        self.stepper = Stepper(self.decoder, device.type == "cuda", critic)
+
+    def _precision(self) -> torch.autocast:
+        """Take autocast's type or none, whatever is in force outside."""
+        return torch.autocast(self.policy.device.type, dtype=self.dtype, enabled=self._mixed)
 
     def _refresh(self) -> None:
         """See whether the weights changed since the last call."""
@@ -141,7 +156,12 @@ class _Fingerprint:
     versions: tuple[int, ...]
 
 
+def _casts_once(policy: Policy) -> bool:
+    """Whether autocast casts the weights once per call: it remembers only weights that are trained."""
+    return policy.device.type == "cpu" and all(parameter.requires_grad for parameter in policy.model.parameters())
+
+
 def _fingerprint(policy: Policy) -> _Fingerprint:
-    parameters = list(policy.model.parameters())
+    parameters = [*policy.model.parameters(), *policy.critic.parameters()]
     places = (tuple(parameter.data_ptr() for parameter in parameters), adapter_state(policy.model))
     return _Fingerprint(places, tuple(parameter._version for parameter in parameters))

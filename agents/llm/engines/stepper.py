@@ -4,7 +4,7 @@ On a GPU the step is recorded once per size as a CUDA graph: launching the thous
 longer than running them. Elsewhere it just runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,13 @@ class Stepper:
     Args:
         decoder: computes logits.
         graphs: record CUDA graphs.
+        critic: values `[B]` of features `[B, D]`; None where they are not known here.
     """
 
-    def __init__(self, decoder: Decoder, graphs: bool) -> None:
+    def __init__(self, decoder: Decoder, graphs: bool, critic: Callable[[Tensor], Tensor] | None = None) -> None:
         self.decoder = decoder
         self.graphs = graphs
+        self.critic = critic
         self.rows = 0
         self.greedy = False
         self._recorded: dict[tuple[int, int, int, bool], Any] = {}
@@ -78,8 +80,8 @@ class Stepper:
         """Say which rows go on."""
         self.going[: self.rows].copy_(torch.tensor(going))
 
-    def step(self) -> tuple[Tensor, Tensor]:
-        """Sample one token per row: `[rows]` tokens and log-probabilities, overwritten by the next step."""
+    def step(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Sample one token per row: `[rows]` tokens, log-probabilities and values, overwritten by the next step."""
         if not self.graphs:
             self._advance()
         else:
@@ -88,7 +90,14 @@ class Stepper:
             if key not in self._recorded:
                 self._recorded[key] = self._record()
             self._recorded[key].replay()
-        return self.token[: self.rows], self.logprob[: self.rows]
+        return self.token[: self.rows], self.logprob[: self.rows], self.value[: self.rows]
+
+    def values(self, features_BD: Tensor) -> Tensor:
+        """Return V `[B]` of the states with these features; zeros where there is no critic here."""
+        if self.critic is None:
+            return torch.zeros(len(features_BD), device=features_BD.device)
+        with torch.autocast(features_BD.device.type, enabled=False):  # values are float32, whatever the policy is
+            return self.critic(features_BD)
 
     def forget(self) -> None:
         """Drop recorded graphs: memory that they point to has moved, or another path through the model is taken."""
@@ -97,11 +106,13 @@ class Stepper:
 
     def _advance(self) -> None:
         n = self.rows
-        logits_BV = self.decoder.step(self.token[:n], self.position[:n])
+        logits_BV, features_BD = self.decoder.step(self.token[:n], self.position[:n])
         uniform_B = uniform_at(self.seed[:n], self.count[:n])
         token_B, logprob_B = pick(logits_BV, self.temperature[:n], uniform_B, self.greedy)
         self.token[:n].copy_(token_B)
         self.logprob[:n].copy_(logprob_B)
+        if self.critic is not None:
+            self.value[:n].copy_(self.values(features_BD))
         self.position[:n] += self.going[:n]
         self.count[:n] += self.going[:n]
 
@@ -135,5 +146,5 @@ class Stepper:
             torch.zeros(rows, dtype=torch.long, device=device) for _ in range(5)
         )
         self.temperature = torch.ones(rows, device=device)
-        self.logprob = torch.zeros(rows, device=device)
+        self.logprob, self.value = (torch.zeros(rows, device=device) for _ in range(2))
         self.forget()

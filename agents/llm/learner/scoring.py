@@ -167,15 +167,19 @@ def _evaluate(
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """Return log-probabilities, entropies, values `[B, A]`, and values `[B]` after the last token.
 
-    What nobody needs is not computed: entropies only come with log-probabilities, values only with a critic.
+    What nobody needs is not computed: entropies only come with log-probabilities, values only with a critic. Where the
+    engine is trusted and reported values, only the last state of episodes that did not end is left to value.
     """
     trusted = config.old_logprobs == "engine"
     if trusted and not config.uses_critic:
         return batch.sampled_logprobs_BA, None, None, None
+    if trusted and not processes.any(batch.sampled_values_BA is None):
+        last_B = _value_last(batch, policy, temperature, micro_batches, processes)
+        return batch.sampled_logprobs_BA, None, batch.sampled_values_BA, last_B
     shape = batch.turn_rewards_BA
     logprobs_BA, entropies_BA, values_BA = (torch.zeros_like(shape) for _ in range(3))
     last_B = shape.new_zeros(len(batch))
-    for index, mask in _masks(batch, micro_batches, processes):
+    for index, mask in _masks(batch, micro_batches, processes, torch.arange(len(batch))):
         found = policy.evaluate(
             *batch.rows(index), temperature, with_logprobs=not trusted, with_values=config.uses_critic
         )
@@ -193,18 +197,35 @@ def _evaluate(
     )
 
 
+def _value_last(
+    batch: RolloutBatch, policy: Policy, temperature: float, micro_batches: MicroBatches, processes: Processes
+) -> Tensor:
+    """Return values `[B]` after the last token, 0 where the episode ended and nobody asks."""
+    last_B = batch.turn_rewards_BA.new_zeros(len(batch))
+    rows = (~batch.terminated_B).nonzero()[:, 0].cpu()
+    if not processes.any(len(rows) > 0):
+        return last_B
+    if len(rows) == 0:  # another process has some, and passes may be in lockstep
+        rows = torch.arange(len(batch))[:1]
+    for index, _ in _masks(batch, micro_batches, processes, rows):
+        last_B[index] = policy.evaluate(*batch.rows(index), temperature, with_logprobs=False).last_values_B
+    return last_B
+
+
 def _score_by_reference(
     batch: RolloutBatch, reference: Reference, temperature: float, micro_batches: MicroBatches, processes: Processes
 ) -> Tensor:
     logprobs_BA = torch.zeros_like(batch.turn_rewards_BA)
     with on_device(reference):
-        for index, mask in _masks(batch, micro_batches, processes):
+        for index, mask in _masks(batch, micro_batches, processes, torch.arange(len(batch))):
             _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
     return logprobs_BA
 
 
-def _masks(batch: RolloutBatch, micro_batches: MicroBatches, processes: Processes) -> Iterator[tuple[Tensor, Tensor]]:
-    parts = list(micro_batches.split(torch.arange(len(batch)), batch.lengths_B))
+def _masks(
+    batch: RolloutBatch, micro_batches: MicroBatches, processes: Processes, rows: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    parts = list(micro_batches.split(rows, batch.lengths_B))
     # Where passes are in lockstep, a process that has fewer scores its first rows again.
     parts += parts[:1] * (processes.most(len(parts)) - len(parts))
     for index in parts:

@@ -17,6 +17,7 @@ class Episode:
         ids: prompt, messages of the policy and feedback, in order; never re-tokenised.
         action: True where the policy sampled the token.
         sampled_logprobs: one per action token, as the engine reported it.
+        sampled_values: V before each action token, as far as the engine reported it.
         turn_rewards: (index into the action tokens, reward): each turn's reward on its last action token.
         terminated: whether the task ended; otherwise the state after the last token still has a value.
         cut: whether a limit of the run, on tokens or on turns, ended a message or the episode.
@@ -32,12 +33,14 @@ class Episode:
     cut: bool = False
     group: int = 0
     score: float = 0.0
+    sampled_values: list[float] = field(default_factory=list)
 
-    def add_message(self, ids: Sequence[int], logprobs: Sequence[float]) -> None:
+    def add_message(self, ids: Sequence[int], logprobs: Sequence[float], values: Sequence[float] | None = None) -> None:
         """Append what the policy sampled."""
         self.ids.extend(ids)
         self.action.extend([True] * len(ids))
         self.sampled_logprobs.extend(logprobs)
+        self.sampled_values.extend(values or ())
 
     def add_feedback(self, ids: Sequence[int]) -> None:
         """Append tokens that the policy did not sample."""
@@ -69,6 +72,7 @@ class RolloutBatch:
         cut_B: bool, True where a limit of tokens or turns ended a message or the episode.
         group_B: number of each episode's problem, on the CPU.
         lengths_B: tokens of each episode, on the CPU.
+        sampled_values_BA: V before each action token, as the engine reported them; None where it did not for all.
     """
 
     ids_BL: Tensor
@@ -81,6 +85,7 @@ class RolloutBatch:
     cut_B: Tensor
     group_B: Tensor
     lengths_B: Tensor
+    sampled_values_BA: Tensor | None = None
 
     def __len__(self) -> int:
         return self.ids_BL.shape[0]
@@ -110,13 +115,16 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
     action = torch.zeros(count, length, dtype=torch.bool)
     mask = torch.zeros(count, actions, dtype=torch.bool)
     rewards = torch.zeros(count, actions)
-    logprobs = torch.zeros(count, actions)
+    logprobs, values = torch.zeros(count, actions), torch.zeros(count, actions)
+    valued = all(len(episode.sampled_values) == len(episode.sampled_logprobs) for episode in episodes)
     for row, episode in enumerate(episodes):
         ids[row, : len(episode.ids)] = torch.tensor(episode.ids)
         attention[row, : len(episode.ids)] = True
         action[row, : len(episode.ids)] = torch.tensor(episode.action)
         mask[row, : len(episode.sampled_logprobs)] = True
         logprobs[row, : len(episode.sampled_logprobs)] = torch.tensor(episode.sampled_logprobs)
+        if valued:
+            values[row, : len(episode.sampled_values)] = torch.tensor(episode.sampled_values)
         for position, reward in episode.turn_rewards:
             if episode.sampled_logprobs:
                 rewards[row, position] += reward
@@ -133,4 +141,5 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
         cut_B=torch.tensor([episode.cut for episode in episodes], device=device),
         group_B=torch.tensor([episode.group for episode in episodes]),
         lengths_B=torch.tensor([len(episode.ids) for episode in episodes]),
+        sampled_values_BA=values.to(device) if valued else None,
     )
