@@ -12,10 +12,12 @@ from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import rehearse, resume, train
 from rlenvs.agents.llm.memory.estimate import memory_report
 from rlenvs.agents.llm.policy.loading import resolve_device
+from rlenvs.agents.llm.processes.bystander import view_of
+from rlenvs.agents.llm.processes.failing import one_message
+from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
 from rlenvs.agents.llm.resuming import clear_leftovers, find_run
 from rlenvs.agents.llm.run_folder import CONFIG, checkpoint_folder, choose_run_folder, read_run_config
 from rlenvs.agents.llm.signals import stop_on_signal
-from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError
 
@@ -47,6 +49,23 @@ def run_cli(
         The exit code.
     """
     quieten_transformers()
+    with one_message():
+        return _run(config_path, overrides, resume_dir, dry_run, output, plain, without_rewards)
+
+
+def _run(
+    config_path: str | None,
+    overrides: Sequence[str],
+    resume_dir: str | None,
+    dry_run: bool,
+    output: str | None,
+    plain: bool,
+    without_rewards: Sequence[str],
+) -> int:
+    launch = Launch.from_environment()
+    rank = 0 if launch is None else launch.rank
+    if dry_run and rank != 0:
+        return 0
     if resume_dir is not None and resume_dir != AUTO:
         if config_path or output or without_rewards:
             raise ConfigError(
@@ -56,9 +75,10 @@ def run_cli(
         return _go_on(Path(resume_dir), changed_config(Path(resume_dir), overrides), dry_run, plain)
     with shipped_config("train", config_path or DEFAULT_CONFIG) as path:
         config = TrainConfig.load(path, with_output(overrides, output), without_rewards)
-    found = find_run(config) if resume_dir == AUTO else None
-    if found is not None:
-        return _go_on(found, config, dry_run, plain)
+    if resume_dir == AUTO:
+        found = find_run(config) if dry_run else decided_by_main("resume", lambda: find_run(config))
+        if found is not None:
+            return _go_on(found, config, dry_run, plain)
     if dry_run:
         resolve_device(config.device)
         if resume_dir != AUTO:
@@ -67,11 +87,11 @@ def run_cli(
         print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
         print("".join(f"# {line}\n" for line in memory_report(config)), end="")  # noqa: T201 - as YAML comments
         return 0
-    if resume_dir == AUTO:
+    if resume_dir == AUTO and rank == 0:
         clear_leftovers(config)
-    view = make_view(plain=True if plain else None)
+    view = view_of(rank, plain)
     with stop_on_signal(view.log) as stop:
-        return stop.exit_code if train(config, view=view, stop=stop).interrupted else 0
+        return train(config, view=view, stop=stop).exit_code
 
 
 def _go_on(run_dir: Path, config: TrainConfig, dry_run: bool, plain: bool) -> int:
@@ -80,9 +100,10 @@ def _go_on(run_dir: Path, config: TrainConfig, dry_run: bool, plain: bool) -> in
         done = [iteration_of(path) for path in list_checkpoints(checkpoint_folder(run_dir, config))]
         print(f"# goes on with {run_dir} after iteration {done[-1] if done else '?'}")  # noqa: T201 - as above
         return 0
-    view = make_view(plain=True if plain else None)
+    launch = Launch.from_environment()
+    view = view_of(0 if launch is None else launch.rank, plain)
     with stop_on_signal(view.log) as stop:
-        return stop.exit_code if resume(run_dir, config=config, view=view, stop=stop).interrupted else 0
+        return resume(run_dir, config=config, view=view, stop=stop).exit_code
 
 
 def changed_config(run_dir: Path, overrides: Sequence[str]) -> TrainConfig:

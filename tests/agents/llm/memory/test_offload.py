@@ -99,12 +99,19 @@ def test_a_learner_whose_state_moves_learns_the_same_numbers():
     assert moving.moments.bytes() == sum(tensor.nbytes for tensor in moments(moving).values()) > 0
 
 
+def test_gradients_are_gone_while_the_next_rollout_is_sampled():
+    learner = learner_of()
+    learner.learn(collate(random_episodes(), learner.policy.pad_id, CPU))
+    assert all(parameter.grad is None for parameter in learner.policy.parameters())
+
+
 def test_a_learner_whose_state_moves_resumes_to_the_same_numbers():
     moving, resumed = learner_of(), learner_of()
     moving.moments.enabled = resumed.moments.enabled = True
     batch = collate(random_episodes(), moving.policy.pad_id, CPU)
     moving.learn(batch)
     resumed.load_state_dict(copy.deepcopy(moving.state_dict()))
+    resumed.generator.set_state(moving.generator.get_state())
     assert resumed.learn(batch) == moving.learn(batch)
     for mine, other in zip(resumed.policy.parameters(), moving.policy.parameters(), strict=True):
         assert torch.equal(mine, other)
