@@ -16,6 +16,7 @@ from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation
 from rlenvs.agents.llm.resuming import plain_config
 from rlenvs.agents.llm.run_folder import MODEL, RunFolder
+from rlenvs.agents.llm.signals import INTERRUPTED
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
 from rlenvs.errors import PeerError, RlenvsError
@@ -34,6 +35,7 @@ class RunResult:
         seconds: wall-clock time of this process's part.
         interrupted: whether somebody stopped it before its last iteration, to go on later.
         stop_reason: why a callback ended it before its last iteration; empty where none did.
+        exit_code: of a command that made the run: that of the signal that interrupted it, else 0.
     """
 
     run_dir: Path
@@ -43,6 +45,7 @@ class RunResult:
     seconds: float = 0.0
     interrupted: bool = False
     stop_reason: str = ""
+    exit_code: int = 0
 
 
 class Run:
@@ -184,8 +187,11 @@ class Run:
         over = self.trainer.iteration >= self.config.ppo.iterations
         self.state.stop_reason = "" if over else self.processes.main_value(self.state.stop_reason)
         self.failed = self.processes.any(self.callbacks.failure is not None)
-        stopped = self.processes.any(stop) and not self.state.stop_reason
-        self.result.interrupted = self.result.interrupted or stopped
+        # A signal may have reached one process only: all exit with the code that tells of it.
+        code = getattr(self.stop, "exit_code", INTERRUPTED) if stop else 0
+        codes = [code for code in self.processes.gather(code) if code]
+        if codes and not self.state.stop_reason:
+            self.result.interrupted, self.result.exit_code = True, min(codes)
 
     def _rollout_ended(self, metrics: dict[str, float], records: Sequence[Mapping[str, Any]]) -> None:
         self.learning = True
@@ -193,9 +199,10 @@ class Run:
         self.callbacks.call("on_rollout_end", self.state)
 
     def _evaluate(self) -> None:
-        with self.processes.whole_weights(self.trainer.policy):
-            found = self.evaluate(self.trainer.policy, self.trainer.engine)
-        self.result.after = self.processes.main_value(found)
+        trainer = self.trainer
+        # In one process, so that the numbers are those of `rlenvs eval`, however many train.
+        with self.processes.whole_weights(trainer.policy):
+            self.result.after = self.processes.on_main(lambda: self.evaluate(trainer.policy, trainer.engine))
         self.state.metrics |= self.result.after
         self.callbacks.call("on_evaluation_end", self.state)
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch.distributed as dist
 
@@ -55,7 +56,7 @@ class Launch:
         return _store
 
 
-def decided_by_main(key: str, decide: Callable[[], str]) -> str:
+def decided_by_main(key: str, decide: Callable[[], Path | None]) -> Path | None:
     """Let the main process decide something before the processes have joined, such as which run to go on with.
 
     Args:
@@ -70,12 +71,13 @@ def decided_by_main(key: str, decide: Callable[[], str]) -> str:
         return decide()
     store = launch.store()
     if launch.rank == 0:
-        store.set(f"rlenvs/{key}", decide())
+        store.set(f"rlenvs/{key}", str(decide() or ""))
     try:
         store.wait([f"rlenvs/{key}"])
-        return str(store.get(f"rlenvs/{key}").decode())
+        decided = store.get(f"rlenvs/{key}").decode()
     except RuntimeError as error:
         raise PeerError("the main process of the run is gone") from error
+    return Path(decided) if decided else None
 
 
 _store: dist.Store | None = None
