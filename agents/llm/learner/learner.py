@@ -98,6 +98,7 @@ class Learner:
         first_step = self.iteration * ppo.epochs * ppo.minibatches
         with self.moments.on_device():
             metrics |= self.update(rollout, first_step, self.generator, kl_coef, critic_only)
+            self.optimizer.zero_grad(set_to_none=True)  # nobody needs gradients while the next rollout is sampled
         if self.iteration == ppo.value_warmup:
             broken = broken_first_update(metrics["clip_fraction"], metrics["approx_kl"])
             if broken is not None:

@@ -101,7 +101,9 @@ def make_fake(module: nn.Module) -> nn.Module:
 
 def nbytes(tensors: Iterable[Tensor]) -> int:
     """Return the bytes behind tensors; memory that several share counts once."""
-    sizes = {_key(tensor): int(tensor.untyped_storage().nbytes()) for tensor in tensors}
+    sizes: dict[int, int] = {}
+    for tensor in tensors:
+        sizes[_key(tensor)] = tensor.untyped_storage().nbytes()
     return sum(sizes.values())
 
 
