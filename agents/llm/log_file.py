@@ -23,15 +23,20 @@ class LogFile:
         try:
             # Unbuffered: what a full disk refuses must not be waiting in a buffer when the file is closed.
             self.file: BinaryIO = path.open("ab", buffering=0)
-            found = path.stat().st_size
+        except OSError as error:
+            raise self._refused(error) from error
+        try:
+            found = os.fstat(self.file.fileno()).st_size
             if found < size:
-                self.file.close()
                 raise RunFolderError(
                     f"{path} has {found} bytes, and had {size} when the checkpoint was written: it is not the run's own"
                 )
             self.file.truncate(size)
-        except OSError as error:
-            raise RunFolderError(f"cannot write to {path}: {error.strerror}") from error
+        except BaseException as error:
+            self.file.close()
+            if isinstance(error, OSError):
+                raise self._refused(error) from error
+            raise
 
     def write(self, text: str) -> None:
         """Append text.
@@ -44,7 +49,7 @@ class LogFile:
             while rest:
                 rest = rest[self.file.write(rest) :]
         except OSError as error:
-            raise RunFolderError(f"cannot write to {self.path}: {error.strerror}") from error
+            raise self._refused(error) from error
 
     def sync(self) -> int:
         """See what was written onto the disk; return the size, bytes."""
@@ -52,8 +57,11 @@ class LogFile:
             os.fsync(self.file.fileno())
             return os.fstat(self.file.fileno()).st_size
         except OSError as error:
-            raise RunFolderError(f"cannot write to {self.path}: {error.strerror}") from error
+            raise self._refused(error) from error
 
     def close(self) -> None:
         """Close the file; may be called twice."""
         self.file.close()
+
+    def _refused(self, error: OSError) -> RunFolderError:
+        return RunFolderError(f"cannot write to {self.path}: {error.strerror or error}")
