@@ -104,6 +104,7 @@ def run_command(words: list[str]) -> None:
 
 def check_yaml(block: Block, page: Path) -> None:
     from rlenvs.agents.llm.config import TrainConfig
+    from rlenvs.agents.llm.sft import SFTConfig
     from rlenvs.config_file import parse_config
     from rlenvs.wrappers.config.rewards import RewardConfig
 
@@ -111,6 +112,8 @@ def check_yaml(block: Block, page: Path) -> None:
     name = f"{page.name} (block in line {block.line})"
     if first.startswith("# train"):
         parse_config(TrainConfig, block.text, name=name)
+    elif first.startswith("# sft"):
+        parse_config(SFTConfig, block.text, name=name)
     elif first.startswith("# rewards"):
         parse_config(RewardConfig, block.text, name=name)
 

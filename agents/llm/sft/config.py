@@ -155,6 +155,11 @@ class SFTConfig(Section):
 
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> "SFTConfig":
+        if self.policy.model == "embedded" and self.policy.adapter is not None:
+            raise ConfigKeyError(
+                ("policy", "adapter"),
+                "the embedded policy starts from random weights: train all of them, or name a model",
+            )
         for key in ("offload_reference", "offload_optimizer"):
             if getattr(self.memory, key):
                 raise ConfigKeyError(("memory", key), "is for runs with rollouts and a reference: leave it out")

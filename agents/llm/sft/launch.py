@@ -1,9 +1,6 @@
 """From a configuration to a supervised run: everything is checked and built here; `run` is the loop."""
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, problem_source
 from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.processes import Processes
 from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.joining import joined
@@ -85,8 +83,7 @@ def resume(
         notes: list[str] = []
         state = processes.together(lambda: load_latest_checkpoint(folder.checkpoints, notes.append))
         with view or view_of(processes.rank) as shown:
-            source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
-            parts = processes.together(lambda: _build(config, source, read_data(config), processes, state))
+            parts = processes.together(lambda: _go_on(folder, processes, state))
             processes.prepare(parts[0].policy)
             for note in notes:
                 shown.log(note)
@@ -110,19 +107,36 @@ Parts = tuple[SFTTrainer, Engine | None, HeldOutEvaluation | None, TargetWatch |
 def _begin(config: SFTConfig, path: Path, processes: Processes) -> tuple[Parts, RunFolder[SFTConfig]]:
     """Build everything, then let the main process make the folder."""
     demonstrations = read_data(config)
-    with _start_model(config, demonstrations) as source:
-        parts = _build(config, source, demonstrations, processes)
-        if not processes.is_main:
-            return parts, RunFolder(path, config)
-        folder = RunFolder.create(path, config)
-        if config.policy.model == "embedded":  # a run keeps what it needs to resume
-            shutil.copytree(source, folder.path / START)
+    policy = _start_policy(config, demonstrations)
+    parts = _build(config, policy, demonstrations, processes)
+    if not processes.is_main:
+        return parts, RunFolder(path, config)
+    folder = RunFolder.create(path, config)
+    if config.policy.model == "embedded":  # a run keeps what it needs to resume
+        policy.save(folder.path / START)
     return parts, folder
+
+
+def _go_on(folder: RunFolder[SFTConfig], processes: Processes, state: Mapping[str, Any]) -> Parts:
+    """Build everything as it was at a checkpoint."""
+    config = folder.config
+    source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
+    policy = load_policy(source, resolve_device(config.device), config.policy, config.memory)
+    return _build(config, policy, read_data(config), processes, state)
+
+
+def _start_policy(config: SFTConfig, demonstrations: Sequence[Demonstration]) -> Policy:
+    device = resolve_device(config.device)
+    if config.policy.model != "embedded":
+        return load_policy(config.policy.model, device, config.policy, config.memory)
+    # Random weights, and an alphabet that the demonstrations need.
+    made = build_policy(config.policy.embedded, texts(demonstrations), config.seed)
+    return Policy(made.model.to(device), made.tokenizer, options=ForwardOptions.from_config(config.memory))
 
 
 def _build(
     config: SFTConfig,
-    source: str,
+    policy: Policy,
     demonstrations: Sequence[Demonstration],
     processes: Processes,
     state: Mapping[str, Any] | None = None,
@@ -131,12 +145,11 @@ def _build(
 
     Args:
         config: of the run.
-        source: model folder or hub id.
+        policy: what learns.
         demonstrations: what the policy imitates.
         processes: who else trains it.
         state: the checkpoint that the run goes on from.
     """
-    policy = load_policy(source, resolve_device(config.device), config.policy, config.memory)
     _check_positions(policy, config)
     chat = ChatFormat(policy.tokenizer, config.policy.prompt_format)
     encoded = encode(
@@ -182,18 +195,6 @@ def _watch(
 def checked_problems(env: EnvConfig, count: int, seed: int) -> list[Problem]:
     """Return training problems for accuracy checks, or all there are."""
     return problem_source(env.id, env.kwargs).problems("train", limit=count, seed=seed)
-
-
-@contextlib.contextmanager
-def _start_model(config: SFTConfig, demonstrations: Sequence[Demonstration]) -> Iterator[str]:
-    """Yield the model folder or hub id to start from."""
-    if config.policy.model != "embedded":
-        yield config.policy.model
-        return
-    with tempfile.TemporaryDirectory(prefix="rlenvs-sft-") as folder:
-        # Random weights, and an alphabet that the demonstrations need.
-        build_policy(config.policy.embedded, texts(demonstrations), config.seed).save(folder)
-        yield folder
 
 
 def _check_positions(policy: Policy, config: SFTConfig) -> None:

@@ -193,6 +193,18 @@ def test_an_environment_that_cannot_show_how_it_is_done():
         ({"data": {"source": "jsonl", "path": "x"}, "sft": {"target_accuracy": 0.5}}, "needs an environment"),
         ({"env": {"id": "x"}, "sft": {"target_accuracy": 0.5, "max_accuracy": 0.4}}, "max_accuracy: must be >= target"),
         ({"env": {"id": "x"}, "rollout": {"max_new_tokens": 2000}}, "rollout.max_new_tokens: must be < "),
+        (
+            {"env": {"id": "x"}, "policy": {"adapter": {}}},
+            "policy.adapter: the embedded policy starts from random weights",
+        ),
+        (
+            {"env": {"id": "x"}, "memory": {"offload_reference": True}},
+            "memory.offload_reference: is for runs with rollouts",
+        ),
+        (
+            {"env": {"id": "x"}, "distributed": {"strategy": "fsdp2"}},
+            "distributed.strategy: must be .ddp. in a supervised run",
+        ),
         ({"env": {"id": "x"}, "ppo": {}}, "unknown key 'ppo'"),
     ],
 )
