@@ -66,10 +66,10 @@ class Asking(Protocol):
         return {} if wish is None else {"sampling": wish}
 
 
-def collector(policy, engine, protocol, temperatures="usual", **options):
-    envs = TextVectorEnv(ArithmeticSource(digits=1), 3, autoreset_mode="Disabled", protocol=protocol)
+def collector(policy, engine, protocol, temperatures="usual", rows=3, **options):
+    envs = TextVectorEnv(ArithmeticSource(digits=1), rows, autoreset_mode="Disabled", protocol=protocol)
     rewards = {"reward_components": {"right": {"class": "CorrectnessReward"}}}
-    config = RolloutConfig(**{"episodes": 3, "max_new_tokens": 5, "context_tokens": 80} | options)
+    config = RolloutConfig(**{"episodes": rows, "max_new_tokens": 5, "context_tokens": 80} | options)
     generator = torch.Generator().manual_seed(0)
     chat = ChatFormat(policy.tokenizer)
     return RolloutCollector(VectorShapedReward(envs, rewards), policy, engine, chat, config, generator, temperatures)
@@ -132,3 +132,19 @@ def test_another_temperature_needs_a_learner_that_corrects_for_it():
     engine = ScriptedEngine(policy, lambda text: "2")
     collector(policy, engine, hot, temperatures="any").collect(seed=0)
     assert {one.temperature for call in engine.params for one in call} == {2.0}
+
+
+def test_rows_ask_for_different_things_at_once():
+    class Choosy(Protocol):
+        def info(self, episode):
+            first = int(episode.problem.prompt[0])
+            wishes = [{}, {"sampling": {"stop": "1"}}, {"sampling": {"max_new_tokens": 2, "stop": ["3", "4"]}}]
+            return wishes[first % 3]
+
+    policy = tiny_policy()
+    engine = ScriptedEngine(policy, lambda text: "222222")
+    _, records = collector(policy, engine, Choosy(), rows=12).collect(seed=0)
+    expected = [SamplingParams(5), SamplingParams(5, stop=("1",)), SamplingParams(2, stop=("3", "4"))]
+    kinds = [int(r["prompt"][0]) % 3 for r in records]
+    assert set(kinds) == {0, 1, 2}
+    assert engine.params == [[expected[kind] for kind in kinds]]
