@@ -34,7 +34,8 @@ def prepare(trunk: Any, contexts: Contexts | None) -> list[Any]:
     layers = [module for module in trunk.modules() if isinstance(module, modeling.GradientCheckpointingLayer)]
     if not layers:
         raise ConfigError(f"memory.gradient_checkpointing: the layers of {trunk.config.model_type!r} do not support it")
-    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}  # dropout is off: nothing in a layer is random
+    # Dropout is off: nothing in a layer is random.
+    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
     if contexts is not None:
         options["context_fn"] = contexts
     for layer in layers:

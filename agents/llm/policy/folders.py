@@ -33,7 +33,8 @@ def save_policy(model: Any, tokenizer: Any, critic: Critic, folder: str | Path) 
     own = folder / CRITIC
     if has_adapters(model):
         names = [DEFAULT, CRITIC] if critic.kind == "adapter" else [DEFAULT]
-        model.save_pretrained(folder, selected_adapters=names)
+        # "auto" would ask the hub whether the vocabulary of the base was changed; nothing here changes it
+        model.save_pretrained(folder, selected_adapters=names, save_embedding_layers=False)
     else:
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rlenvs.agents.llm.algorithm.logprobs import Head, LinearHead, bend, chosen_logprobs
-from rlenvs.agents.llm.policy import adapters, checkpointing, varlen
+from rlenvs.agents.llm.policy import adapters, beside, checkpointing, varlen
 from rlenvs.agents.llm.policy.adapters import CRITIC, DEFAULT, base_of
 from rlenvs.agents.llm.policy.critics import Critic, CriticKind
 from rlenvs.agents.llm.policy.folders import save_policy
@@ -259,9 +259,13 @@ class Policy(nn.Module):
         return torch.autocast(self.device.type, dtype=self.options.autocast)
 
     def _kernel(self, trunk: Any, layout: Layout) -> AbstractContextManager[None]:
-        if self.options.packing and varlen.fits(trunk, self.device, self.options.autocast or trunk.dtype):
+        in_pack = "cu_seq_lens_q" in layout.inputs
+        if in_pack and varlen.fits(trunk, self.device, self.options.autocast or trunk.dtype):
             varlen.register()
             return varlen.attention(trunk.config, varlen.NAME)
+        if in_pack and not self.options.compile and beside.fits(trunk, self.device):
+            beside.register()
+            return varlen.attention(trunk.config, beside.NAME)
         return nullcontext()
 
     def _contexts(self) -> checkpointing.Contexts | None:
@@ -294,13 +298,13 @@ class Policy(nn.Module):
         Raises:
             ConfigError: they do.
         """
-        ids_BL = torch.tensor([[3, 4, 5, 6], [6, 5, 4, 3]], device=self.device) % self._vocabulary()
+        ids_BL = torch.tensor([[3, 4, 5, 6], [7, 8, 9, 10]], device=self.device) % self._vocabulary()
         mask_BL = torch.ones_like(ids_BL, dtype=torch.bool)
         trunk = base_of(self.model).base_model
-        beside = self._hidden(trunk, padded(ids_BL, mask_BL, mask_BL)).flatten(0, 1)
+        side_by_side = self._hidden(trunk, padded(ids_BL, mask_BL, mask_BL)).flatten(0, 1)
         behind = self._hidden(trunk, packed(ids_BL, mask_BL, mask_BL))[0]
-        limit = PACKING_TOLERANCE * (1 if beside.dtype == torch.float32 and self.options.autocast is None else 50)
-        if (beside - behind).abs().max() > limit * beside.abs().max().clamp(min=1.0):
+        limit = PACKING_TOLERANCE * (1 if side_by_side.dtype == torch.float32 and self.options.autocast is None else 50)
+        if (side_by_side - behind).abs().max() > limit * side_by_side.abs().max().clamp(min=1.0):
             raise ConfigError(
                 f"memory.packing: layers of {trunk.config.model_type!r} see across packed sequences; leave it off"
             )
