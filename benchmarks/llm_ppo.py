@@ -147,8 +147,11 @@ def end_answers(model: Any, new: int) -> None:
 
 def make_trainer(args: argparse.Namespace) -> Any:
     """Build our trainer, as a run does, around the model and an environment of this benchmark."""
+    import torch
+
     from rlenvs.agents.llm.config import TrainConfig
-    from rlenvs.agents.llm.launch import make_run_engine
+    from rlenvs.agents.llm.engines.configured import configured_engine
+    from rlenvs.agents.llm.policy.loading import load_policy, load_reference
     from rlenvs.agents.llm.rollout.chat import ChatFormat
     from rlenvs.agents.llm.trainer import PPOTrainer
     from rlenvs.envs import Retry, SingleAnswer, TextVectorEnv
@@ -178,23 +181,15 @@ def make_trainer(args: argparse.Namespace) -> Any:
         },
         overrides=args.settings,
     )
-    policy, reference = load(config)
+    policy = load_policy(args.model, torch.device("cpu"), config.policy, config.memory, config.ppo.critic)
+    reference = load_reference(policy, args.model, config.policy, config.memory)
     if not args.ragged:
         policy.eos_ids = ()  # nothing ends an answer but its limit
     protocol = Retry(args.turns, feedback={"wrong": FEEDBACK, "unreadable": FEEDBACK}) if args.turns else SingleAnswer()
     source = ArithmeticSource(digits=7, zero_pad=True)
     envs = VectorShapedReward(TextVectorEnv(source, args.samples, None, "Disabled", protocol=protocol), config.rewards)
-    engine = make_run_engine(config, policy)
+    engine = configured_engine(config.rollout.engine, policy, config.rollout.batch_size)
     return PPOTrainer(policy, reference, envs, ChatFormat(policy.tokenizer, "plain"), config, engine)
-
-
-def load(config: Any) -> tuple[Any, Any]:
-    """Load policy and reference as a run does."""
-    import torch
-
-    from rlenvs.agents.llm import launch
-
-    return launch._load_models(config.policy.model, config, torch.device("cpu"))
 
 
 def watch(trainer: Any, clock: Callable[[], float]) -> Callable[[], dict[str, float]]:
