@@ -133,7 +133,10 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.policy.load_state_dict(self.processes.shares(state["policy"], self.policy.state_dict()))
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(self.processes.optimizer_shares(state["optimizer"], self.optimizer))
+        for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(own)  # the moments are the checkpoint's, the learning rate is the configuration's
         if self.moments.enabled:
             self.moments.leave()
         self.kl_coefficient.load_state_dict(state["kl_coefficient"])
