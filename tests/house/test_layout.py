@@ -18,7 +18,7 @@ LINKED = ("wrappers", "agents", "configs")
 MAX_LINES = 450
 OPTIONAL = (
     "torch", "transformers", "accelerate", "peft", "stable_baselines3", "sb3_contrib", "optuna", "reasoning_gym",
-    "math_verify", "datasets", "pettingzoo", "ray", "rich", "tensorboard", "rapidfuzz", "jsonschema", "markdown_it", "py3langid",
+    "math_verify", "datasets", "pettingzoo", "ray", "rich", "tensorboard", "wandb", "rapidfuzz", "jsonschema", "markdown_it", "py3langid",
 )  # fmt: skip
 
 
