@@ -22,6 +22,7 @@ from rlenvs.agents.llm.run_folder import (
     checkpoint_folder,
     read_run_config,
 )
+from rlenvs.agents.llm.sft.config import RunConfig
 from rlenvs.errors import ConfigError, RunFolderError
 from rlenvs.shown import shown
 
@@ -104,7 +105,7 @@ def refuse_breaking(found: list[Change]) -> None:
                 )
 
 
-def find_run(config: TrainConfig) -> Path | None:
+def find_run(config: RunConfig) -> Path | None:
     """Return the run that `--resume auto` goes on with; None where a new one is to be started.
 
     That is the run in `output.dir`, or else the newest run of the configuration's name under `runs/`, if it has a
@@ -115,14 +116,14 @@ def find_run(config: TrainConfig) -> Path | None:
     """
     if config.output.dir is None:
         newest = max(_runs_called(config.name), default=None)
-        return newest[-1] if newest is not None and _has_checkpoint(newest[-1]) else None
+        return newest[-1] if newest is not None and _has_checkpoint(newest[-1], config) else None
     folder = Path(config.output.dir)
-    if (folder / CONFIG).is_file() and _has_checkpoint(folder):
+    if (folder / CONFIG).is_file() and _has_checkpoint(folder, config):
         return folder
     return None
 
 
-def clear_leftovers(config: TrainConfig) -> None:
+def clear_leftovers(config: RunConfig) -> None:
     """Remove what a run left in `output.dir` that ended before its first checkpoint, so that a new one can have it.
 
     Raises:
@@ -144,8 +145,8 @@ def _runs_called(name: str) -> Iterator[tuple[str, int, Path]]:
             yield dated, int(number or 1), path
 
 
-def _has_checkpoint(folder: Path) -> bool:
-    return bool(list_checkpoints(checkpoint_folder(folder, read_run_config(folder, TrainConfig))))
+def _has_checkpoint(folder: Path, config: RunConfig) -> bool:
+    return bool(list_checkpoints(checkpoint_folder(folder, read_run_config(folder, type(config)))))
 
 
 def _clear(folder: Path) -> None:

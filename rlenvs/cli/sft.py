@@ -34,7 +34,8 @@ def register(subparsers: "Subparsers") -> None:
             "rlenvs sft\n"
             "rlenvs sft my.yaml sft.epochs=1 --output runs/a\n"
             "rlenvs sft data.source=jsonl data.path=talks.jsonl policy.model=my-model --dry-run\n"
-            "rlenvs sft --resume runs/a"
+            "rlenvs sft --resume runs/a\n"
+            "rlenvs sft my.yaml --output runs/a --resume auto"
         ),
     )
     parser.add_argument(
@@ -45,8 +46,10 @@ def register(subparsers: "Subparsers") -> None:
     )
     parser.add_argument(
         "--resume",
-        metavar="RUN_DIR",
-        help="go on from the last checkpoint of this run, with its own configuration; takes no settings",
+        metavar="RUN_DIR | auto",
+        help="go on from the last checkpoint of this run, with its own configuration; takes no settings. auto: with "
+        "the run in --output, or the newest of this name under runs/, where one has a checkpoint, and start anew "
+        "where none has",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="read the data, print the resolved configuration and stop"
@@ -58,7 +61,7 @@ def register(subparsers: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Hand over to the trainer."""
     config, overrides = split_settings(args.settings)
-    if args.resume is not None and (args.settings or args.output):
+    if args.resume not in (None, "auto") and (args.settings or args.output):
         given = ", ".join(map(repr, [*args.settings, *(["--output"] if args.output else [])]))
         raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {given} out")
     # Before torch is loaded: threads that spin while they wait cost more than they gain once another process runs.

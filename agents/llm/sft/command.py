@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
-from rlenvs.agents.llm.command import quieten_transformers, shipped_config, with_output
+from rlenvs.agents.llm.command import AUTO, quieten_transformers, shipped_config, with_output
 from rlenvs.agents.llm.evaluation import held_out_problems
 from rlenvs.agents.llm.policy.loading import resolve_device
+from rlenvs.agents.llm.processes.bystander import view_of
+from rlenvs.agents.llm.processes.failing import one_message
+from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
+from rlenvs.agents.llm.resuming import clear_leftovers, find_run
 from rlenvs.agents.llm.run_folder import choose_run_folder
 from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.data import ASSISTANT, read_demonstrations
 from rlenvs.agents.llm.sft.launch import resume, sft
 from rlenvs.agents.llm.signals import stop_on_signal
-from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
 
 DEFAULT_CONFIG = "arithmetic.yaml"
@@ -24,19 +27,52 @@ def run_cli(
     output: str | None,
     plain: bool,
 ) -> int:
-    """Carry out `rlenvs sft`; returns the exit code."""
+    """Carry out `rlenvs sft`.
+
+    Args:
+        config_path: a file, or the name of a shipped one; None for the default.
+        overrides: `key=value`.
+        resume_dir: a run folder to go on with; `auto` for the run of this configuration, where there is one.
+        dry_run: print the configuration and train nothing.
+        output: run folder.
+        plain: print lines instead of the live view.
+
+    Returns:
+        The exit code.
+    """
     quieten_transformers()
-    view = make_view(plain=True if plain else None)
-    if resume_dir is not None:
+    with one_message():
+        return _run(config_path, overrides, resume_dir, dry_run, output, plain)
+
+
+def _run(
+    config_path: str | None,
+    overrides: Sequence[str],
+    resume_dir: str | None,
+    dry_run: bool,
+    output: str | None,
+    plain: bool,
+) -> int:
+    launch = Launch.from_environment()
+    rank = 0 if launch is None else launch.rank
+    view = view_of(rank, plain)
+    if resume_dir is not None and resume_dir != AUTO:
         with stop_on_signal(view.log) as stop:
-            return stop.exit_code if resume(resume_dir, view=view, stop=stop).interrupted else 0
+            return resume(resume_dir, view=view, stop=stop).exit_code
     with shipped_config("sft", config_path or DEFAULT_CONFIG) as path:
         config = SFTConfig.load(path, with_output(overrides, output))
     if dry_run:
-        print(rehearsal(config), end="")  # noqa: T201 - this is the output of the command
+        if rank == 0:
+            print(rehearsal(config), end="")  # noqa: T201 - this is the output of the command
         return 0
+    if resume_dir == AUTO:
+        if (found := decided_by_main("resume", lambda: find_run(config))) is not None:
+            with stop_on_signal(view.log) as stop:
+                return resume(found, view=view, stop=stop).exit_code
+        if rank == 0:
+            clear_leftovers(config)
     with stop_on_signal(view.log) as stop:
-        return stop.exit_code if sft(config, view=view, stop=stop).interrupted else 0
+        return sft(config, view=view, stop=stop).exit_code
 
 
 def rehearsal(config: SFTConfig) -> str:

@@ -16,6 +16,7 @@ from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.imitation import Metrics
 from rlenvs.agents.llm.sft.target import TargetWatch
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
+from rlenvs.agents.llm.signals import INTERRUPTED
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
 from rlenvs.errors import RlenvsError
 
@@ -31,6 +32,7 @@ class SFTResult:
         after: the same at the end.
         seconds: wall-clock time of this process's part.
         interrupted: whether it was stopped before its end.
+        exit_code: of a command that made the run: that of the signal that interrupted it, else 0.
         reached_target: whether it ended because its target accuracy was reached.
     """
 
@@ -40,6 +42,7 @@ class SFTResult:
     after: Metrics = field(default_factory=dict)
     seconds: float = 0.0
     interrupted: bool = False
+    exit_code: int = 0
     reached_target: bool = False
 
 
@@ -140,9 +143,15 @@ class SFTRun:
             self.result.after = self._measure()
             metrics |= self.result.after
         self._log(metrics)
-        self.result.interrupted = self.processes.any(not over and self.stop())
+        self._hear(not over and self.stop())
         if over or self.result.interrupted or done % self.config.output.checkpoint_every == 0:
             self._save()
+
+    def _hear(self, stop: bool) -> None:
+        """Let all processes hear the signal that one of them has heard."""
+        code = getattr(self.stop, "exit_code", INTERRUPTED) if stop else 0
+        if codes := [found for found in self.processes.gather(code) if found]:
+            self.result.interrupted, self.result.exit_code = True, min(codes)
 
     def _measure(self) -> Metrics:
         """Loss on demonstrations that are set aside, accuracy on held-out problems."""

@@ -17,9 +17,10 @@ from rlenvs.agents.llm import TrainConfig, evaluate_model, train
 from rlenvs.agents.llm import resume as resume_training
 from rlenvs.agents.llm.sft import SFTConfig, resume, sft
 from rlenvs.agents.llm.sft.command import run_cli
+from rlenvs.agents.llm.sft.imitation import Imitation
 from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
-from rlenvs.errors import ConfigError, DataError, ModelLoadError, RunFolderError
+from rlenvs.errors import ConfigError, DataError, ModelLoadError, RunFolderError, TrainingDivergedError
 
 SHIPPED = sorted((Path(__file__).parents[4] / "configs" / "sft").glob("*.yaml"))
 TINY_SFT = {
@@ -103,6 +104,7 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 from rlenvs.agents.llm.sft.command import run_cli
+from rlenvs.agents.llm.sft.imitation import Imitation
 sys.exit(run_cli(sys.argv[1] or None, sys.argv[3:], sys.argv[2] or None, False, None, True))
 """
 
@@ -153,6 +155,36 @@ def test_a_killed_run_resumes_to_identical_metrics(tiny_sft, tmp_path):
     ]
     weights = [state["trainer"]["policy"] for state in states]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_resume_auto_starts_goes_on_and_finds_nothing_left_to_do(tiny_sft, tmp_path, capsys):
+    path = tmp_path / "run.yaml"
+    path.write_text(dump_config(changed(tiny_sft, "sft.epochs=1")))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text("torn")  # of a run that ended before its first checkpoint
+    assert run_cli(str(path), [], "auto", False, None, True) == 0
+    first = numbers(tmp_path / "run")
+    assert run_cli(str(path), [], "auto", False, None, True) == 0
+    assert "resumed after step 3" in capsys.readouterr().out
+    assert numbers(tmp_path / "run") == first
+
+
+def test_a_failure_says_how_to_go_on(tiny_sft, monkeypatch):
+    stream, step, count = io.StringIO(), Imitation.step, iter(range(10))
+
+    def fails(self, demonstrations):
+        if next(count) == 5:
+            raise TrainingDivergedError("the loss is not finite")
+        return step(self, demonstrations)
+
+    monkeypatch.setattr(Imitation, "step", fails)
+    with pytest.raises(TrainingDivergedError) as caught:
+        sft(tiny_sft, view=make_view(plain=True, stream=stream))
+    hint = f"failed at step 6; go on after step 4: rlenvs sft --resume {tiny_sft.output.dir}"
+    assert hint in stream.getvalue()
+    assert hint in caught.value.__notes__
+    monkeypatch.setattr(Imitation, "step", step)
+    assert resume(tiny_sft.output.dir, view=quiet()).steps == 9
 
 
 def test_data_that_changed_since_the_checkpoint_are_refused(tiny_sft, tmp_path):
@@ -305,14 +337,16 @@ def _stored(folder: Path, text: str) -> Path:
 def test_imitation_learns_arithmetic(tmp_path, monkeypatch):
     """From random weights to more than half of the held-out problems, which no demonstration shows."""
     monkeypatch.chdir(tmp_path)
-    settings = TINY_SFT | {
-        "env": {"id": "rlenvs/Arithmetic-v0", "kwargs": {"digits": 1, "operators": "+", "operands": 2, "answer_order": "reversed"}},
-        "policy": {"embedded": {"hidden_size": 64, "layers": 2, "heads": 4}},
-        "sft": {"epochs": 150, "batch_size": 32, "learning_rate": 3e-3, "warmup_steps": 10},
-        "data": {"held_out_share": 0.0},
-        "memory": {"micro_batch_size": 32},
-        "evaluation": {"every": 1000, "problems": 100},
-    }  # fmt: skip
-    result = sft(SFTConfig.load(settings), view=quiet())
-    assert result.before["accuracy/greedy"] < 0.2
+    smaller = [
+        "policy.embedded.layers=2",
+        "sft.batch_size=128",
+        "sft.learning_rate=3e-3",
+        "memory.micro_batch_size=128",
+    ]
+    goal = ["sft.target_accuracy=0.7", "sft.max_accuracy=1.0", "evaluation.every=1000", "evaluation.problems=300"]
+    config = SFTConfig.load(next(path for path in SHIPPED if path.stem == "arithmetic"), [*smaller, *goal])
+    result = sft(config, view=quiet())
+    assert result.reached_target
+    assert result.before["accuracy/greedy"] < 0.1
     assert result.after["accuracy/greedy"] > 0.5
+    assert result.after["loss/held_out"] < 0.5 < result.before["loss/held_out"]
