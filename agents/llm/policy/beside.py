@@ -2,7 +2,6 @@
 
 Queries, keys and values are laid beside each other with padding after each sequence, where a causal model cannot see
 it. Padding then costs attention, which is little, and no other layer anything.
-Padding then costs attention, which is little, and no other layer anything.
 """
 
 from typing import Any
