@@ -1,6 +1,6 @@
 """What a process of a run can ask, and the answers where it is the only one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -121,7 +121,7 @@ class Processes:
         """
         return state
 
-    def optimizer_shares(self, state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Mapping[str, Any]:
+    def optimizer_shares(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Return an optimiser's state with this process's shares of the moments."""
         return state
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import torch.distributed as dist
+from torch.distributed.distributed_c10d import Store
 
 from rlenvs.agents.llm.processes.data_parallel import describe, lost_peer
 from rlenvs.agents.llm.processes.launch import Launch
@@ -69,7 +69,7 @@ def _is_mine_to_tell(launch: Launch, error: Exception, patience: float) -> bool:
         return not isinstance(error, PeerError)
 
 
-def _wait_for(store: dist.Store, key: str, seconds: float) -> str | None:
+def _wait_for(store: Store, key: str, seconds: float) -> str | None:
     """Return what is written under a key; None where nothing is after so many seconds, or the store is gone."""
     deadline = time.monotonic() + seconds
     with suppress(RuntimeError):
@@ -82,6 +82,6 @@ def _wait_for(store: dist.Store, key: str, seconds: float) -> str | None:
     return None
 
 
-def _claim(store: dist.Store, key: str, value: str) -> bool:
+def _claim(store: Store, key: str, value: str) -> bool:
     """Write a key that nobody has written; False where somebody has."""
     return bool(store.compare_set(key, "", value).decode() == value)

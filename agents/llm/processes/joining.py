@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 
 from rlenvs.agents.llm.config import DistributedConfig
 from rlenvs.agents.llm.processes.alone import ALONE, Processes
@@ -49,7 +50,7 @@ def joined(config: DistributedConfig, device: str) -> Iterator[Processes]:
     try:
         dist.init_process_group(
             backend_of(kind),
-            store=dist.PrefixStore("rlenvs", launch.store()),
+            store=PrefixStore("rlenvs", launch.store()),
             rank=launch.rank,
             world_size=launch.count,
             timeout=timedelta(seconds=config.timeout),
@@ -58,7 +59,10 @@ def joined(config: DistributedConfig, device: str) -> Iterator[Processes]:
         raise PeerError(f"the {launch.count} processes of the run did not connect to each other: {error}") from error
     try:
         with explained(launch):
-            yield _processes(config, device)
+            processes = _processes(config, device)
+            yield processes
+            # Whoever starts processes may end all as soon as one has ended: none does before the main one has written.
+            processes.gather(None)
     finally:
         # Closes the connections: a process that waits for this one in vain hears of it at once.
         dist.destroy_process_group()

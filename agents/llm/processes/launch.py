@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import torch.distributed as dist
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 
 from rlenvs.errors import ConfigError, PeerError
 
@@ -44,12 +45,12 @@ class Launch:
             raise ConfigError(f"RANK must be in 0..{count - 1} (WORLD_SIZE is {count}), got {rank}")
         return cls(rank, count, _number("LOCAL_RANK") if "LOCAL_RANK" in os.environ else 0)
 
-    def store(self) -> dist.Store:
+    def store(self) -> Store:
         """Return what all processes of the run can write notes to; the same one every time."""
         global _store  # one connection per process, made before anything else can fail
         if _store is None:
             try:
-                _store, _, _ = next(iter(dist.rendezvous("env://", timeout=timedelta(seconds=RENDEZVOUS_SECONDS))))
+                _store, _, _ = next(iter(rendezvous("env://", timeout=timedelta(seconds=RENDEZVOUS_SECONDS))))
             except RuntimeError as error:
                 address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
                 raise PeerError(f"the {self.count} processes of the run did not meet at {address}") from error
@@ -80,7 +81,7 @@ def decided_by_main(key: str, decide: Callable[[], Path | None]) -> Path | None:
     return Path(decided) if decided else None
 
 
-_store: dist.Store | None = None
+_store: Store | None = None
 
 
 def _number(name: str) -> int:

@@ -5,7 +5,7 @@ lockstep: every process makes as many as the one with the most micro-batches. Ro
 two processes sample the same number of tokens): for their time every process holds all weights, but no gradients.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,14 +61,15 @@ class Sharded(DataParallel):
             part.set_reshard_after_forward(False, recurse=False)
             part.unshard()
         # FSDP's own hooks would give the weights back as soon as somebody asks for the state, to save it.
-        hooks = [(part, dict(part._state_dict_pre_hooks)) for part in module.modules() if part._state_dict_pre_hooks]
-        for part, _ in hooks:
-            part._state_dict_pre_hooks.clear()
+        hooked = [inner for inner in module.modules() if inner._state_dict_pre_hooks]
+        hooks = [dict(inner._state_dict_pre_hooks) for inner in hooked]
+        for inner in hooked:
+            inner._state_dict_pre_hooks.clear()
         try:
             yield
         finally:
-            for part, removed in hooks:
-                part._state_dict_pre_hooks.update(removed)
+            for inner, removed in zip(hooked, hooks, strict=True):
+                inner._state_dict_pre_hooks.update(removed)
             # Not only gives the weights back: also forgets which layers ran, and that differs between processes.
             assert isinstance(module, FSDPModule)
             module.reset_iter_state()
@@ -84,7 +85,7 @@ class Sharded(DataParallel):
         """Return a state with this process's shares of the tensors."""
         return {key: _share(value, like[key]) if key in like else value for key, value in state.items()}
 
-    def optimizer_shares(self, state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> Mapping[str, Any]:
+    def optimizer_shares(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Return an optimiser's state with this process's shares of the moments."""
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         moments = {
