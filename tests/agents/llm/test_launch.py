@@ -205,13 +205,13 @@ def test_a_run_evaluated_again_gives_its_own_last_numbers(tiny_run):
     """Temperature, seed, batch size and problems are the run's, unless asked for otherwise."""
     changes = {
         "seed": 3,
-        "rollout": tiny_run.rollout.model_copy(update={"temperature": 0.5, "batch_size": 5}),
-        "evaluation": tiny_run.evaluation.model_copy(update={"problems": 7}),
+        "rollout": tiny_run.rollout.model_copy(update={"temperature": 1.2, "batch_size": 5}),
+        "evaluation": tiny_run.evaluation.model_copy(update={"problems": 9}),
     }
     result = train(tiny_run.model_copy(update=changes), view=quiet())
     again = evaluate_model(result.run_dir / "model")
     assert {key: again[key] for key in result.after} == result.after
-    assert again["accuracy/problems"] == 7
+    assert again["accuracy/problems"] == 9
     assert again["accuracy/sampled"] > 0
 
 
