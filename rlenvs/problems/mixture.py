@@ -126,18 +126,34 @@ class MixtureSource(ProblemSource):
     def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
         """List every problem of all sources, or `limit` different ones in the proportions of the weights."""
         check_split(split)
+        everything = self._everything(split, limit)
+        if everything is not None:
+            return everything
+        assert limit is not None  # without one, everything was asked for
         found: dict[str, Problem] = {}
-        if limit is None:
-            for source in self.sources:
-                found.update((problem.id, problem) for problem in source.problems(split))
-            return list(found.values())
         rng = seeded(seed)
-        for _ in range(MAX_REPEATS * check_int("limit", limit, 1, 10**9) + 100):
+        for _ in range(MAX_REPEATS * limit + 100):
             problem = self.sample(rng, split)
             found.setdefault(problem.id, problem)
             if len(found) == limit:
                 return list(found.values())
         raise UserError(f"limit: found only {len(found)} distinct {split} problems, {limit} were asked for")
+
+    def _everything(self, split: Split, limit: int | None) -> list[Problem] | None:
+        """List every problem of all sources; None if there are `limit` of them or more."""
+        if limit is not None:
+            check_int("limit", limit, 1, 10**9)
+        found: dict[str, Problem] = {}
+        for source in self.sources:
+            try:
+                found.update((problem.id, problem) for problem in source.problems(split, limit))
+            except UserError:
+                if limit is None:
+                    raise
+                return None  # it cannot tell how many there are; drawing does
+            if limit is not None and len(found) >= limit:
+                return None
+        return list(found.values())
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{share:.3g} {source!r}" for share, source in zip(self.shares, self.sources, strict=True))

@@ -146,6 +146,15 @@ def test_a_mixture_draws_by_weight_and_keeps_ids_and_splits():
     assert listed.size == len(listed.problems("train")) + len(ArithmeticSource(digits=1).problems("held_out"))
 
 
+def test_a_mixture_of_few_problems_gives_all_it_has_for_a_higher_limit():
+    source = MixtureSource([ArithmeticSource(digits=1), ArithmeticSource(digits=1, answer_order="reversed")])
+    every = source.problems("train")
+    assert source.problems("train", limit=len(every) + 1) == every
+    assert len({problem.id for problem in source.problems("train", limit=len(every))}) == len(every)
+    assert len(source.problems("train", limit=20)) == 20
+    assert len(MixtureSource(["algebra", source]).problems("train", limit=300)) == 300
+
+
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
