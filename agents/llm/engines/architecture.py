@@ -7,16 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rlenvs.agents.llm.policy.adapters import base_of
 from rlenvs.errors import UnsupportedModelError
 
 KNOWN_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 # Rotations that depend on a position alone. The others change with the length of what was seen.
 KNOWN_ROPES = ("default", "linear", "llama3", "yarn")
-
-
-def base_of(model: Any) -> Any:
-    """Return the transformers model inside an adapter of peft, its adapted layers in place; others as they are."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def adapter_state(model: Any) -> Hashable:

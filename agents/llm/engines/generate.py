@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlenvs.agents.llm.engines.architecture import base_of
 from rlenvs.agents.llm.engines.protocol import Completion, Finish, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import pick, row_seeds, uniform_at
 from rlenvs.agents.llm.engines.stopping import finish_of
+from rlenvs.agents.llm.policy.adapters import base_of
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import EngineError
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import torch
 
-from rlenvs.agents.llm.engines.architecture import adapter_state, base_of, read
+from rlenvs.agents.llm.engines.architecture import adapter_state, read
 from rlenvs.agents.llm.engines.decoder import Decoder, check
 from rlenvs.agents.llm.engines.kv_cache import KVCache
 from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.scheduling import Call, Row
 from rlenvs.agents.llm.engines.stepper import Stepper
+from rlenvs.agents.llm.policy.adapters import base_of
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import EngineError
 

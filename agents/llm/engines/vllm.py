@@ -25,11 +25,11 @@ from typing import Any
 
 import torch
 
-from rlenvs.agents.llm.engines.architecture import base_of
 from rlenvs.agents.llm.engines.http import Server
 from rlenvs.agents.llm.engines.protocol import Completion, SamplingParams, params_of_each
 from rlenvs.agents.llm.engines.sampling import row_seeds
 from rlenvs.agents.llm.engines.weights import checkpoint_weights
+from rlenvs.agents.llm.policy.adapters import base_of
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import EngineError
 from rlenvs.extras import require

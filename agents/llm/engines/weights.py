@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlenvs.agents.llm.engines.architecture import base_of
+from rlenvs.agents.llm.policy.adapters import base_of
 from rlenvs.errors import EngineError
 
 

@@ -1,7 +1,7 @@
 """Attention within packed sequences on a CPU: quadratic in the length of each sequence, not of the pack.
 
-Queries, keys and values are laid beside each other with padding after each sequence, where a causal model cannot see
-it. Padding then costs attention, which is little, and no other layer anything.
+Queries, keys and values are laid beside each other with padding after each sequence, where a causal model cannot
+see it. Padding then costs attention, which is little, and no other layer anything.
 """
 
 from typing import Any
