@@ -61,7 +61,7 @@ def test_every_command_has_complete_help(command: str, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["trian"], "rlenvs: unknown command 'trian'; did you mean 'train'? (known: train, eval, "),
+        (["trian"], "rlenvs: unknown command 'trian'; did you mean 'train'? (known: train, sft, eval, "),
         (["xyzzy"], "rlenvs: unknown command 'xyzzy' (known: train"),
         (["--debug", "evl"], "rlenvs: unknown command 'evl'; did you mean 'eval'?"),
         (["--verzion"], "rlenvs: unknown option '--verzion'; did you mean '--version'? (see: rlenvs --help)"),
