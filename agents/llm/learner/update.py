@@ -175,8 +175,9 @@ class Update:
                 dual_clip=config.dual_clip,
                 weights_M=_product(weights_M, importance_M),
             )
-            bonus = outputs.entropies_M.sum() / tokens
-            loss = loss + actor - config.entropy_coef * bonus
+            loss = loss + actor
+            if config.entropy_coef:  # zero times its gradient would cost as much as the gradient
+                loss = loss - config.entropy_coef * outputs.entropies_M.sum() / tokens
             found |= {
                 "policy_loss": actor,
                 "clip_fraction": parts["clipped"] / tokens,

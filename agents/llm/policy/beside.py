@@ -3,6 +3,7 @@
 Queries, keys and values are laid beside each other with padding after each sequence, where a causal model cannot
 see it. Padding then costs attention, which is little, and no other layer anything.
 """
+"""
 
 from typing import Any
 
