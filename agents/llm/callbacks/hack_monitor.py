@@ -60,7 +60,7 @@ class HackMonitor(Callback):
     Args:
         metric: what the task itself says, more is better; measured in every iteration.
         window: iterations, >= 2.
-        z: standard errors, > 0. At 3, curves of 200 iterations of independent noise gave a false alarm in 1 case of 400.
+        z: standard errors, > 0. At 3, 200 iterations of independent noise gave a false alarm in 1 run of 400.
         min_drop: smallest fall of the metric that matters, >= 0.
         max_share: in (0, 1].
         max_growth: > 1.
