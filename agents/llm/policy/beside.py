@@ -3,7 +3,6 @@
 Queries, keys and values are laid beside each other with padding after each sequence, where a causal model cannot
 see it. Padding then costs attention, which is little, and no other layer anything.
 """
-"""
 
 from typing import Any
 
@@ -46,8 +45,7 @@ def attend(
     count, longest = len(lengths_N), max_length_q
     starts_N = torch.arange(count) * longest - cu_seq_lens_q[:-1]
     place_T = torch.arange(query.shape[2]) + starts_N.repeat_interleave(lengths_N)
-    laid = [_Spread.apply(part[0].transpose(0, 1), place_T, count * longest) for part in (query, key, value)]  # type: ignore[no-untyped-call]
-    queries, keys, values = (part.unflatten(0, (count, longest)).transpose(1, 2) for part in laid)
+    queries, keys, values = (_laid(part, place_T, count, longest) for part in (query, key, value))
     mask = None
     if sliding_window is not None and sliding_window < longest:
         distance = torch.arange(longest)[:, None] - torch.arange(longest)
@@ -63,6 +61,12 @@ def attend(
     )
     gathered: Tensor = _Gather.apply(found.transpose(1, 2).flatten(0, 1), place_T)  # type: ignore[no-untyped-call]
     return gathered[None], None
+
+
+def _laid(heads: Tensor, place_T: Tensor, count: int, longest: int) -> Tensor:
+    """Return `[N, H, longest, D]` from `[1, H, T, D]`."""
+    spread: Tensor = _Spread.apply(heads[0].transpose(0, 1), place_T, count * longest)  # type: ignore[no-untyped-call]
+    return spread.unflatten(0, (count, longest)).transpose(1, 2)
 
 
 class _Spread(torch.autograd.Function):
