@@ -71,10 +71,13 @@ def embedded_policy_folder(
             f"cannot keep the warm-started policy in {str(folder.parent)!r} ({error.strerror}): set RLENVS_CACHE to a "
             "folder that can be written to"
         ) from error
-    problems = problem_source(env.id, env.kwargs).problems("train", limit=ENV_LIMIT, seed=seed)
-    demonstrations = demonstrations_of_env(env, ENV_LIMIT, seed)
+    goal = config.warm_start
+    has_target = goal.target_accuracy is not None
+    limit = ENV_LIMIT if has_target else min(ENV_LIMIT, goal.max_steps * goal.batch_size)  # no more than are looked at
+    problems = problem_source(env.id, env.kwargs).problems("train", limit=limit, seed=seed) if has_target else []
+    demonstrations = demonstrations_of_env(env, limit, seed)
     policy = build_policy(config, texts(demonstrations), seed).to(device)
-    warm_start(policy, demonstrations, problems, env, config.warm_start, max_new_tokens, seed, progress)
+    warm_start(policy, demonstrations, problems, env, goal, max_new_tokens, seed, progress)
     _store(policy, recipe, folder)
     return folder
 

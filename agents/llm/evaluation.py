@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from rlenvs.agents.llm.config import EvaluationConfig, SamplingConfig
+from rlenvs.agents.llm.config import EvaluationConfig, SamplingConfig, TrainConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams
 from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.environments import held_out_problems, make_env, make_vector_env, problem_source
@@ -51,8 +52,10 @@ class HeldOutEvaluation:
         Returns:
             `accuracy/greedy` and `accuracy/sampled`, of the last message of each episode, with their binomial standard
             errors; where episodes have several turns also `accuracy/first` and `accuracy/first_sampled`, of the first
-            message; `return/greedy` and `return/sampled`, the mean sum of what the environment paid; and
-            `accuracy/problems`. No accuracy where the environment does not say what is correct.
+            message; `return/greedy` and `return/sampled`, the mean sum of what the environment paid;
+            `held_out/<name>/greedy` and `/sampled` of every reward component that the examination asks, the mean raw
+            value of the last messages that it could judge; and `accuracy/problems`. No accuracy where the environment
+            does not say what is correct.
         """
         metrics: dict[str, float] = {}
         config = self.sampling
@@ -66,6 +69,9 @@ class HeldOutEvaluation:
 
 def _summary(marks: Marks, name: str) -> dict[str, float]:
     metrics = {f"return/{name}": float(marks.rewards.mean())}
+    for component, values_N in marks.components.items():
+        judged = values_N[~np.isnan(values_N)]
+        metrics[f"held_out/{component}/{name}"] = float(judged.mean()) if len(judged) else float("nan")
     if marks.correct is not None and marks.first is not None:
         share = float(marks.correct.mean())
         metrics |= {
@@ -125,7 +131,9 @@ def evaluate_model(
     policy = load_policy(model_dir, resolve_device(device))
     sampling = _sampling(run.rollout if run else _of_model(policy), max_new_tokens, temperature)
     chat = ChatFormat(policy.tokenizer, run.policy.prompt_format if run else "auto")
-    evaluation = HeldOutEvaluation(Examination(env_id, kwargs, problems), chat, sampling, seed)
+    rewards = run.evaluated_rewards() if isinstance(run, TrainConfig) else None
+    examination = Examination(env_id, kwargs, problems, rewards=rewards)
+    evaluation = HeldOutEvaluation(examination, chat, sampling, seed)
     engine = configured_engine(sampling.engine, policy, batch_size or sampling.batch_size)
     return evaluation(policy, engine) | {"env": env_id, "model": str(model_dir)}
 

@@ -1,7 +1,7 @@
 """Whole episodes on given problems, graded by the environment itself: what evaluations are made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -15,8 +15,11 @@ from rlenvs.agents.llm.environments import make_vector_env
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
-from rlenvs.agents.llm.rollout.turns import Speaker, answers, opening, problem_id
+from rlenvs.agents.llm.rollout.turns import Said, Speaker, answers, opening, problem_id
 from rlenvs.problems import Problem
+from rlenvs.problems.grading import FREE_TEXT_TYPES
+from rlenvs.wrappers.config.rewards import RewardConfig
+from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 
 CHUNK = 512  # episodes side by side: conversations, sessions and sandboxes of all problems at once need not fit
 
@@ -31,6 +34,7 @@ class Marks:
         rewards: `[N]` sum of what the environment itself paid.
         turns: `[N]` messages of the policy.
         cut: `[N]` bool, whether a limit of the run ended a message or the episode.
+        components: name -> `[N]` raw value of the last message of the episode; NaN where the component gave none.
     """
 
     correct: npt.NDArray[np.bool_] | None
@@ -38,6 +42,7 @@ class Marks:
     rewards: npt.NDArray[np.float64]
     turns: npt.NDArray[np.int64]
     cut: npt.NDArray[np.bool_]
+    components: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 class Examination:
@@ -51,16 +56,24 @@ class Examination:
         env_kwargs: its parameters.
         problems: what is asked, at least one.
         chunk: episodes side by side, >= 1.
+        rewards: components that are asked about every message too; they judge, and nothing learns from them.
 
     Raises:
         ConfigError: no such environment, or parameters it refuses.
     """
 
     def __init__(
-        self, env_id: str, env_kwargs: Mapping[str, Any], problems: Sequence[Problem], chunk: int = CHUNK
+        self,
+        env_id: str,
+        env_kwargs: Mapping[str, Any],
+        problems: Sequence[Problem],
+        chunk: int = CHUNK,
+        rewards: RewardConfig | None = None,
     ) -> None:
         self.problems = problems
         self.envs: gym.vector.VectorEnv[Any, Any, Any] = make_vector_env(env_id, env_kwargs, min(len(problems), chunk))
+        if rewards is not None:
+            self.envs = VectorShapedReward(self.envs, rewards)
 
     def accuracy(
         self,
@@ -101,9 +114,11 @@ class Examination:
             EngineError: the engine could not finish.
         """
         speaker = Speaker(policy, engine, chat, params, limits or _limits_of(policy, params), "ignored")
-        sheet = _Sheet(len(self.problems))
+        names = self.envs.pipeline.names if isinstance(self.envs, VectorShapedReward) else ()
+        sheet = _Sheet(len(self.problems), names)
         for start in range(0, len(self.problems), self.envs.num_envs):
             self._play(speaker, start, sheet, generator)
+        sheet.graded = sheet.graded and are_graded(self.problems)
         return sheet.marks()
 
     def check_prompts(self, chat: ChatFormat, limits: Limits) -> None:
@@ -132,8 +147,7 @@ class Examination:
         active, turn = rows, 0
         while active:
             said = speaker.speak({row: episodes[row] for row in active}, infos, generator)
-            actions = [said[row].text if row in said else "" for row in range(self.envs.num_envs)]
-            observations, rewards, terminated, truncated, infos = self.envs.step(actions)
+            observations, rewards, terminated, truncated, infos = self._step(said)
             turn += 1
             going_on: list[int] = []
             given_up: list[int] = []
@@ -143,11 +157,28 @@ class Examination:
                     continue
                 cut = speaker.listen(episodes[row], said[row], turn, answers(infos, observations, row))
                 (going_on if cut is None else given_up).append(row)
-            if given_up and hasattr(self.envs.unwrapped, "abandon"):
-                self.envs.unwrapped.abandon(given_up)
+            if given_up and hasattr(self.envs, "abandon"):
+                self.envs.abandon(given_up)
             active = going_on
         for row in rows:
             sheet.cut[start + row] = episodes[row].cut
+
+    def _step(self, said: Mapping[int, Said]) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step every row; the rewards are those of the environment, whatever components say beside them."""
+        actions = [said[row].text if row in said else "" for row in range(self.envs.num_envs)]
+        if not isinstance(self.envs, VectorShapedReward):
+            return self.envs.step(actions)
+        counts = [
+            {"response_tokens": len(said[row].completion.ids)} if row in said else {} for row in range(len(actions))
+        ]
+        self.envs.annotate(counts)
+        observations, _, terminated, truncated, infos = self.envs.step(actions)
+        return observations, infos["env_reward"], terminated, truncated, infos
+
+
+def are_graded(problems: Sequence[Problem]) -> bool:
+    """Whether answers to these problems can be right: free texts have no right answer."""
+    return any(problem.task.get("type") not in FREE_TEXT_TYPES for problem in problems)
 
 
 def _limits_of(policy: Policy, params: SamplingParams) -> Limits:
@@ -158,15 +189,18 @@ def _limits_of(policy: Policy, params: SamplingParams) -> Limits:
 class _Sheet:
     """What is noted of N episodes while they are played."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, components: Sequence[str] = ()) -> None:
         self.correct, self.first, self.cut = (np.zeros(count, dtype=np.bool_) for _ in range(3))
         self.rewards, self.turns = np.zeros(count), np.zeros(count, dtype=np.int64)
+        self.components = {name: np.full(count, np.nan) for name in components}
         self.graded = True
 
     def note(self, place: int, turn: int, reward: float, infos: Mapping[str, Any], row: int) -> None:
         """Note one step of one episode."""
         self.rewards[place] += reward
         self.turns[place] = turn
+        for name, values in self.components.items():
+            values[place] = infos["reward_components"][name]["raw"][row]
         if "correct" not in infos:
             self.graded = False
             return
@@ -177,4 +211,4 @@ class _Sheet:
     def marks(self) -> Marks:
         """Return the result."""
         correct, first = (self.correct, self.first) if self.graded else (None, None)
-        return Marks(correct, first, self.rewards, self.turns, self.cut)
+        return Marks(correct, first, self.rewards, self.turns, self.cut, self.components)

@@ -26,6 +26,7 @@ from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.run import Run, RunResult
 from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder
+from rlenvs.agents.llm.sft.target import check_target
 from rlenvs.agents.llm.trackers import check_trackers
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import TrainingView
@@ -85,7 +86,10 @@ def _train(
     def check() -> list[Problem]:
         _check_others(config, callbacks)
         rehearse(config)
-        return held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
+        problems = held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
+        if config.policy.model == "embedded" and config.policy.embedded.warm_start.target_accuracy is not None:
+            check_target(config.env, problems)
+        return problems
 
     problems = processes.together(check)
     episodes = share_of_episodes(config, processes)
@@ -287,11 +291,14 @@ def _start_model(config: TrainConfig, device: torch.device, view: TrainingView) 
     """Return the model folder or hub id to start from, and a note for the person who watches."""
     if config.policy.model != "embedded":
         return config.policy.model, ""
-    target = config.policy.embedded.warm_start.target_accuracy
-    started = time.perf_counter()
+    goal, started = config.policy.embedded.warm_start, time.perf_counter()
 
-    def progress(step: int, reached: float) -> None:
-        view.phase("warm start", f"step {step}, {reached:.0%} of {target:.0%} on training problems", reached / target)
+    def progress(step: int, reached: float | None) -> None:
+        if reached is None or goal.target_accuracy is None:
+            view.phase("warm start", f"step {step} of {goal.max_steps}", step / goal.max_steps)
+            return
+        said = f"step {step}, {reached:.0%} of {goal.target_accuracy:.0%} on training problems"
+        view.phase("warm start", said, reached / goal.target_accuracy)
 
     folder = embedded_policy_folder(
         config.policy.embedded, config.env, config.rollout.max_new_tokens, config.seed, device, progress

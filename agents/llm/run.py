@@ -78,7 +78,7 @@ class Run:
         self.callbacks = Callbacks([*(entry.build() for entry in self.config.callbacks), *callbacks])
         self.state = RunState(trainer, folder if self.processes.is_main else None, self.config, view.log)
         self.evaluate = HeldOutEvaluation(
-            Examination(self.config.env.id, self.config.env.kwargs, problems),
+            Examination(self.config.env.id, self.config.env.kwargs, problems, rewards=self.config.evaluated_rewards()),
             trainer.collector.chat,
             self.config.rollout,
             self.config.seed,
@@ -225,6 +225,10 @@ class Run:
         for name in ("greedy", "sampled"):
             if f"accuracy/{name}" in self.result.after:
                 summary[f"{name} accuracy"] = _change(self.result, f"accuracy/{name}")
+            for component in self.config.evaluation.components:
+                key = f"held_out/{component}/{name}"
+                if key in self.result.before:  # a run that goes on may ask for more than it began with
+                    summary[f"{name} {component}"] = _change(self.result, key, ".3g")
         summary["iterations"] = f"{self.result.iterations} of {self.config.ppo.iterations}"
         summary["time"] = f"{self.result.seconds:.0f} s"
         if self.result.stop_reason:
@@ -291,5 +295,5 @@ class Run:
         return f"rlenvs train --resume {shlex.quote(str(self.folder.path))}"
 
 
-def _change(result: RunResult, key: str) -> str:
-    return f"{result.before[key]:.1%} -> {result.after[key]:.1%}"
+def _change(result: RunResult, key: str, form: str = ".1%") -> str:
+    return f"{result.before[key]:{form}} -> {result.after[key]:{form}}"

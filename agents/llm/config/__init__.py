@@ -4,7 +4,7 @@ from rlenvs.agents.llm.config.callbacks import CallbackConfig
 from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.embedded import EmbeddedConfig, WarmStartConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
-from rlenvs.agents.llm.config.output import EvaluationConfig, OutputConfig
+from rlenvs.agents.llm.config.output import EvaluationConfig, OutputConfig, TrainEvaluationConfig
 from rlenvs.agents.llm.config.policy import AdapterConfig, PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import EngineConfig, RolloutConfig, SamplingConfig
@@ -27,5 +27,6 @@ __all__ = [
     "RolloutConfig",
     "SamplingConfig",
     "TrainConfig",
+    "TrainEvaluationConfig",
     "WarmStartConfig",
 ]

@@ -12,13 +12,17 @@ from rlenvs.config_file import ConfigKeyError
 class WarmStartConfig(AccuracyTarget):
     """Supervised learning that gives the embedded policy something to improve on."""
 
-    target_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.62, description="stop at this greedy accuracy on training problems"
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        0.62,
+        description="stop at this greedy accuracy on training problems; null: imitate for max_steps, for environments "
+        "that do not say what is correct",
     )
     max_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
         0.68, description="never start reinforcement learning from more than this"
     )
-    max_steps: PositiveInt = Field(1_000, description="give up after this many optimiser steps")
+    max_steps: PositiveInt = Field(
+        1_000, description="give up after this many optimiser steps; with no target, take them all"
+    )
     batch_size: PositiveInt = Field(256, description="demonstrations per step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak learning rate of AdamW")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(20, description="steps of linear warm-up")

@@ -14,6 +14,16 @@ class EvaluationConfig(Section):
     problems: PositiveInt = Field(1_000, description="held-out problems, or all there are")
 
 
+class TrainEvaluationConfig(EvaluationConfig):
+    """The same of a run with rewards: some of them can be asked on held-out problems too."""
+
+    components: list[str] = Field(
+        default_factory=list,
+        description="reward components whose raw value on held-out problems is measured as held_out/<name>/greedy and "
+        "/sampled, for environments that do not say what is correct",
+    )
+
+
 class OutputConfig(Section):
     """What a run leaves behind."""
 

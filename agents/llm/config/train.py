@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from rlenvs.agents.llm.config.callbacks import CallbackConfig
 from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
-from rlenvs.agents.llm.config.output import EvaluationConfig, OutputConfig
+from rlenvs.agents.llm.config.output import OutputConfig, TrainEvaluationConfig
 from rlenvs.agents.llm.config.policy import PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import RolloutConfig
@@ -51,7 +51,7 @@ class TrainConfig(Section):
     callbacks: list[CallbackConfig] = Field(
         default_factory=list, description="what else happens; see docs/callbacks.md"
     )
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: TrainEvaluationConfig = TrainEvaluationConfig()
     output: OutputConfig = OutputConfig()
 
     @classmethod
@@ -113,6 +113,24 @@ class TrainConfig(Section):
             except ConfigError as error:
                 raise ConfigKeyError(("callbacks", index), f"{callback.class_name}: {error}") from error
         return self
+
+    @model_validator(mode="after")
+    def _what_is_evaluated_is_a_reward(self) -> "TrainConfig":
+        known = [name for name, component in self.rewards.reward_components.items() if not component.is_potential]
+        for name in self.evaluation.components:
+            if name not in known:
+                raise ConfigKeyError(
+                    ("evaluation", "components"),
+                    f"there is no reward component {name!r} with a value of its own{did_you_mean(name, known)} "
+                    f"(known: {', '.join(known)})",
+                )
+        return self
+
+    def evaluated_rewards(self) -> RewardConfig | None:
+        """Return the components that evaluations ask, each by itself; None where there are none."""
+        components = self.rewards.to_dict()["reward_components"]
+        chosen = {name: components[name] for name in self.evaluation.components}
+        return RewardConfig.load({"reward_components": chosen}) if chosen else None
 
     @model_validator(mode="after")
     def _shares_can_be_made(self) -> "TrainConfig":

@@ -8,10 +8,11 @@ import torch
 
 from rlenvs.agents.llm.config import AccuracyTarget, EnvConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams
-from rlenvs.agents.llm.evaluation import Examination
+from rlenvs.agents.llm.examination import Examination, are_graded
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
+from rlenvs.errors import ConfigError
 from rlenvs.problems import Problem
 
 MAX_OVERSHOOTS = 3  # by then the policy is better than wanted, and waiting would not bring it back
@@ -67,6 +68,19 @@ class TargetWatch:
         self.best, self.overshoots, self.kept = state["best"], state["overshoots"], state["kept"]
 
 
+def check_target(env: EnvConfig, problems: Sequence[Problem]) -> None:
+    """Refuse a target of accuracy where no answer is right.
+
+    Raises:
+        ConfigError: the environment does not say what is correct.
+    """
+    if not are_graded(problems):
+        raise ConfigError(
+            f"target_accuracy: env.id {env.id!r} does not say what is correct, so that there is no accuracy to reach: "
+            "set it to null and learn for a number of steps"
+        )
+
+
 def greedy_accuracy(
     policy: Policy,
     engine: Engine,
@@ -88,7 +102,11 @@ def greedy_accuracy(
         limits: of messages and episodes.
         seed: of whatever is random in sampling.
         stop: texts that end a message.
+
+    Raises:
+        ConfigError: the environment does not say what is correct.
     """
+    check_target(env, problems)
     examination = Examination(env.id, env.kwargs, problems)
     greedy = SamplingParams(limits.max_new_tokens, temperature=0.0, stop=tuple(stop))
 
