@@ -129,7 +129,7 @@ class PPOTrainer:
                 record |= {"iteration": self.iteration + 1, "step": clock, "env": record["env"] + first}
             first += envs
         if not episodes and self.processes.lockstep:  # all groups were uniform: takes part in the passes of the others
-            episodes = [Episode(ids=[self.policy.eos_id], action=[False])]
+            episodes = [idle_episode(self.policy)]
         metrics = join_rollout_metrics([measured for _, _, measured in everyones])
         return episodes, [record for _, theirs, _ in everyones for record in theirs], metrics
 
@@ -228,6 +228,11 @@ def rollout_metrics(records: Sequence[Mapping[str, Any]]) -> Metrics:
             f"invalid/{name}": float(statuses.count("invalid") + statuses.count("timeout")),
         }
     return metrics
+
+
+def idle_episode(policy: Policy) -> Episode:
+    """Return an episode that nothing is learned from, for a process that has no other but has to pass with the rest."""
+    return Episode(ids=[policy.eos_id], action=[False])
 
 
 def process_seed(seed: int, rank: int) -> int:

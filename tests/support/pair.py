@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-DEADLINE = 120.0
+DEADLINE = 180.0
 
 
 class Pair:

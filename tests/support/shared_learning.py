@@ -19,6 +19,7 @@ from rlenvs.agents.llm.processes import ALONE, Processes
 from rlenvs.agents.llm.processes.data_parallel import DataParallel
 from rlenvs.agents.llm.processes.sharded import Sharded
 from rlenvs.agents.llm.rollout.batch import Episode, collate
+from rlenvs.agents.llm.trainer import idle_episode
 
 SEED = 5
 
@@ -99,7 +100,8 @@ def gradients(run: TrainConfig, strategy: str | None, shares: tuple[int, ...], s
     processes.prepare(policy, held)
     reference = FrozenCopy(held)
     rows = slice(None) if strategy is None else share(shares, processes.rank)
-    batch = collate(episodes()[rows], policy.pad_id, torch.device("cpu"))
+    own = episodes()[rows] or ([idle_episode(policy)] if processes.lockstep else [])
+    batch = collate(own, policy.pad_id, torch.device("cpu"))
     micro_batches = MicroBatches(run.memory)
     temperature, rollout = run.rollout.temperature, run.rollout
     scored = score_rollout(

@@ -126,6 +126,7 @@ def _generate_batch(policy: Policy, requests: Sequence[Request], seeds_B: Tensor
             max_new_tokens=max(params.max_new_tokens for _, params in requests),
             logits_processor=LogitsProcessorList([sampler]),
             stopping_criteria=StoppingCriteriaList([stopper]),
+            synced_gpus=False,  # processes sample by themselves, also where transformers finds a model in shares
         )
     logprobs_BT = torch.stack(sampler.logprobs, dim=1)
     if not bool(logprobs_BT.isfinite().all()):

@@ -46,7 +46,7 @@ class Learner:
         self.processes = processes
         self.iteration = 0
         self.kl_coefficient = make_kl_coefficient(config.ppo)
-        self.micro_batches = MicroBatches(config.memory)
+        self.micro_batches = MicroBatches(config.memory, can_shrink=not processes.lockstep)
         self.optimizer = make_optimizer(policy, config.ppo, config.memory)
         offloads = config.memory.offload_optimizer and policy.device.type != "cpu"
         self.moments = ParkedOptimizer(self.optimizer, policy.device, offloads)
@@ -77,18 +77,16 @@ class Learner:
         if len(batch) == 0 and self.processes.count == 1:  # no episode was worth keeping
             self.iteration += 1
             return {}
-        rollout = self.micro_batches.survive(
-            lambda: score_rollout(
-                batch,
-                self.policy,
-                self.reference,
-                ppo,
-                self.config.rollout.temperature,
-                self.micro_batches,
-                self.processes,
-                kl_coef,
-                self.config.rollout.mask_overlong,
-            )
+        rollout = score_rollout(
+            batch,
+            self.policy,
+            self.reference,
+            ppo,
+            self.config.rollout.temperature,
+            self.micro_batches,
+            self.processes,
+            kl_coef,
+            self.config.rollout.mask_overlong,
         )
         metrics = rollout.metrics
         if not self.processes.any(bool(rollout.mask_BA.any())):  # every episode was left out: nothing to learn or lose

@@ -64,6 +64,9 @@ def score_rollout(
 ) -> ScoredRollout:
     """Compute log-probabilities, values, KL and advantages of a rollout.
 
+    Passes that run out of memory begin again with smaller micro-batches: between them, never with a sum over processes
+    among what is repeated.
+
     Args:
         batch: the episodes.
         policy: the policy that sampled them.
@@ -179,16 +182,20 @@ def _evaluate(
     shape = batch.turn_rewards_BA
     logprobs_BA, entropies_BA, values_BA = (torch.zeros_like(shape) for _ in range(3))
     last_B = shape.new_zeros(len(batch))
-    for index, mask in _masks(batch, micro_batches, processes, torch.arange(len(batch))):
-        found = policy.evaluate(
-            *batch.rows(index), temperature, with_logprobs=not trusted, with_values=config.uses_critic
-        )
-        if not trusted:
-            _fill(logprobs_BA, index, mask, found.logprobs_M)
-            _fill(entropies_BA, index, mask, found.entropies_M)
-        if config.uses_critic:
-            _fill(values_BA, index, mask, found.values_M)
-            last_B[index] = found.last_values_B
+
+    def passes() -> None:
+        for index, mask in _masks(batch, micro_batches, processes, torch.arange(len(batch))):
+            found = policy.evaluate(
+                *batch.rows(index), temperature, with_logprobs=not trusted, with_values=config.uses_critic
+            )
+            if not trusted:
+                _fill(logprobs_BA, index, mask, found.logprobs_M)
+                _fill(entropies_BA, index, mask, found.entropies_M)
+            if config.uses_critic:
+                _fill(values_BA, index, mask, found.values_M)
+                last_B[index] = found.last_values_B
+
+    micro_batches.survive(passes)
     return (
         batch.sampled_logprobs_BA if trusted else logprobs_BA,
         None if trusted else entropies_BA,
@@ -207,8 +214,12 @@ def _value_last(
         return last_B
     if len(rows) == 0:  # another process has some, and passes may be in lockstep
         rows = torch.arange(len(batch))[:1]
-    for index, _ in _masks(batch, micro_batches, processes, rows):
-        last_B[index] = policy.evaluate(*batch.rows(index), temperature, with_logprobs=False).last_values_B
+
+    def passes() -> None:
+        for index, _ in _masks(batch, micro_batches, processes, rows):
+            last_B[index] = policy.evaluate(*batch.rows(index), temperature, with_logprobs=False).last_values_B
+
+    micro_batches.survive(passes)
     return last_B
 
 
@@ -216,9 +227,13 @@ def _score_by_reference(
     batch: RolloutBatch, reference: Reference, temperature: float, micro_batches: MicroBatches, processes: Processes
 ) -> Tensor:
     logprobs_BA = torch.zeros_like(batch.turn_rewards_BA)
-    with on_device(reference):
-        for index, mask in _masks(batch, micro_batches, processes, torch.arange(len(batch))):
-            _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
+
+    def passes() -> None:
+        with on_device(reference):
+            for index, mask in _masks(batch, micro_batches, processes, torch.arange(len(batch))):
+                _fill(logprobs_BA, index, mask, reference.logprobs(*batch.rows(index), temperature))
+
+    micro_batches.survive(passes)
     return logprobs_BA
 
 

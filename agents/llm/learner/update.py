@@ -130,16 +130,26 @@ class Update:
             torch.autograd.backward(loss)
             sums = {key: sums.get(key, 0.0) + value.detach() for key, value in found.items()}
         for _ in range(idle):  # the others need this process's share of the weights
-            self._pass_without_effect(rollout, critic_only)
+            self._pass_without_effect(rollout.values_BA is not None, critic_only)
         if not sums:  # a process without a share of this minibatch still takes part in the sums
             sums = {key: torch.zeros((), device=self.policy.device) for key in self._metric_names(rollout, critic_only)}
         return sums
 
-    def _pass_without_effect(self, rollout: ScoredRollout, critic_only: bool) -> None:
-        """Go forward and backward with a loss of 0."""
-        row = torch.zeros(1, dtype=torch.long)
-        loss, _ = self._losses(rollout, row, rollout.mask_BA[row], None, 1, 1, 0.0, critic_only)
-        torch.autograd.backward(0.0 * loss)
+    def _pass_without_effect(self, with_values: bool, critic_only: bool) -> None:
+        """Go forward and backward through all that a micro-batch goes through, with a loss of 0."""
+        ids = torch.full((1, 2), self.policy.eos_id, device=self.policy.device)
+        action = torch.tensor([[False, True]], device=self.policy.device)
+        outputs = self.policy.evaluate(
+            ids,
+            torch.ones_like(action),
+            action,
+            self.temperature,
+            with_logprobs=not critic_only,
+            with_values=with_values,
+            detach_features=critic_only,
+        )
+        total = outputs.logprobs_M.sum() + outputs.entropies_M.sum() + outputs.values_M.sum()
+        torch.autograd.backward(0.0 * total)
 
     def _losses(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rlenvs.agents.llm.config import MemoryConfig
+from rlenvs.errors import DeviceError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -18,9 +19,11 @@ class MicroBatches:
 
     Args:
         config: limits in sequences and in tokens.
+        can_shrink: False where other processes count on this one to make as many passes as it said.
     """
 
-    def __init__(self, config: MemoryConfig) -> None:
+    def __init__(self, config: MemoryConfig, can_shrink: bool = True) -> None:
+        self.can_shrink = can_shrink
         self.sequences = config.micro_batch_size
         self.tokens = config.micro_batch_tokens
 
@@ -65,11 +68,18 @@ class MicroBatches:
 
         Raises:
             torch.OutOfMemoryError: a single sequence is too much.
+            DeviceError: there is too little memory, and micro-batches cannot shrink.
         """
         while True:
             try:
                 return work()
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
+                if not self.can_shrink:
+                    raise DeviceError(
+                        f"out of memory with micro-batches of {self.sequences} sequences: lower "
+                        "memory.micro_batch_size or memory.micro_batch_tokens (with distributed.strategy: fsdp2 all "
+                        "processes make their passes together, and one cannot make smaller ones)"
+                    ) from error
                 if not self.halve():
                     raise
             # Outside of the handler: the traceback of the error holds the tensors that were in the way.

@@ -137,9 +137,9 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
         mask.to(device),
         rewards.to(device),
         logprobs.to(device),
-        terminated_B=torch.tensor([episode.terminated for episode in episodes], device=device),
-        cut_B=torch.tensor([episode.cut for episode in episodes], device=device),
-        group_B=torch.tensor([episode.group for episode in episodes]),
-        lengths_B=torch.tensor([len(episode.ids) for episode in episodes]),
+        terminated_B=torch.tensor([episode.terminated for episode in episodes], dtype=torch.bool, device=device),
+        cut_B=torch.tensor([episode.cut for episode in episodes], dtype=torch.bool, device=device),
+        group_B=torch.tensor([episode.group for episode in episodes], dtype=torch.long),
+        lengths_B=torch.tensor([len(episode.ids) for episode in episodes], dtype=torch.long),
         sampled_values_BA=values.to(device) if valued else None,
     )

@@ -5,8 +5,9 @@ import torch
 from shared_runs import ask_everything, fail
 from tiny import TINY_RUN
 
-from rlenvs.agents.llm.config import TrainConfig
+from rlenvs.agents.llm.config import MemoryConfig, TrainConfig
 from rlenvs.agents.llm.launch import share_of_episodes
+from rlenvs.agents.llm.memory.micro_batches import MicroBatches
 from rlenvs.agents.llm.processes import ALONE, Processes
 from rlenvs.agents.llm.processes.data_parallel import buckets, stack_rows
 from rlenvs.agents.llm.processes.joining import joined
@@ -106,6 +107,16 @@ def test_metrics_of_rollouts_are_joined_by_what_they_count():
     assert joined_metrics == {
         "rollout/episodes": 8.0, "rollout/turns": 1.5, "rollout/refills": 3.0, "time/env": 0.7, "rollout/dropped_groups": 3.0
     }  # fmt: skip
+
+
+def test_without_memory_a_model_in_shares_says_what_to_lower():
+    """One process cannot make smaller passes than the others wait for."""
+
+    def starve():
+        raise torch.OutOfMemoryError("no memory")
+
+    with pytest.raises(DeviceError, match=r"micro-batches of 8 sequences: lower memory.micro_batch_size"):
+        MicroBatches(MemoryConfig(micro_batch_size=8), can_shrink=False).survive(starve)
 
 
 @pytest.fixture

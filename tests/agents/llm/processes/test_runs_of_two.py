@@ -49,7 +49,8 @@ def same_files(one: Path, other: Path) -> bool:
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_a_run_of_two_is_stopped_by_one_and_resumed_to_the_same_numbers(pair, config, tmp_path, warm_cache, strategy):
-    config |= {"distributed": {"strategy": strategy}}
+    engine = "generate" if strategy == "fsdp2" else "auto"
+    config |= {"distributed": {"strategy": strategy}, "rollout": config["rollout"] | {"engine": {"name": engine}}}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     into = lambda folder: config | {"output": config["output"] | {"dir": str(folder)}}  # noqa: E731
     first, second = pair.run(run, into(whole), warm_cache)
