@@ -11,7 +11,7 @@ own and they take turns, iteration by iteration, so that a busy neighbour slows 
 * ragged: the model ends its answers, after 16 tokens in the mean.
 * turns: one, two and three turns of 64 tokens with 50 tokens of feedback between them (ours alone).
 
-Ours is `PPOTrainer` with a critic, on a vector environment and under a reward of three components and a potential.
+Ours is `PPOTrainer` as it comes, and with the switches that pay here (`FAST`), with a critic, on a vector environment and under a reward of three components and a potential.
 TRL's PPO needs a reward model; its GRPO gets a reward of one line and has no critic.
 """
 
@@ -46,10 +46,13 @@ REWARDS = {
 }
 LOADS = ["fixed", "ragged", "turns"]
 PHASES = ("generate", "env+reward", "score", "update")
-PRECISIONS: dict[str, list[str]] = {
-    "float32": [],
-    "bfloat16": ["memory.autocast=bfloat16"],
+FAST = ["ppo.old_logprobs=engine", "memory.packing=true", "memory.optimizer=adamw_fused"]
+VARIANTS: dict[str, list[str]] = {
+    "defaults": [],
+    "float32": FAST,
+    "bfloat16": [*FAST, "memory.autocast=bfloat16", "rollout.engine.dtype=bfloat16"],
 }
+PEER_PRECISIONS = ("float32", "bfloat16")
 
 
 class Stopwatch:
@@ -228,7 +231,7 @@ def contend(args: argparse.Namespace) -> None:
 def ours(name: str, args: argparse.Namespace, model: Path, load: str, settings: Sequence[str], log: Any) -> Process:
     """Start our contender."""
     command = [sys.executable, str(Path(__file__).resolve()), "--contend", "--model", str(model), *_sizes(args)]
-    command += ["--settings", *settings, *args.settings]
+    command += ["--settings", *settings, *args.settings]  # the command line's come last and win
     command += ["--ragged"] if load == "ragged" else []
     command += ["--turns", load.removeprefix("turns")] if load.startswith("turns") else []
     return Process(name, [*command, *(["--cpu-time"] if args.cpu_time else [])], args.threads, log)
@@ -258,13 +261,14 @@ def contenders(args: argparse.Namespace, load: str, folder: Path) -> Iterator[li
         found = []
         if load == "turns":
             for turns in (1, 2, 3):
-                found.append(stack.enter_context(ours(f"{turns} turns", args, model, f"turns{turns}", [], log)))
+                name = f"{turns} turn{'s' if turns > 1 else ''}"
+                found.append(stack.enter_context(ours(name, args, model, f"turns{turns}", FAST, log)))
         else:
-            for precision in args.precisions:
-                name = f"ours, {precision}"
-                found.append(stack.enter_context(ours(name, args, model, load, PRECISIONS[precision], log)))
+            for variant in args.variants:
+                name = f"ours, {variant}"
+                found.append(stack.enter_context(ours(name, args, model, load, VARIANTS[variant], log)))
             for algorithm, python in (("grpo", args.trl_grpo), ("ppo", args.trl_ppo)):
-                for precision in args.precisions if python else ():
+                for precision in args.peer_precisions if python else ():
                     bf16 = precision == "bfloat16"
                     found.append(stack.enter_context(peer(algorithm, args, model, load, bf16, log)))
         for process in found:
@@ -330,7 +334,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--loads", nargs="+", choices=["fixed", "ragged", "turns"], default=["fixed", "ragged", "turns"]
     )
-    parser.add_argument("--precisions", nargs="+", choices=list(PRECISIONS), default=list(PRECISIONS))
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="of ours")
+    parser.add_argument("--peer-precisions", nargs="+", choices=PEER_PRECISIONS, default=PEER_PRECISIONS)
     for name, default in {"samples": 64, "new": 64, "minibatches": 4, "layers": 4, "width": 256, "threads": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--iterations", type=int, default=7, help="of each contender, after those that warm up")
