@@ -1,6 +1,7 @@
 """The shipped run learns, and it learns from its reward: beside it runs a control that gets other episodes' rewards."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.ci]
 
 @pytest.fixture(scope="module")
 def benchmark():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     spec = importlib.util.spec_from_file_location("learning_benchmark", ROOT / "benchmarks" / "learning.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(ROOT / "benchmarks"))
 
 
 @pytest.fixture(scope="module")
