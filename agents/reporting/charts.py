@@ -10,7 +10,7 @@ from rlenvs.agents.reporting.formatting import format_number, format_percent, on
 from rlenvs.agents.reporting.markup import html_attribute, html_text
 from rlenvs.agents.reporting.svg import COLOURS, LARGEST, Series, line_chart, thin_out
 from rlenvs.agents.reporting.tally import Tally
-from rlenvs.agents.reporting.view import LOSSES, component_names, is_supervised
+from rlenvs.agents.reporting.view import LOSSES, component_names, held_out_keys, is_supervised
 
 Rows: TypeAlias = Sequence[Mapping[str, float]]
 
@@ -100,12 +100,20 @@ def learning_panels(rows: Rows, tally: Tally | None) -> list[Panel]:
             rows, "True accuracy", "share of right answers", accuracy, percent=True, zero=True,
             hint="By the grader alone: no reward component can move it.",
         ),
+        *held_out_panels(rows),
         panel(
             rows, "Reward", "mean per step", reward,
             hint="Shaped is what the policy is trained on. Where it rises and accuracy does not, the policy games it.",
         ),
         verdict_panel(tally),
     ]  # fmt: skip
+
+
+def held_out_panels(rows: Rows) -> list[Panel]:
+    """What reward components say of held-out problems, where they are asked."""
+    lines = [(key, ", ".join(key.split("/")[1:])) for key in held_out_keys(rows)]
+    hint = "Without weights: schedules do not move it."
+    return [panel(rows, "Held-out rewards", "mean raw value", lines, zero=True, hint=hint)] if lines else []
 
 
 def supervised_panels(rows: Rows) -> list[Panel]:

@@ -24,7 +24,7 @@ from rlenvs.agents.reporting.script import SCRIPT
 from rlenvs.agents.reporting.style import STYLE
 from rlenvs.agents.reporting.table import render_failures, render_rollouts
 from rlenvs.agents.reporting.tally import Tally
-from rlenvs.agents.reporting.view import MetricHistory, is_supervised
+from rlenvs.agents.reporting.view import MetricHistory, held_out_keys, is_supervised
 
 ACCURACY_STEP = 0.01  # a change below one point of accuracy is not called a change
 
@@ -125,11 +125,25 @@ def render_facts(config: Mapping[str, object], tally: Tally | None) -> str:
 
 def render_verdict(history: MetricHistory) -> str:
     """Say in a sentence or two what happened to true accuracy and to the shaped reward."""
-    sentence, warn = verdict(
-        change_of(history, "accuracy/greedy") or change_of(history, "accuracy/sampled"),
-        change_of(history, "reward/total"),
-    )
+    accuracy = change_of(history, "accuracy/greedy") or change_of(history, "accuracy/sampled")
+    asked = held_out_keys(history.rows)
+    if accuracy is None and asked and (change := change_of(history, asked[0])):
+        sentence, warn = held_out_verdict(asked[0], change), False
+    else:
+        sentence, warn = verdict(accuracy, change_of(history, "reward/total"))
     return f'<p class="verdict{" warn" if warn else ""}">{sentence}</p>' if sentence else ""
+
+
+def held_out_verdict(key: str, change: Change) -> str:
+    """Return the verdict where no answer is right, and a reward component is asked on held-out problems.
+
+    Args:
+        key: Its metric.
+        change: What became of it.
+    """
+    name = ", ".join(key.split("/")[1:])
+    span = f"from {format_number(change.before)} to {format_number(change.after)}"
+    return f"On held-out problems {html_text(name)} went {span}. No answer is right or wrong there."
 
 
 def verdict(accuracy: Change | None, reward: Change | None) -> tuple[str, bool]:

@@ -1,7 +1,7 @@
 """What a trainer tells a person who watches: the plan, phases, metrics, messages, the end."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +90,16 @@ class MetricHistory:
     def before_training(self, key: str) -> float | None:
         """Return the value of a metric at iteration 0, None when it was not measured."""
         return self.rows[0].get(key) if self.rows and self.rows[0]["iteration"] == 0 else None
+
+
+def held_out_keys(rows: Iterable[Mapping[str, float]]) -> list[str]:
+    """Return the metrics of reward components on held-out problems, in the order of their first appearance.
+
+    Example:
+        >>> held_out_keys([{"iteration": 0, "held_out/follows/greedy": 0.5, "reward/total": 1.0}])
+        ['held_out/follows/greedy']
+    """
+    return list(dict.fromkeys(key for row in rows for key in row if key.startswith("held_out/")))
 
 
 LOSSES = (("loss/train", "demonstrations learned"), ("loss/held_out", "demonstrations set aside"))

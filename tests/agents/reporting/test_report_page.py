@@ -141,6 +141,23 @@ def test_verdicts(accuracy: Change | None, reward: Change | None, says: str, war
     assert warning is warns
 
 
+def test_where_no_answer_is_right_held_out_rewards_are_drawn_and_told(tmp_path: Path) -> None:
+    rows = [
+        {
+            "iteration": i,
+            "reward/total": 0.1 * i,
+            "held_out/fo<b/greedy": 0.25 + 0.125 * i,
+            "held_out/fo<b/sampled": 0.2,
+        }
+        for i in range(3)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text, _ = page_of(tmp_path)
+    assert "On held-out problems fo&lt;b, greedy went from 0.250 to 0.500." in text
+    assert "Held-out rewards" in text
+    assert "was not measured" not in text
+
+
 def test_missing_metrics_leave_a_note_in_place_of_the_chart(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(
         '{"iteration": 0, "reward/total": 0.1}\n{"iteration": 1, "reward/total": NaN, "kl": Infinity}\n'
