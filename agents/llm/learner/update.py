@@ -82,9 +82,14 @@ class Update:
                 step = first_step + epoch * config.minibatches + minibatch
                 set_learning_rate(self.optimizer, config, step)
                 history.append(self._step(rollout, index, kl_coef, critic_only))
-                if config.target_kl is not None and history[-1]["approx_kl"] > config.target_kl:
+                if self._has_moved_far_enough(history[-1]):
                     return _mean(history)
         return _mean(history)
+
+    def _has_moved_far_enough(self, metrics: Metrics) -> bool:
+        """Whether the policy is as far from the one that sampled as it may get; it has not moved if it did not learn."""
+        limit = self.config.target_kl
+        return limit is not None and metrics.get("approx_kl", 0.0) > limit
 
     def _step(self, rollout: ScoredRollout, index: Tensor, kl_coef: float, critic_only: bool) -> Metrics:
         """One optimiser step on the episodes `index`, accumulated over micro-batches."""

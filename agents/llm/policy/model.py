@@ -245,7 +245,7 @@ class Policy(nn.Module):
         if self.options.gradient_checkpointing and torch.is_grad_enabled():
             owner = self._owner(trunk)
             if owner not in self._checkpointed:
-                self._checkpointed[owner] = checkpointing.prepare(trunk, self._contexts())
+                self._checkpointed[owner] = checkpointing.prepare(trunk, self._contexts(trunk.config))
             layers = self._checkpointed[owner]
         with self._precision(), self._kernel(trunk, layout), checkpointing.checkpointed(layers):
             yield
@@ -268,9 +268,12 @@ class Policy(nn.Module):
             return varlen.attention(trunk.config, beside.NAME)
         return nullcontext()
 
-    def _contexts(self) -> checkpointing.Contexts | None:
-        """Return what makes a layer's second run use what its first run used; None where nothing ever changes."""
-        config = base_of(self.model).base_model.config
+    def _contexts(self, config: Any) -> checkpointing.Contexts | None:
+        """Return what makes a layer's second run use what its first run used; None where nothing ever changes.
+
+        Args:
+            config: of the trunk that the layer is in; its layers look up their attention kernel there.
+        """
         if self.options.compile or (self.critic.kind != "adapter" and not self.options.packing):
             return None  # compiled layers run again as they were traced
 

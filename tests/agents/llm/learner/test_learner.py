@@ -10,6 +10,7 @@ from tiny import TINY_RUN, tiny_policy
 from rlenvs.agents.llm.algorithm.kl import kl_loss
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.learner.learner import Learner
+from rlenvs.agents.llm.learner.scoring import score_rollout
 from rlenvs.agents.llm.policy.reference import FrozenCopy
 from rlenvs.agents.llm.rollout.batch import collate
 from rlenvs.errors import TrainingDivergedError
@@ -128,11 +129,36 @@ def test_the_critic_warms_up_alone_whatever_its_kind():
             metrics = one.learn(batch)
             assert "policy_loss" not in metrics
         for name, tensor in one.policy.state_dict().items():
-            assert torch.equal(tensor, start[name]) != name.startswith("value_head"), (critic, name)
+            assert torch.equal(tensor, start[name]) != name.startswith("critic.head"), (critic, name)
         one.config.ppo.__dict__["learning_rate"] = 1e-5
         for group in one.optimizer.param_groups:
             group["base_lr"] = 1e-5
         assert "policy_loss" in one.learn(batch)
+
+
+def test_the_critic_warms_up_also_where_updates_stop_when_the_policy_has_moved():
+    one = learner(value_warmup=1, minibatches=2, target_kl=1e-9, learning_rate=1e-2)
+    batch = batch_of(one.policy, random_episodes())
+    steps = []
+    one.optimizer.register_step_post_hook(lambda *_: steps.append(1))
+    assert "approx_kl" not in one.learn(batch)
+    assert len(steps) == 2, "a policy that stays has not moved too far"
+
+
+def test_a_pass_for_the_sake_of_other_processes_may_be_on_an_episode_that_was_left_out():
+    episodes = sorted(random_episodes(10), key=lambda episode: -len(episode.sampled_logprobs))
+    episodes[0].cut = True
+    one = learner(rollout={"mask_overlong": True}, reference=tiny_policy(1), kl_coef=0.1, kl_in="loss")
+    batch = batch_of(one.policy, episodes)
+    scored = score_rollout(
+        batch, one.policy, one.reference, one.config.ppo, 1.0, one.micro_batches, one.processes, mask_overlong=True
+    )
+    assert not scored.mask_BA[0].any()
+    for critic_only in (False, True):
+        one.update._pass_without_effect(scored, critic_only)
+        gradients = [p.grad for p in one.policy.parameters() if p.grad is not None]
+        assert gradients
+        assert all(gradient.abs().max() == 0 for gradient in gradients)
 
 
 def test_over_long_episodes_leave_the_loss_as_if_they_had_not_been_played():

@@ -71,6 +71,22 @@ def warm_values(policy: Policy) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("kind", "adapted"), CASES)
+def test_packing_and_checkpointing_together_change_no_gradient(kind, adapted):
+    """The second run of a layer attends as its first did, also in a trunk that is the critic's own."""
+    gradients = []
+    for both in (False, True):
+        policy = make(kind, adapted, ForwardOptions(packing=both, gradient_checkpointing=both))
+        excite(policy)
+        found = policy.evaluate(*rows(), 1.0)
+        (found.logprobs_M.mean() + found.values_M.square().mean()).backward()
+        gradients.append({name: p.grad for name, p in policy.named_parameters() if p.grad is not None})
+    plain, checkpointed = gradients
+    assert plain.keys() == checkpointed.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(checkpointed[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize(("kind", "adapted"), CASES)
 def test_values_are_zero_at_the_start_and_float32(kind, adapted):
     policy = make(kind, adapted)
     found = policy.evaluate(*rows(), 1.0)
