@@ -131,7 +131,8 @@ def evaluate_model(
     policy = load_policy(model_dir, resolve_device(device))
     sampling = _sampling(run.rollout if run else _of_model(policy), max_new_tokens, temperature)
     chat = ChatFormat(policy.tokenizer, run.policy.prompt_format if run else "auto")
-    rewards = run.evaluated_rewards() if isinstance(run, TrainConfig) else None
+    # Rewards of a run read what its own environment says; another may not say it.
+    rewards = run.evaluated_rewards() if isinstance(run, TrainConfig) and run.env.id == env_id else None
     examination = Examination(env_id, kwargs, problems, rewards=rewards)
     evaluation = HeldOutEvaluation(examination, chat, sampling, seed)
     engine = configured_engine(sampling.engine, policy, batch_size or sampling.batch_size)

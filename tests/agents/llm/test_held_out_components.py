@@ -87,6 +87,9 @@ def test_a_run_measures_them_and_callbacks_read_them(tmp_path):
     assert (tmp_path / "run" / "best" / "best.json").is_file()
     again = evaluate_model(tmp_path / "run" / "model")
     assert {key: again[key] for key in result.after} == pytest.approx(result.after)
+    elsewhere = evaluate_model(tmp_path / "run" / "model", "rlenvs/Arithmetic-v0", limit=3)
+    assert "accuracy/greedy" in elsewhere
+    assert not any(key.startswith("held_out/") for key in elsewhere), "those rewards are of another environment"
 
 
 @pytest.mark.parametrize(("name", "message"), [("folows", "did you mean 'follows'"), ("guide", "no reward component")])
