@@ -114,7 +114,7 @@ def shard(policy: Policy, mesh: DeviceMesh) -> None:
         found = evaluate(*args, **kwargs)
         return Evaluation(*(getattr(found, name).clone() for name in Evaluation.__dataclass_fields__))
 
-    for layers in _layer_lists(policy.model):
+    for layers in _layer_lists(policy):
         for layer in layers:
             fully_shard(layer, mesh=mesh)
     fully_shard(policy, mesh=mesh)
@@ -133,10 +133,10 @@ def shard(policy: Policy, mesh: DeviceMesh) -> None:
         policy.evaluate(ids, torch.ones_like(action), action, 1.0)
 
 
-def _layer_lists(model: nn.Module) -> list[nn.ModuleList]:
+def _layer_lists(policy: Policy) -> list[nn.ModuleList]:
     """Return the lists of decoder layers, outermost first, whatever the architecture calls them."""
     found: list[nn.ModuleList] = []
-    for module in model.modules():
+    for module in policy.modules():
         if isinstance(module, nn.ModuleList) and not any(module in set(other.modules()) for other in found):
             found.append(module)
     return found
