@@ -20,6 +20,7 @@ from rlenvs.errors import ModelLoadError
 from rlenvs.extras import require
 
 PARTS = ("weights", "decode copy", "critic", "reference", "moments", "gradients", "cache", "passes")
+HUB_TIMEOUT = 10  # seconds
 LARGE = 8 * 2**30  # from here on figures are in GiB
 ALPHABET = 100  # about as many as a keyboard has
 
@@ -156,10 +157,19 @@ def read_model_config(config: TrainConfig) -> Any:
     try:
         if (Path(source) / "adapter_config.json").is_file():
             source = require("peft", "llm", "an adapter").PeftConfig.from_pretrained(source).base_model_name_or_path
+        if not Path(source).is_dir():
+            _reach(source)
         return transformers.AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except Exception as error:  # dozens of kinds, all of them about the folder or the hub
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelLoadError(first_line) from error
+
+
+def _reach(repository: str) -> None:
+    """See that the hub, or its cache here, has the configuration; without a network that shows at once."""
+    hub = require("huggingface_hub", "llm", "reading a model's config.json")
+    if hub.try_to_load_from_cache(repository, "config.json") is None:
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, "config.json"), timeout=HUB_TIMEOUT)
 
 
 def embedded_config(config: TrainConfig) -> Any:

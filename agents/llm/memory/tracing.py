@@ -68,7 +68,8 @@ def peak_bytes(work: Callable[[], Any], held: Iterable[Tensor]) -> int:
         work: runs on fake tensors, or on real ones.
         held: what is there before.
     """
-    with LiveBytes(held) as live:
+    live = LiveBytes(held)
+    with live:
         work()
     return live.peak
 
