@@ -28,9 +28,10 @@ def run(config: dict[str, Any], cache: Path, stop_after: int | None = None, ask:
     return {"iterations": result.iterations, "interrupted": result.interrupted, "screen": screen.getvalue()}
 
 
-def go_on(run_dir: Path, **changes: Any) -> int:
-    """Resume; returns iterations done."""
-    config = TrainConfig.load(run_dir / "config.yaml", [f"{key}={value}" for key, value in changes.items()])
+def go_on(run_dir: Path, changes: dict[str, str] | None = None) -> int:
+    """Resume, perhaps with changes; returns iterations done."""
+    overrides = [f"{key}={value}" for key, value in (changes or {}).items()]
+    config = TrainConfig.load(run_dir / "config.yaml", overrides)
     silent = make_view(plain=True, stream=io.StringIO())
     return resume(run_dir, config=config, view=silent).iterations
 

@@ -101,6 +101,17 @@ def test_both_strategies_sample_and_learn_the_same(pair, config, tmp_path, warm_
         assert mine == pytest.approx(other, abs=1e-3 if "bfloat16" in kind else 1e-4, rel=1e-3, nan_ok=True)
 
 
+def test_a_run_may_go_on_with_the_other_strategy(pair, config, tmp_path, warm_cache):
+    """Checkpoints hold whole tensors, whoever wrote them."""
+    runs = {name: tmp_path / name for name in ("whole", "changed")}
+    into = {name: config | {"output": config["output"] | {"dir": str(folder)}} for name, folder in runs.items()}
+    pair.run(run, into["whole"], warm_cache)
+    pair.run(run, into["changed"], warm_cache, 1)
+    assert pair.run(go_on, runs["changed"], {"distributed.strategy": "fsdp2"}) == [ITERATIONS, ITERATIONS]
+    for mine, other in zip(numbers(runs["changed"]), numbers(runs["whole"]), strict=True):
+        assert mine == pytest.approx(other, abs=1e-4, rel=1e-3, nan_ok=True)
+
+
 FAILING = """
 import sys, torch
 torch.set_num_threads(1)
