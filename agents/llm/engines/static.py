@@ -139,8 +139,9 @@ class StaticEngine:
         if fingerprint.places != self._weights.places:
             self.stepper.forget()
         if fingerprint != self._weights and self._shadow is not None:
-            for ours, theirs in zip(self._shadow.parameters(), self.policy.model.parameters(), strict=True):
-                ours.copy_(theirs)
+            theirs = dict(self.policy.model.named_parameters())  # by name: there may be more adapters by now
+            for name, ours in self._shadow.named_parameters():
+                ours.copy_(theirs[name])
         self._weights = fingerprint
 
 

@@ -87,7 +87,7 @@ class Update:
         return _mean(history)
 
     def _has_moved_far_enough(self, metrics: Metrics) -> bool:
-        """Whether the policy is as far from the one that sampled as it may get; it has not moved if it did not learn."""
+        """Whether the policy is as far from the one that sampled as it may get: never, where it does not learn."""
         limit = self.config.target_kl
         return limit is not None and metrics.get("approx_kl", 0.0) > limit
 

@@ -4,9 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import MODELS, tiny_model_policy
+from tiny_models import MODELS, tiny_model, tiny_model_policy
 
+from rlenvs.agents.llm.config import AdapterConfig
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams, StaticEngine
+from rlenvs.agents.llm.policy import adapters
+from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.reference import AdapterOff
 from rlenvs.errors import UnsupportedModelError
 
 POLICIES = {kind: tiny_model_policy(kind) for kind in MODELS}
@@ -109,3 +113,19 @@ def test_a_lower_precision_copy_follows_the_weights():
             for parameter in policy.model.parameters():
                 parameter.mul_(1.5)
     assert policy.model.dtype == torch.float32
+
+
+def test_a_lower_precision_copy_follows_an_adapter_that_another_one_has_joined():
+    """A reference that keeps the first adapter adds one to the policy, after the engine has made its copy."""
+    model, tokenizer = tiny_model("qwen2")
+    policy = Policy(adapters.attach(model, AdapterConfig(rank=2, alpha=4)), tokenizer)
+    engine = StaticEngine(policy, dtype=torch.bfloat16)
+    AdapterOff(policy, start_is_base=False)
+    before = engine.generate([[5, 6, 7]], SamplingParams(1), stream())[0]
+    with torch.no_grad():
+        for parameter in policy.policy_parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=stream()))
+    completion = engine.generate([[5, 6, 7]], SamplingParams(8), stream())[0]
+    expected = forward_logprobs(policy, [5, 6, 7], completion.ids, 1.0)
+    assert completion.logprobs == pytest.approx(expected, abs=0.5)
+    assert completion.logprobs[0] != pytest.approx(before.logprobs[0], abs=1e-3)
