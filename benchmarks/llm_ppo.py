@@ -11,12 +11,14 @@ own and they take turns, iteration by iteration, so that a busy neighbour slows 
 * ragged: the model ends its answers, after 16 tokens in the mean.
 * turns: one, two and three turns of 64 tokens with 50 tokens of feedback between them (ours alone).
 
-Ours is `PPOTrainer` as it comes, and with the switches that pay here (`FAST`), with a critic, on a vector environment and under a reward of three components and a potential.
-TRL's PPO needs a reward model; its GRPO gets a reward of one line and has no critic.
+Ours is `PPOTrainer` as it comes, and with the switches that pay here (`FAST`); with a critic, on a vector environment
+and under a reward of three components and a potential. TRL's PPO needs a reward model; its GRPO gets a reward of one
+line and has no critic.
 """
 
 import argparse
 import contextlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -205,7 +207,7 @@ def watch(trainer: Any, clock: Callable[[], float]) -> Callable[[], dict[str, fl
     stopwatch.watch(trainer.learner, "update", "update")
 
     def read() -> dict[str, float]:
-        found = stopwatch.read()
+        found = dict.fromkeys((*PHASES, "learn"), 0.0) | stopwatch.read()
         return found | {"score": found.pop("learn") - found["update"]}
 
     return read
@@ -343,6 +345,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", nargs="*", default=[], help="key=value of our configuration")
     parser.add_argument("--cpu-time", action="store_true", help="count processor seconds: fairer on a busy machine")
     parser.add_argument("--contend", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     parser.add_argument("--ragged", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--turns", type=int, default=0, help=argparse.SUPPRESS)
@@ -352,6 +355,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print a table per load."""
     args = parse(arguments)
+    if args.write:
+        write_model(Path(args.model), args.layers, args.width, args.ragged, args.new)
+        return
     if args.contend:
         contend(args)
         return
@@ -383,15 +389,9 @@ def describe(found: Sequence[Process], args: argparse.Namespace) -> None:
 
 def _write_model_apart(folder: Path, args: argparse.Namespace, ragged: bool) -> None:
     """Write a model in a process of its own: this one stays small, and its memory is not counted as a contender's."""
-    import multiprocessing
-
-    writer = multiprocessing.get_context("spawn").Process(
-        target=write_model, args=(folder, args.layers, args.width, ragged, args.new)
-    )
-    writer.start()
-    writer.join()
-    if writer.exitcode != 0:
-        raise SystemExit("the model could not be written")
+    command = [sys.executable, str(Path(__file__).resolve()), "--write", "--model", str(folder), "--new", str(args.new)]
+    command += ["--layers", str(args.layers), "--width", str(args.width)]
+    subprocess.run([*command, *(["--ragged"] if ragged else [])], check=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The parent starts every contender, waits until all are ready, and lets one of th
 library only: contenders run under interpreters of their own.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ CPU_HYGIENE = {
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
 
+PATIENCE = 20.0  # seconds that a contender has to end
 LOG_TAIL = 3_000  # characters of what a contender wrote before it failed
 
 
@@ -88,10 +90,12 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self.process.stdin is not None
-        try:
+        assert self.process.stdout is not None
+        with self.process.stdout, contextlib.suppress(BrokenPipeError):  # one that has ended reads no more
             self.process.stdin.close()
-            self.process.wait(20)
-        except (OSError, subprocess.TimeoutExpired):
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
