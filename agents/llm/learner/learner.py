@@ -94,10 +94,11 @@ class Learner:
             return metrics
         critic_only = self.iteration < ppo.value_warmup
         first_step = self.iteration * ppo.epochs * ppo.minibatches
+        is_first = not critic_only and not self._has_moved()
         with self.moments.on_device():
             metrics |= self.update(rollout, first_step, self.generator, kl_coef, critic_only)
             self.optimizer.zero_grad(set_to_none=True)  # nobody needs gradients while the next rollout is sampled
-        if self.iteration == ppo.value_warmup:
+        if is_first:
             broken = broken_first_update(metrics["clip_fraction"], metrics["approx_kl"])
             if broken is not None:
                 raise TrainingDivergedError(broken)
@@ -106,6 +107,11 @@ class Learner:
             metrics["kl_coef"] = kl_coef
             self.kl_coefficient.update(metrics["kl"], int(self.processes.sum(torch.tensor(len(batch)))))
         return metrics | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _has_moved(self) -> bool:
+        """Whether the policy was ever updated: earlier iterations may have had nothing to learn from."""
+        policy_group = self.optimizer.param_groups[0]
+        return any(parameter in self.optimizer.state for parameter in policy_group["params"])
 
     def set_coefficients(self, values: Mapping[str, float]) -> None:
         """Change numbers of the algorithm from the next rollout on.

@@ -227,6 +227,21 @@ def test_a_first_update_that_breaks_the_policy_ends_the_run():
         one.learn(batch_of(one.policy, random_episodes()))
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_first_update_is_watched_also_where_earlier_rollouts_taught_nothing(resumed):
+    episodes = random_episodes(4)
+    for episode in episodes:
+        episode.cut = True
+    settings = {"learning_rate": 0.5, "epochs": 4, "rollout": {"mask_overlong": True}}
+    one = learner(**settings)
+    one.learn(batch_of(one.policy, episodes))
+    if resumed:
+        state, one = one.state_dict(), learner(**settings)
+        one.load_state_dict(copy.deepcopy(state))
+    with pytest.raises(TrainingDivergedError, match="first update already broke the policy"):
+        one.learn(batch_of(one.policy, random_episodes()))
+
+
 def test_memory_that_runs_out_halves_the_micro_batch_and_changes_no_gradient(monkeypatch, caplog):
     whole = learner(memory={"micro_batch_size": 16})
     batch = batch_of(whole.policy, random_episodes(16))
