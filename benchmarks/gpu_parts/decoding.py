@@ -59,5 +59,7 @@ def decode_rate(engine: Engine, policy: Policy, batch: int, args: argparse.Names
     try:
         # Graphs are recorded and kernels chosen in the first calls.
         return batch * args.new / clock.median(sample, args.repeats)
-    except (torch.OutOfMemoryError, EngineError):
+    except (torch.OutOfMemoryError, EngineError) as error:
+        if isinstance(error, EngineError) and "out of memory" not in str(error):
+            raise
         return None

@@ -24,7 +24,7 @@ from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import ModelLoadError
 
 ALPHABET = "0123456789+="
-FACTOR = 1.15  # by which the estimate may miss what a process takes; docs/ppo.md states it
+FACTOR = 1.15  # by which the estimate may miss what a process takes; docs/gpu.md states it
 
 
 def config(*overrides: str) -> TrainConfig:
