@@ -11,7 +11,7 @@ from rlenvs.agents.llm.config import PPOConfig
 from rlenvs.agents.llm.learner.optimizer import set_learning_rate
 from rlenvs.agents.llm.learner.scoring import Metrics, ScoredRollout
 from rlenvs.agents.llm.memory.micro_batches import MicroBatches
-from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.agents.llm.policy.model import Evaluation, Policy
 from rlenvs.agents.llm.processes import Processes
 from rlenvs.errors import TrainingDivergedError
 
@@ -178,31 +178,7 @@ class Update:
         loss = torch.zeros((), device=self.policy.device)
         found: dict[str, Tensor] = {}
         if not critic_only:
-            old_M = rollout.logprobs_BA[micro][mask]
-            importance_M = None if rollout.importance_BA is None else rollout.importance_BA[micro][mask]
-            actor, parts = policy_loss(
-                outputs.logprobs_M,
-                old_M,
-                rollout.advantages_BA[micro][mask],
-                config.clip_range,
-                denominator,
-                clip_range_high=config.clip_range_high,
-                dual_clip=config.dual_clip,
-                weights_M=_product(weights_M, importance_M),
-            )
-            loss = loss + actor
-            if config.entropy_coef:  # zero times its gradient would cost as much as the gradient
-                loss = loss - config.entropy_coef * outputs.entropies_M.sum() / tokens
-            found |= {
-                "policy_loss": actor,
-                "clip_fraction": parts["clipped"] / tokens,
-                "approx_kl": parts["approx_kl"] / tokens,
-            }
-            if rollout.ref_logprobs_BA is not None and config.kl_in == "loss":
-                ref_M = rollout.ref_logprobs_BA[micro][mask]
-                term = kl_loss(outputs.logprobs_M, ref_M, old_M, config.kl_estimator, denominator, weights_M)
-                loss = loss + kl_coef * term
-                found["kl_loss"] = term
+            loss, found = self._policy_losses(rollout, micro, mask, outputs, weights_M, denominator, tokens, kl_coef)
         if rollout.values_BA is not None and rollout.returns_BA is not None:
             critic = value_loss(
                 outputs.values_M,
@@ -214,6 +190,45 @@ class Update:
             )
             loss = loss + config.value_coef * critic
             found["value_loss"] = critic
+        return loss, found
+
+    def _policy_losses(
+        self,
+        rollout: ScoredRollout,
+        micro: Tensor,
+        mask: Tensor,
+        outputs: Evaluation,
+        weights_M: Tensor | None,
+        denominator: int,
+        tokens: int,
+        kl_coef: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        config = self.config
+        old_M = rollout.logprobs_BA[micro][mask]
+        importance_M = None if rollout.importance_BA is None else rollout.importance_BA[micro][mask]
+        actor, parts = policy_loss(
+            outputs.logprobs_M,
+            old_M,
+            rollout.advantages_BA[micro][mask],
+            config.clip_range,
+            denominator,
+            clip_range_high=config.clip_range_high,
+            dual_clip=config.dual_clip,
+            weights_M=_product(weights_M, importance_M),
+        )
+        found = {
+            "policy_loss": actor,
+            "clip_fraction": parts["clipped"] / tokens,
+            "approx_kl": parts["approx_kl"] / tokens,
+        }
+        loss = actor
+        if config.entropy_coef:  # zero times its gradient would cost as much as the gradient
+            loss = loss - config.entropy_coef * outputs.entropies_M.sum() / tokens
+        if rollout.ref_logprobs_BA is not None and config.kl_in == "loss":
+            ref_M = rollout.ref_logprobs_BA[micro][mask]
+            term = kl_loss(outputs.logprobs_M, ref_M, old_M, config.kl_estimator, denominator, weights_M)
+            loss = loss + kl_coef * term
+            found["kl_loss"] = term
         return loss, found
 
     def _metric_names(self, rollout: ScoredRollout, critic_only: bool) -> list[str]:
