@@ -71,7 +71,8 @@ def attend(
 def _laid(heads: Tensor, place_T: Tensor, count: int, longest: int) -> Tensor:
     """Return `[N, H, longest, D]` from `[1, H, T, D]`."""
     spread: Tensor = _Spread.apply(heads[0].transpose(0, 1), place_T, count * longest)  # type: ignore[no-untyped-call]
-    return spread.unflatten(0, (count, longest)).transpose(1, 2)
+    laid: Tensor = spread.unflatten(0, (count, longest)).transpose(1, 2)
+    return laid
 
 
 class _Spread(torch.autograd.Function):
