@@ -11,7 +11,7 @@ from rlenvs.agents.llm.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import rehearse, resume, train
 from rlenvs.agents.llm.memory.estimate import memory_report
-from rlenvs.agents.llm.policy.loading import resolve_device
+from rlenvs.agents.llm.policy.loading import check_source, resolve_device
 from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.failing import one_message
 from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
@@ -83,6 +83,8 @@ def _run(
         resolve_device(config.device)
         if resume_dir != AUTO:
             choose_run_folder(config)
+        if config.policy.model != "embedded":
+            check_source(config.policy.model)
         rehearse(config)
         print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
         print("".join(f"# {line}\n" for line in memory_report(config)), end="")  # noqa: T201 - as YAML comments

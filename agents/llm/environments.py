@@ -1,6 +1,7 @@
 """Environments by their ids, and the problems behind them."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.problems import Problem, ProblemSource
 
+UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+"""How Python names an argument that a constructor does not take."""
+
 
 def make_env(env_id: str, env_kwargs: Mapping[str, Any]) -> "gym.Env[Any, Any]":
     """Return a turn-level environment.
@@ -17,7 +21,7 @@ def make_env(env_id: str, env_kwargs: Mapping[str, Any]) -> "gym.Env[Any, Any]":
     Raises:
         ConfigError: no such environment, or parameters it refuses; the message names the key.
     """
-    with _naming_the_key(env_id):
+    with _naming_the_key(env_id, env_kwargs):
         env: gym.Env[Any, Any] = gym.make(env_id, **env_kwargs)
     return env
 
@@ -42,7 +46,7 @@ def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -
     Raises:
         ConfigError: no such environment, or parameters it refuses; the message names the key.
     """
-    with _naming_the_key(env_id):
+    with _naming_the_key(env_id, env_kwargs):
         envs: gym.vector.VectorEnv[Any, Any, Any] = gym.make_vec(
             env_id,
             num_envs=num_envs,
@@ -54,14 +58,23 @@ def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -
 
 
 @contextlib.contextmanager
-def _naming_the_key(env_id: str) -> Iterator[None]:
+def _naming_the_key(env_id: str, env_kwargs: Mapping[str, Any]) -> Iterator[None]:
     """Turn what Gymnasium and the environments raise at construction into an error about `env.id` or `env.kwargs`."""
     try:
         yield
     except UserError as error:
         raise ConfigError(f"env.kwargs: {error}") from error
     except (gym.error.Error, TypeError, ImportError) as error:
-        raise ConfigError(f"env.id {env_id!r}: {str(error).splitlines()[0]}") from error
+        problem = str(error).splitlines()[0]
+        argument = UNEXPECTED.search(problem)
+        if argument is not None and argument[1] in env_kwargs:
+            raise ConfigError(f"env.kwargs.{argument[1]}: env.id {env_id!r} has no such parameter") from error
+        if argument is not None or "vector entry point" in problem:
+            problem = (
+                f"training needs a vector form of texts, which this one does not have ({problem.rstrip('.')}); "
+                "`rlenvs envs` lists ids, docs/environments.md has one of your own"
+            )
+        raise ConfigError(f"env.id {env_id!r}: {problem}") from error
 
 
 def held_out_problems(env_id: str, env_kwargs: Mapping[str, Any], limit: int, seed: int) -> list[Problem]:

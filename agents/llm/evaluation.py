@@ -12,7 +12,7 @@ from rlenvs.agents.llm.engines import Engine, SamplingParams
 from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.environments import held_out_problems, make_env, make_vector_env, problem_source
 from rlenvs.agents.llm.examination import Examination, Marks
-from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
+from rlenvs.agents.llm.policy.loading import check_source, load_policy, resolve_device
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
@@ -121,6 +121,7 @@ def evaluate_model(
     kwargs = dict(env_kwargs or {})
     if env_id is None:
         if run is None or run.env is None:
+            check_source(model_dir)
             raise ConfigError(
                 f"{model_dir} does not lie in the folder of a run with an environment: name one with --env"
             )

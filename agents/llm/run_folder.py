@@ -54,8 +54,7 @@ def choose_run_folder(config: RunConfig) -> Path:
     folder = Path(named) if named is not None else Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if named is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
         raise RunFolderError(
-            f"output folder {named!r} is not empty: choose another with output.dir=..., or go on with it by "
-            f"--resume {named}"
+            f"output folder {named!r} is not empty: choose another with output.dir=...{_what_goes_on(folder)}"
         )
     checkpoints = checkpoint_folder(folder, config)
     if list_checkpoints(checkpoints):
@@ -68,6 +67,15 @@ def choose_run_folder(config: RunConfig) -> Path:
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise RunFolderError(f"cannot write to {str(parent)!r}: choose another folder with {key}=...")
     return folder
+
+
+def _what_goes_on(folder: Path) -> str:
+    """Say how to go on with what lies in a folder, where it is a run."""
+    if not (folder / CONFIG).is_file():
+        return ""
+    if list_checkpoints(checkpoint_folder(folder, load_run_config(folder / CONFIG))):
+        return f", or go on with it by --resume {folder}"
+    return "; the run in it ended before its first checkpoint: --resume auto removes it and starts anew"
 
 
 class RunFolder(Generic[C]):

@@ -24,7 +24,9 @@ class AdapterConfig(Section):
 class PolicyConfig(Section):
     """Which language model is trained."""
 
-    model: str = Field("embedded", description="'embedded', a folder made by save_pretrained, or a hub id")
+    model: str = Field(
+        "embedded", min_length=1, description="'embedded', a folder made by save_pretrained, or a hub id"
+    )
     prompt_format: Literal["auto", "chat", "plain"] = Field(
         "auto",
         description="chat: the tokenizer's chat template; plain: text as it is; auto: chat where there is one",

@@ -45,7 +45,9 @@ class SamplingConfig(Section):
     context_tokens: PositiveInt = Field(1_024, description="prompt and messages together; longer episodes are cut")
     max_turns: PositiveInt = Field(64, description="messages per episode; longer episodes are cut")
     temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="divides the logits, in sampling and training")
-    stop: list[str] = Field(default_factory=list, description="a message ends with the token that completes one")
+    stop: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list, description="a message ends with the token that completes one"
+    )
     batch_size: PositiveInt = Field(512, description="sequences generated at once")
     engine: EngineConfig = EngineConfig()
 

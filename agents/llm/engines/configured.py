@@ -6,8 +6,10 @@ import torch
 
 from rlenvs.agents.llm.config import EngineConfig
 from rlenvs.agents.llm.engines.choice import make_engine
+from rlenvs.agents.llm.engines.http import HttpEngine
 from rlenvs.agents.llm.engines.protocol import Engine
 from rlenvs.agents.llm.policy.model import Policy
+from rlenvs.errors import ConfigError, ParameterError
 
 
 def configured_engine(config: EngineConfig, policy: Policy, batch_size: int, name: str | None = None) -> Engine:
@@ -22,6 +24,7 @@ def configured_engine(config: EngineConfig, policy: Policy, batch_size: int, nam
     Raises:
         MissingExtraError: the engine needs a package that is not installed.
         UnsupportedModelError: `static` does not know the model.
+        ConfigError: no server answers at `url`.
     """
     chosen: Any = name or config.name
     options: dict[str, Any] = {}
@@ -30,7 +33,13 @@ def configured_engine(config: EngineConfig, policy: Policy, batch_size: int, nam
         options = {"dtype": dtype, "compiled": config.compiled}
     elif chosen == "http":
         options = {"url": config.url, "model": config.model, "update": _way_of_weights(config)}
-    return make_engine(chosen, policy, batch_size, **options)
+    try:
+        engine = make_engine(chosen, policy, batch_size, **options)
+        if isinstance(engine, HttpEngine):
+            engine.server.check_listens()  # now, before a run has written anything
+    except ParameterError as error:
+        raise ConfigError(f"rollout.engine.{error.parameter}: {error.message}") from error
+    return engine
 
 
 def _way_of_weights(config: EngineConfig) -> Any:

@@ -10,6 +10,7 @@ import http.client
 import json
 import math
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -182,6 +183,27 @@ class Server:
         self.url = url.rstrip("/")
         self.key = key
         self.retries = retries
+
+    def check_listens(self) -> None:
+        """Wait, as long as for an answer, until something listens there.
+
+        Raises:
+            ParameterError: nothing does.
+        """
+        parts = urlsplit(self.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        pause = FIRST_PAUSE
+        for attempt in range(self.retries + 1):
+            try:
+                socket.create_connection((str(parts.hostname), port), timeout=LONGEST_PAUSE).close()
+            except OSError as error:
+                problem = error.strerror or str(error)
+            else:
+                return
+            if attempt < self.retries:
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        raise ParameterError("url", f"{self.url}: nothing answers there ({problem}); start the server first")
 
     def post(self, path: str, body: Mapping[str, Any], until: float) -> Any:
         """Return the decoded JSON of the answer; see `post_text`.

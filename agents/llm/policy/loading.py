@@ -1,6 +1,7 @@
 """From a folder or a hub id to a policy and its reference."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from rlenvs.extras import require
 
 # What transformers, tokenizers, peft and safetensors raise for folders that are not what they claim to be.
 LOAD_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
+
+CONFIG_FILE = "config.json"
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+TOKENIZER_FILES = ("token*", "vocab*", "*.model")
+MODELS_OF_A_RUN = ("model", "best")
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +67,7 @@ def load_policy(
         MissingExtraError: transformers, peft or bitsandbytes is not installed.
     """
     require("transformers", "llm", "loading a language model")
+    check_source(source)
     options = ForwardOptions() if memory is None else ForwardOptions.from_config(memory)
     try:
         model, tokenizer = _load_model(source, device, config)
@@ -133,14 +140,28 @@ def _arguments(config: PolicyConfig | None, device: torch.device) -> dict[str, A
 
 
 def _load_tokenizer(source: str | Path, base: str | Path) -> Any:
-    """Load the tokenizer that lies with an adapter, or else that of its base."""
+    """Load the tokenizer that lies with an adapter, or else that of its base.
+
+    Raises:
+        ModelLoadError: there is none.
+    """
     transformers = require("transformers", "llm", "loading a tokenizer")
     try:
-        return transformers.AutoTokenizer.from_pretrained(source)
-    except LOAD_ERRORS:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    except LOAD_ERRORS as error:
         if str(base) == str(source):
+            folder = Path(source)
+            if folder.is_dir() and not any(any(folder.glob(pattern)) for pattern in TOKENIZER_FILES):
+                raise _no_tokenizer(source) from error
             raise
-    return transformers.AutoTokenizer.from_pretrained(base)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # what transformers makes of some folders without one
+        raise _no_tokenizer(source)
+    return tokenizer
+
+
+def _no_tokenizer(source: str | Path) -> ModelLoadError:
+    return ModelLoadError(f"{str(source)!r} has no tokenizer: save the one of the model there with save_pretrained")
 
 
 def _adapter_folder(source: str | Path) -> str | None:
@@ -170,6 +191,29 @@ def _base_of_adapter(source: str | Path) -> str:
         )
     beside = Path(source).resolve().parent / START
     return str(beside if Path(base).is_absolute() and not Path(base).exists() and beside.is_dir() else base)
+
+
+def check_source(source: str | Path) -> None:
+    """Refuse what can be neither a model folder nor a hub id, before anything is loaded.
+
+    Raises:
+        ModelLoadError: says what is there instead, and the model folder of a run where it is a run.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if _is_model(path):
+            return
+        inside = next((name for name in MODELS_OF_A_RUN if _is_model(path / name)), None)
+        hint = "" if inside is None else f"; did you mean {str(path / inside)!r}?"
+        raise ModelLoadError(f"{str(source)!r} is no model folder (no {CONFIG_FILE} in it){hint}")
+    if path.exists():
+        raise ModelLoadError(f"{str(source)!r} is a file: name the folder that save_pretrained made, or a hub id")
+    if not HUB_ID.fullmatch(str(source)):
+        raise ModelLoadError(f"there is no folder {str(source)!r}, and a hub id is like 'name' or 'owner/name'")
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (CONFIG_FILE, adapters.ADAPTER_FILE))
 
 
 def _load_error(source: str | Path, error: BaseException) -> ModelLoadError:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rlenvs.agents.llm.command import AUTO, quieten_transformers, shipped_config, with_output
 from rlenvs.agents.llm.evaluation import held_out_problems
-from rlenvs.agents.llm.policy.loading import resolve_device
+from rlenvs.agents.llm.policy.loading import check_source, resolve_device
 from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.failing import one_message
 from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
@@ -83,6 +83,8 @@ def rehearsal(config: SFTConfig) -> str:
     """
     resolve_device(config.device)
     choose_run_folder(config)
+    if config.policy.model != "embedded":
+        check_source(config.policy.model)
     demonstrations = read_demonstrations(config.data, config.env, config.seed)
     turns = sum(message["role"] == ASSISTANT for found in demonstrations for message in found.messages)
     facts = [f"{len(demonstrations)} demonstrations with {turns} messages of the assistant"]

@@ -178,11 +178,12 @@ def demonstrations_of_rollouts(path: str | Path, config: DataConfig) -> Iterator
         if (config.min_reward is None or reward >= config.min_reward) and conversation not in seen:
             seen.add(conversation)
             kept.setdefault(episode.problem, []).append((reward, episode))
+    if not counts["whole"]:
+        raise DataError(f"{file}: none of {counts['episodes']} episodes ended by itself: a limit cut each of them")
     if not kept:
-        reached = f"; the best earned {best:g}" if counts["whole"] else ""
         raise DataError(
             f"{file}: none of {counts['episodes']} episodes ({counts['whole']} of them not cut) earned "
-            f"data.min_reward={config.min_reward}{reached}"
+            f"data.min_reward={config.min_reward}; the best earned {best:g}"
         )
     for episodes in kept.values():
         ranked = sorted(episodes, key=lambda pair: -pair[0])  # stable: the earlier of two equals comes first

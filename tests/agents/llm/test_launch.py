@@ -18,7 +18,7 @@ from rlenvs.agents.llm.command import run_cli
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.rollout.chat import ChatFormat
-from rlenvs.agents.llm.run_folder import RunFolder
+from rlenvs.agents.llm.run_folder import RunFolder, choose_run_folder
 from rlenvs.agents.reporting import make_view
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, DataError, DeviceError, ModelLoadError, RunFolderError
@@ -79,7 +79,7 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 from rlenvs.agents.llm.command import run_cli
-from rlenvs.agents.llm.run_folder import RunFolder
+from rlenvs.agents.llm.run_folder import RunFolder, choose_run_folder
 sys.exit(run_cli(sys.argv[1] if sys.argv[1] != "-" else None, sys.argv[3:], sys.argv[2] if sys.argv[2] != "-" else None, False, None, True))
 """
 
@@ -165,6 +165,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(config_file, tmp_path, number):
         ("policy.prompt_format=chat", ConfigError, "no chat template"),
         ("policy.embedded.max_positions=8", ConfigError, "rollout.context_tokens: must be <= 8"),
         ("rewards.reward_components.guide.params.potential_params.info_key=dificulty", ConfigError, "no 'dificulty'"),
+        ("policy.model=''", ConfigError, "policy.model: must have at least 1 char"),
+        ("rollout.stop=['']", ConfigError, "rollout.stop.0: must have at least 1 char"),
+        ("env.id=CartPole-v1", ConfigError, "'CartPole-v1': training needs a vector form of texts"),
         ("output.dir=/proc/nope/run", RunFolderError, "cannot write to"),
     ],
 )
@@ -179,9 +182,28 @@ def test_bad_input_leaves_no_run_folder(tiny_run, tmp_path, monkeypatch, overrid
 def test_an_output_folder_with_something_in_it_is_left_alone(tiny_run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious").write_text("x")
-    with pytest.raises(RunFolderError, match=r"is not empty.*--resume"):
+    with pytest.raises(RunFolderError, match=r"is not empty: choose another with output.dir=\.\.\.$"):
         train(tiny_run, view=quiet())
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize(
+    ("done", "message"),
+    [([], "ended before its first checkpoint: --resume auto removes it"), ([0], "or go on with it by --resume .*run$")],
+)
+def test_a_run_in_the_output_folder_says_how_to_go_on_with_it(tiny_run, tmp_path, done, message):
+    folder = RunFolder.create(tmp_path / "run", tiny_run)
+    for iteration in done:
+        (folder.checkpoints / f"iteration-{iteration:06d}").mkdir()
+    with pytest.raises(RunFolderError, match=message):
+        choose_run_folder(tiny_run)
+
+
+def test_a_trial_of_a_model_that_is_not_there_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(json.dumps(TINY_RUN))
+    with pytest.raises(ModelLoadError, match=r"there is no folder '\./model'"):
+        run_cli("run.yaml", ["policy.model=./model"], None, True, None, True)
 
 
 def test_resuming_what_is_not_a_run(tmp_path):
@@ -196,7 +218,15 @@ def test_a_run_folder_named_like_a_number_is_that_folder(tmp_path, monkeypatch, 
     assert "dir: '123'" in capsys.readouterr().out
 
 
+def test_evaluating_a_run_names_its_model(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    with pytest.raises(ModelLoadError, match=r"is no model folder .*; did you mean '.*/model'"):
+        evaluate_model(tmp_path)
+
+
 def test_evaluating_a_model_needs_an_environment(tmp_path):
+    (tmp_path / "config.json").touch()
     with pytest.raises(ConfigError, match="name one with --env"):
         evaluate_model(tmp_path)
 

@@ -17,6 +17,7 @@ from rlenvs.agents.llm.callbacks import (
     TargetStop,
 )
 from rlenvs.agents.llm.callbacks.several import Callbacks
+from rlenvs.agents.llm.callbacks.watching import value_of
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.errors import CallbackError, ConfigError, ParameterError, RunFolderError
 
@@ -79,6 +80,14 @@ def test_a_target_may_be_one_to_fall_to():
         TargetStop(2.0, "length/mean", mode="min"), "on_evaluation_end", [{"length/mean": 3}, {"length/mean": 2}]
     )
     assert state.stop_reason == "length/mean reached 2 (now 2)"
+
+
+def test_an_evaluation_that_nobody_makes_is_missed_before_training():
+    measured = {"accuracy/greedy": 0.5, "accuracy/problems": 20}
+    for metric in ("accuracy/train", "accuracy/first", "reward/env"):
+        assert value_of(metric, run_state(**measured)) is None
+    with pytest.raises(ConfigError, match=r"no metric 'accuracy/gredy'; did you mean 'accuracy/greedy'\?"):
+        value_of("accuracy/gredy", run_state(**measured))
 
 
 def test_a_metric_that_does_not_exist_is_named_with_the_nearest():

@@ -1,5 +1,8 @@
 """From the section `rollout.engine` to an engine."""
 
+import socket
+import time
+
 import pytest
 import torch
 from tiny import tiny_policy
@@ -9,6 +12,13 @@ from rlenvs.agents.llm.engines import SamplingParams
 from rlenvs.agents.llm.engines.configured import configured_engine
 from rlenvs.agents.llm.engines.http import HttpEngine
 from rlenvs.errors import ConfigError, EngineError
+
+
+@pytest.fixture
+def url():
+    """Where something listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
 
 
 @pytest.mark.parametrize("name", ["auto", "static", "generate"])
@@ -43,16 +53,35 @@ def test_servers_need_what_it_takes_to_reach_them(options, message):
         EngineConfig(name="http", **options)
 
 
-def test_a_server_keeps_its_weights_unless_told_how_to_get_others():
-    config = EngineConfig(name="http", url="http://localhost:1/v1", model="m")
+def test_a_server_keeps_its_weights_unless_told_how_to_get_others(url):
+    config = EngineConfig(name="http", url=url, model="m")
     engine = configured_engine(config, tiny_policy(), 4)
     assert isinstance(engine, HttpEngine)
     with pytest.raises(EngineError, match="cannot bring new weights"):
         engine.sync(tiny_policy())
 
 
-def test_an_adapter_is_what_goes_to_a_server_by_a_folder(tmp_path):
-    options = {"url": "http://localhost:1/v1", "model": "m", "weights": "adapter", "weights_dir": str(tmp_path)}
+def test_an_adapter_is_what_goes_to_a_server_by_a_folder(tmp_path, url):
+    options = {"url": url, "model": "m", "weights": "adapter", "weights_dir": str(tmp_path)}
     engine = configured_engine(EngineConfig(name="http", **options), tiny_policy(), 4)
     with pytest.raises(EngineError, match="has no adapter"):
         engine.sync(tiny_policy())
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "http://127.0.0.1:1/v1",
+            "rollout.engine.url: http://127.0.0.1:1/v1: nothing answers there .*start the server",
+        ),
+        ("localhost:8000", "rollout.engine.url: must be like http://"),
+    ],
+)
+def test_a_server_that_is_not_there_is_missed_before_a_run_begins(address, message, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with pytest.raises(ConfigError, match=message) as caught:
+        configured_engine(EngineConfig(name="http", url=address, model="m"), tiny_policy(), 4)
+    assert "\n" not in str(caught.value)
+    assert pauses == ([0.25, 0.5, 1.0, 2.0] if "127" in address else []), "a server that is starting gets time"

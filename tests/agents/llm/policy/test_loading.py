@@ -10,7 +10,7 @@ from tiny import tiny_policy
 from tiny_models import tiny_model_policy
 
 from rlenvs.agents.llm.config import AdapterConfig, MemoryConfig, PolicyConfig, TrainConfig
-from rlenvs.agents.llm.policy.loading import load_policy, load_reference
+from rlenvs.agents.llm.policy.loading import check_source, load_policy, load_reference
 from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.rollout.batch import collate
 from rlenvs.errors import ConfigError, MissingExtraError, ModelLoadError
@@ -116,6 +116,36 @@ def test_a_model_without_an_end_token_is_one_clear_line(folder):
     with pytest.raises(ModelLoadError, match="has no eos_token: answers could never end") as caught:
         load_policy(folder, CPU)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_a_model_without_a_tokenizer_is_one_clear_line(tmp_path, kind):
+    folder = tmp_path / "base"
+    tiny_model_policy(kind).save(folder)
+    for file in folder.glob("token*"):
+        file.unlink()
+    with pytest.raises(ModelLoadError, match=r"'.*base' has no tokenizer: save the one of the model there") as caught:
+        load_policy(folder, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_model_says_what_it_is(folder, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    folder.rename(tmp_path / "run" / "model")
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for source, message in {
+        "run": r"'run' is no model folder \(no config.json in it\); did you mean 'run/model'\?",
+        "empty": r"'empty' is no model folder \(no config.json in it\)$",
+        "file": "'file' is a file: name the folder",
+        "/no/such/folder": "there is no folder '/no/such/folder', and a hub id is like",
+        "~/model": "there is no folder '~/model'",
+    }.items():
+        with pytest.raises(ModelLoadError, match=message):
+            load_policy(source, CPU)
+    for source in ("run/model", "gpt2", "Qwen/Qwen2.5-0.5B-Instruct"):
+        check_source(source)
 
 
 def test_adapters_that_are_not_lora_are_refused(folder, tmp_path):

@@ -139,6 +139,7 @@ def test_a_torn_last_line_is_what_a_killed_run_leaves(tmp_path):
     ("rows", "message"),
     [
         (ROLLOUTS[:4], r"none of 4 episodes \(2 of them not cut\) earned data.min_reward=7.0; the best earned 1"),
+        ([ROLLOUTS[3]], r"none of 1 episodes ended by itself: a limit cut each of them"),
         ([ROLLOUTS[4]], r"rollouts.jsonl:1: turn 1 of an episode whose first turn is not in the file"),
         ([{"prompt": "2+2=", "response": "4"}], r"rollouts.jsonl:1: no turn of a run"),
         ([turn(0, 0, "1+1=", "2", 1.0, env_reward=None)], r"rollouts.jsonl:1: the env reward .* is not stored"),
