@@ -25,7 +25,7 @@ from rlenvs.agents.llm.resuming import take_changes
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.run import Run, RunResult
-from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder
+from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder, from_anywhere, start_of
 from rlenvs.agents.llm.sft.target import check_target
 from rlenvs.agents.llm.trackers import check_trackers
 from rlenvs.agents.llm.trainer import PPOTrainer
@@ -106,7 +106,7 @@ def _train(
             policy.name_base((folder / START).resolve())
         if note:
             shown.log(note)
-        return Run(RunFolder(folder, config), trainer, problems, shown, stop, callbacks).go()
+        return Run(RunFolder(folder, from_anywhere(config)), trainer, problems, shown, stop, callbacks).go()
 
 
 def resume(
@@ -157,7 +157,7 @@ def _resume(
     device = resolve_device(config.device)
     _check_others(config, callbacks)
     problems = held_out_problems(config.env.id, config.env.kwargs, config.evaluation.problems, config.seed)
-    source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
+    source = str(start_of(folder.path)) if config.policy.model == "embedded" else config.policy.model
     episodes = share_of_episodes(config, processes)
     with view as shown:
         policy, reference = processes.together(lambda: _load_models(source, config, device))

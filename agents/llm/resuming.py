@@ -20,6 +20,7 @@ from rlenvs.agents.llm.run_folder import (
     START,
     RunFolder,
     checkpoint_folder,
+    model_from_anywhere,
     read_run_config,
 )
 from rlenvs.agents.llm.sft.config import RunConfig
@@ -187,8 +188,11 @@ def take_changes(folder: RunFolder[TrainConfig], saved: Mapping[str, Any], wante
     output = config.output.model_copy(
         update={"dir": folder.config.output.dir, "checkpoint_dir": folder.config.output.checkpoint_dir}
     )
-    config = config.model_copy(update={"output": output})
-    found = changes(plain_config(TrainConfig.load(saved)), plain_config(config))
+    policy = config.policy.model_copy(update={"model": model_from_anywhere(config.policy.model)})
+    config = config.model_copy(update={"output": output, "policy": policy})
+    before = TrainConfig.load(saved)
+    before.policy.model = model_from_anywhere(before.policy.model)
+    found = changes(plain_config(before), plain_config(config))
     refuse_breaking(found)
     if config != folder.config:
         folder.change_config(config)

@@ -249,7 +249,7 @@ class Run:
         self.folder.close()
         with suppress(RlenvsError, OSError):
             write_report(self.folder.path)
-        if checkpoints := list_checkpoints(self.folder.checkpoints):
+        if self.saved is not None and (checkpoints := list_checkpoints(self.folder.checkpoints)):
             done = iteration_of(checkpoints[-1])
             hint = f"failed at iteration {self.state.iteration}; go on after iteration {done}: {self._resume_command()}"
             self.view.log(hint)

@@ -98,7 +98,19 @@ class RunFolder(Generic[C]):
         """Make the folder and write the resolved configuration.
 
         A name that nobody chose gets a number behind it when another run has just taken it.
+
+        Raises:
+            RunFolderError: it cannot be written.
         """
+        config = from_anywhere(config)
+        if config.output.checkpoint_dir is not None:  # first: where it cannot be made, no run folder is left
+            try:
+                Path(config.output.checkpoint_dir).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunFolderError(
+                    f"cannot write to {config.output.checkpoint_dir!r}: {error.strerror}; choose another folder with "
+                    "output.checkpoint_dir=..."
+                ) from error
         try:
             wanted, number = path, 1
             while True:
@@ -108,10 +120,6 @@ class RunFolder(Generic[C]):
                 except FileExistsError:
                     number += 1
                     path = wanted.with_name(f"{wanted.name}-{number}")
-            if config.output.checkpoint_dir is not None:  # whoever resumes may stand elsewhere
-                place = os.path.abspath(config.output.checkpoint_dir)
-                config = copy.deepcopy(config)
-                config.output.checkpoint_dir = place
             checkpoint_folder(path, config).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error
@@ -225,6 +233,35 @@ def checkpoint_folder(path: Path, config: RunConfig) -> Path:
     """
     chosen = config.output.checkpoint_dir
     return path / CHECKPOINTS if chosen is None else Path(chosen)
+
+
+def from_anywhere(config: C) -> C:
+    """Return a configuration whose folders are absolute: whoever resumes may stand elsewhere."""
+    config = copy.deepcopy(config)
+    if config.output.checkpoint_dir is not None:
+        config.output.checkpoint_dir = os.path.abspath(config.output.checkpoint_dir)
+    config.policy.model = model_from_anywhere(config.policy.model)
+    return config
+
+
+def model_from_anywhere(model: str) -> str:
+    """Return the absolute path of a model folder; what is no folder here, a hub id for one, as it is."""
+    return os.path.abspath(model) if model != "embedded" and Path(model).is_dir() else model
+
+
+def start_of(run_dir: Path) -> Path:
+    """Return the folder with the model that a run of the embedded policy began from, which it cannot go on without.
+
+    Raises:
+        RunFolderError: it is gone.
+    """
+    start = run_dir / START
+    if not start.is_dir():
+        raise RunFolderError(
+            f"{str(start)!r}, the model that the run began with, is gone: put it back, or start a new run from this "
+            f"one's model with policy.model={run_dir / MODEL}"
+        )
+    return start
 
 
 def _without_nan(value: Any) -> Any:

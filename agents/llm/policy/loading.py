@@ -1,6 +1,7 @@
 """From a folder or a hub id to a policy and its reference."""
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,11 @@ def _load_model(source: str | Path, device: torch.device, config: PolicyConfig |
     transformers = require("transformers", "llm", "loading a language model")
     adapter = _adapter_folder(source)
     base = source if adapter is None else _base_of_adapter(source)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, **_arguments(config, device))
-    tokenizer = _load_tokenizer(source, base)
     wanted = None if config is None else config.adapter
+    # An adapter that is saved names its base by this, and may be loaded from elsewhere.
+    place = os.path.abspath(base) if wanted is not None and Path(base).is_dir() else base
+    model = transformers.AutoModelForCausalLM.from_pretrained(place, **_arguments(config, device))
+    tokenizer = _load_tokenizer(source, base)
     if adapter is not None:
         model = adapters.load(model, source)
         if config is not None and wanted is None:

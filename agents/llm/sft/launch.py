@@ -19,7 +19,7 @@ from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.joining import joined
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
-from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder, read_run_config
+from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder, read_run_config, start_of
 from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.data import Demonstration, read_demonstrations, texts
 from rlenvs.agents.llm.sft.encoding import DemonstrationEncoder, encode
@@ -120,7 +120,7 @@ def _begin(config: SFTConfig, path: Path, processes: Processes) -> tuple[Parts, 
 def _go_on(folder: RunFolder[SFTConfig], processes: Processes, state: Mapping[str, Any]) -> Parts:
     """Build everything as it was at a checkpoint."""
     config = folder.config
-    source = str(folder.path / START) if config.policy.model == "embedded" else config.policy.model
+    source = str(start_of(folder.path)) if config.policy.model == "embedded" else config.policy.model
     policy = load_policy(source, resolve_device(config.device), config.policy, config.memory)
     return _build(config, policy, read_data(config), processes, state)
 

@@ -10,7 +10,7 @@ from rlenvs.agents.llm import TrainConfig, resume, train
 from rlenvs.agents.llm.checkpoint import MANIFEST_FILE, STATE_FILE, list_checkpoints
 from rlenvs.agents.llm.command import run_cli
 from rlenvs.agents.llm.resuming import FIXED, clear_leftovers, find_run, plain_config
-from rlenvs.agents.llm.run_folder import RunFolder
+from rlenvs.agents.llm.run_folder import RunFolder, start_of
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, RunFolderError
 
@@ -260,3 +260,42 @@ def test_leaving_out_works_in_either_dialect(tmp_path):
 def test_leaving_out_what_is_not_there_or_everything_is_refused(run_yaml, names, message):
     with pytest.raises(ConfigError, match=message):
         cli(run_yaml, without=names)
+
+
+# --- from elsewhere, and without what it takes
+
+
+def test_a_run_goes_on_from_another_folder_and_by_the_same_file(tmp_path, run_yaml, monkeypatch):
+    relative = "policy.model=random"
+    assert cli(run_yaml, relative, "ppo.iterations=1", output="run") == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert cli(None, "ppo.iterations=2", resume_dir="../run") == 0
+    monkeypatch.chdir(tmp_path)
+    assert cli(run_yaml, relative, "ppo.iterations=3", output="run", resume_dir="auto") == 0
+    assert [row["iteration"] for row in rows(tmp_path / "run")] == [0, 1, 2, 3]
+
+
+def test_the_model_that_an_embedded_run_began_with_is_missed(tmp_path):
+    with pytest.raises(RunFolderError, match=r"/start', the model that the run began with, is gone: put it back, or"):
+        start_of(tmp_path)
+    (tmp_path / "start").mkdir()
+    assert start_of(tmp_path) == tmp_path / "start"
+
+
+def test_a_folder_for_checkpoints_that_cannot_be_made_leaves_nothing(tmp_path):
+    config = bare_config(tmp_path, "output.checkpoint_dir=/proc/none/here")
+    with pytest.raises(RunFolderError, match=r"cannot write to '/proc/none/here'.*output.checkpoint_dir=") as caught:
+        RunFolder.create(tmp_path / "run", config)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_begin_to_go_on_does_not_promise_that_it_can(tmp_path):
+    run = stopped_run(tmp_path)
+    (run / "metrics.jsonl").write_text("")
+    out = io.StringIO()
+    with pytest.raises(RunFolderError, match="not the run's own") as caught:
+        resume(run, view=quiet(out))
+    assert "--resume" not in out.getvalue()
+    assert not hasattr(caught.value, "__notes__")

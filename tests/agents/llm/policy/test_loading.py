@@ -169,6 +169,14 @@ def test_an_adapter_finds_its_base_in_a_run_folder_that_was_moved(folder, tmp_pa
     assert torch.equal(scores(load_policy(tmp_path / "moved" / "model", CPU)), scores(policy))
 
 
+def test_an_adapter_names_its_base_for_readers_elsewhere(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    policy = load_policy(folder.name, CPU, PolicyConfig(model="x", adapter=LORA))
+    policy.save(tmp_path / "adapted")
+    monkeypatch.chdir("/")
+    assert torch.equal(scores(load_policy(tmp_path / "adapted", CPU)), scores(policy))
+
+
 def test_an_adapter_that_names_no_base_is_refused(folder, tmp_path):
     load_policy(folder, CPU, PolicyConfig(model="x", adapter=LORA)).save(tmp_path / "sft")
     change(tmp_path / "sft" / "adapter_config.json", base_model_name_or_path=None)
