@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from rlenvs.sandbox import frames, kernel
 from rlenvs.sandbox.codec import decode, encode
-from rlenvs.sandbox.inside import calls, child, modules, scratch, single
+from rlenvs.sandbox.inside import calls, child, dense, modules, scratch, single
 from rlenvs.sandbox.limits import Limits
 
 Confine = child.Confine
@@ -90,6 +90,7 @@ def prepare(settings: dict[str, Any], *, warm: bool = False) -> Confine:
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
     gc.collect()
+    dense.fill_holes()
     gc.freeze()
     gc.disable()
     return confine
