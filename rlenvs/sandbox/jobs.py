@@ -81,7 +81,15 @@ class CallsJob:
         self.outcomes.clear()
         self.load_error = None
         self.executions = [
-            Execution(worker, watch, "calls", self.request, self.limits, most_bytes(self.inputs, self.limits))
+            Execution(
+                worker,
+                watch,
+                "calls",
+                self.request,
+                self.limits,
+                most_bytes(self.inputs, self.limits),
+                is_quiet=True,
+            )
         ]
 
     def step(self) -> bool:
@@ -180,7 +188,9 @@ class ScriptJob:
         worker, watch = self.place
         stdin = self.stdins[len(self.results)]
         self.executions = [
-            Execution(worker, watch, "script", self.request, self.limits, most_bytes(1, self.limits), stdin)
+            Execution(
+                worker, watch, "script", self.request, self.limits, most_bytes(1, self.limits), stdin, is_quiet=True
+            )
         ]
 
     def step(self) -> bool:
