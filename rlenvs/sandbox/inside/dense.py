@@ -18,7 +18,7 @@ ALIGNMENT = 16
 MOST_BYTES = 1 << 20
 """Taken in blocks of one size: far more than there are holes; a bound where allocators are others."""
 TOP_BYTES = 1 << 18
-"""Blocks that lie as close to the end of the heap fill no hole."""
+"""A large block that lies as close to the end of the heap fills no hole, and smaller ones behind it do not either."""
 
 
 def fill_holes() -> None:
@@ -33,14 +33,18 @@ def fill_holes() -> None:
     large, end = library.malloc, library.sbrk
     large.restype, large.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
     end.restype, end.argtypes = ctypes.c_size_t, [ctypes.c_ssize_t]
+    top = take(large, LARGE_BYTES, lambda block: block > end(0) - TOP_BYTES)
     size = LARGE_BYTES
     while size >= SMALLEST_CHUNK:
-        take(large, size, lambda block: block > end(0) - TOP_BYTES)
+        take(large, size, lambda block: block > top)
         size = size * 7 // 8 if size > LARGEST_CACHED else size - ALIGNMENT
 
 
-def take(allocate: Callable[[int], int], size: int, fills_no_hole: Callable[[int], bool]) -> None:
-    """Allocate blocks of one size until there are no holes for it."""
+def take(allocate: Callable[[int], int], size: int, fills_no_hole: Callable[[int], bool]) -> int:
+    """Allocate blocks of one size until there are no holes for it. Return where the last one lies."""
+    block = 0
     for _ in range(MOST_BYTES // size):
-        if fills_no_hole(allocate(size)):
-            return
+        block = allocate(size)
+        if fills_no_hole(block):
+            break
+    return block
