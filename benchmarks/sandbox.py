@@ -72,7 +72,7 @@ times = [rate(lambda: None)]
 plan = kernel.make_plan(tier)
 kernel.enter(plan)
 times.append(rate(lambda: None))
-times.append(rate(lambda: kernel.confine(plan, Limits())))
+times.append(rate(kernel.confining(plan, Limits())))
 print(*times)
 os._exit(sys.stdout.flush() or 0)
 """

@@ -1,4 +1,4 @@
-"""Plain data as bytes: what crosses the border of a sandbox, in both directions.
+"""Plain data as bytes: what crosses the border of a sandbox; all that comes out of it, and most of what goes in.
 
 Only values of exactly these built-in types cross: None, bool, int, float, complex, str, bytes, list, tuple, dict, set
 and frozenset. No class of the sender is ever named, looked up or called by the receiver, which makes this safe where

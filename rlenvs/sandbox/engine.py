@@ -60,7 +60,7 @@ class Engine:
         jobs = [turn.job for turn in self.running.values()]
         if any(job.wants_to_go_on for job in jobs):
             return 0.0
-        return min((each.deadline for job in jobs for each in job.executions), default=0.0) - time.monotonic()
+        return min((each.next_look for job in jobs for each in job.executions), default=0.0) - time.monotonic()
 
     def begin(self, place: int, turn: Turn) -> None:
         """Start a job on a worker."""

@@ -33,6 +33,9 @@ LONGEST_WAIT = (1 << 31) - 1
 CPU_LIMIT_SHARE = 0.5
 """A process that the kernel kills has used more than this share of its seconds, if that was for processor time:
 the kernel counts what it limits in another way than what it reports, some tenths of a second apart."""
+QUIET_SECONDS = 0.005
+"""What an execution sends to which nobody answers is read at its end, or from then on. Most have ended by then, and
+each message by itself would wake the grader. How much it can send meanwhile the kernel bounds."""
 FRAME_OVERHEAD = 1024
 """What a message may hold on top of an answer: its kind, or the text of an exception."""
 
@@ -116,6 +119,7 @@ class Execution:
         limits: what it may use.
         max_bytes: most bytes of all that it sends on the channel.
         stdin: what it reads there.
+        is_quiet: nobody answers what it sends, so that reading can wait for `QUIET_SECONDS`.
 
     Raises:
         WorkerDiedError: the worker is gone.
@@ -131,6 +135,8 @@ class Execution:
         limits: Limits,
         max_bytes: int,
         stdin: bytes = b"",
+        *,
+        is_quiet: bool = False,
     ) -> None:
         self.worker = worker
         self.watch = watch
@@ -141,6 +147,7 @@ class Execution:
         self.ending: Ending | None = None
         self.is_lost = False
         self.has_started = False
+        self.is_listening = False
         self.ends: list[socket.socket] = []
         self.outputs: dict[int, bytearray] = {}
         given: list[int] = []
@@ -159,8 +166,10 @@ class Execution:
             finally:
                 for descriptor in given:
                     os.close(descriptor)
-        for descriptor in (self.channel.fileno(), self.lease.fileno(), *self.outputs):
-            watch.add(descriptor, self)
+        watch.add(self.lease.fileno(), self)
+        self.listens_at = self.started + QUIET_SECONDS
+        if not is_quiet:
+            self.listen()
         self.send(b"")
 
     def open(self, given: list[int], stdin: bytes) -> None:
@@ -185,6 +194,17 @@ class Execution:
         if stdin:
             given.append(unchangeable_file(stdin))
 
+    def listen(self) -> None:
+        """From now on take what it sends as it comes."""
+        self.is_listening = True
+        for descriptor in (self.channel.fileno(), *self.outputs):
+            self.watch.add(descriptor, self)
+
+    @property
+    def next_look(self) -> float:
+        """When the clock is to be looked at again, if nothing comes."""
+        return self.deadline if self.is_listening else min(self.deadline, self.listens_at)
+
     def send(self, request: bytes) -> None:
         """Send more on the channel, now or when there is room."""
         if request:
@@ -195,11 +215,13 @@ class Execution:
             while self.pending:
                 self.pending = self.pending[self.channel.send(self.pending) :]
         except BlockingIOError:
+            self.listen()
             self.watch.add(self.channel.fileno(), self, select.POLLIN | select.POLLOUT)
             return
         except OSError:  # it closed its end: how it ends tells the rest
             self.pending = memoryview(b"")
-        self.watch.add(self.channel.fileno(), self)
+        if self.is_listening:
+            self.watch.add(self.channel.fileno(), self)
 
     def take(self, descriptor: int, event: int) -> None:
         """Take what came on a descriptor."""
@@ -256,17 +278,17 @@ class Execution:
                 report = self.lease.recv(CHUNK)
                 break
         if len(report) != REPORT.size:  # the worker is gone, or could not fork
-            self.is_lost = True
-            self.close()
+            self.lose()
             return
+        if not self.is_listening:
+            self.listen()
         while self.stopped is None and self.channel.fileno() in self.watch.executions and self.take_frames():
             continue
         for descriptor in [each for each in self.outputs if each in self.watch.executions]:
             while self.stopped is None and self.take_output(descriptor):
                 continue
         if not self.has_started and self.stopped is None:  # no code can bring that about
-            self.is_lost = True
-            self.close()
+            self.lose()
             return
         status, cpu_s, rss_kb = REPORT.unpack(report)
         how, reason = self.judged(status, cpu_s)
@@ -302,14 +324,22 @@ class Execution:
 
     def expire(self, now: float) -> None:
         """Look at the clock."""
+        if not self.is_listening and now >= self.listens_at and self.ending is None and not self.is_lost:
+            self.listen()
         if now < self.deadline or self.ending is not None or self.is_lost:
             return
         if self.stopped is None:
             self.stop("timeout", f"took more than {self.limits.wall_s:g} s")
         else:  # the worker does not even report that a process is dead
             self.worker.kill()
-            self.is_lost = True
-            self.close()
+            self.lose()
+
+    def lose(self) -> None:
+        """Give up on it: its worker cannot say how it ended."""
+        if not self.has_started:  # else code that ends its worker would pass for code that never ran
+            self.take_frames()
+        self.is_lost = True
+        self.close()
 
     def close(self) -> None:
         """Close every connection; if it still runs it is killed."""

@@ -58,8 +58,11 @@ def read_frame(descriptor: int) -> bytes:
 
 def read_exactly(descriptor: int, size: int) -> bytes:
     """Read so many bytes, waiting for them; b"" where the stream ends before."""
-    received = bytearray()
-    while len(received) < size:
+    first = os.read(descriptor, min(size, 1 << 20))
+    if len(first) == size:  # most often; and what is not touched is not copied for a child
+        return first
+    received = bytearray(first)
+    while first and len(received) < size:
         chunk = os.read(descriptor, min(size - len(received), 1 << 20))
         if not chunk:
             return b""

@@ -1,13 +1,14 @@
 """What the grader makes of executions: from a program to its result."""
 
+import marshal
 from typing import Protocol
 
 from rlenvs.errors import ParameterError
-from rlenvs.sandbox.codec import CodecError, OpaqueValueError, decode, encode
+from rlenvs.sandbox.codec import CodecError, decode, encode
 from rlenvs.sandbox.execution import Ending, Execution, Watch, most_bytes
 from rlenvs.sandbox.frames import LOAD_FAILED, OPAQUE, RAISED, RETURNED
 from rlenvs.sandbox.limits import Limits
-from rlenvs.sandbox.program import MAX_CODE, MAX_INPUT_BYTES, TOO_LONG, Program, encoded_call, encoded_stdin
+from rlenvs.sandbox.program import MAX_CODE, MAX_INPUT_BYTES, PLAIN, TOO_LONG, Program, encoded_call, encoded_stdin
 from rlenvs.sandbox.result import Outcome, Result, Status
 from rlenvs.sandbox.worker import Worker
 
@@ -59,16 +60,11 @@ class CallsJob:
         self.limits = limits
         self.tier = tier
         self.inputs = len(program.inputs)
-        request = {
-            "code": program.code[:MAX_CODE],
-            "entry_point": program.entry_point,
-            "inputs": [encoded_call(given, position) for position, given in enumerate(program.inputs)],
-            "result_bytes": limits.result_bytes,
-        }
-        try:
-            self.request = encode(request, max_bytes=MAX_INPUT_BYTES)
-        except OpaqueValueError:
-            raise ParameterError("inputs", f"must have at most {MAX_INPUT_BYTES} bytes with the code") from None
+        inputs = [encoded_call(given, position) for position, given in enumerate(program.inputs)]
+        request = (program.code[:MAX_CODE], program.entry_point, inputs, limits.result_bytes)
+        self.request = marshal.dumps(request, PLAIN)
+        if len(self.request) > MAX_INPUT_BYTES:
+            raise ParameterError("inputs", f"must have at most {MAX_INPUT_BYTES} bytes with the code")
         self.outcomes: list[Outcome] = []
         self.load_error: str | None = None
         self.executions: list[Execution] = []
@@ -81,7 +77,15 @@ class CallsJob:
         self.outcomes.clear()
         self.load_error = None
         self.executions = [
-            Execution(worker, watch, "calls", self.request, self.limits, most_bytes(self.inputs, self.limits))
+            Execution(
+                worker,
+                watch,
+                "calls",
+                self.request,
+                self.limits,
+                most_bytes(self.inputs, self.limits),
+                is_quiet=True,
+            )
         ]
 
     def step(self) -> bool:
@@ -180,7 +184,9 @@ class ScriptJob:
         worker, watch = self.place
         stdin = self.stdins[len(self.results)]
         self.executions = [
-            Execution(worker, watch, "script", self.request, self.limits, most_bytes(1, self.limits), stdin)
+            Execution(
+                worker, watch, "script", self.request, self.limits, most_bytes(1, self.limits), stdin, is_quiet=True
+            )
         ]
 
     def step(self) -> bool:

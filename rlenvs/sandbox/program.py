@@ -1,17 +1,22 @@
 """What is to be executed."""
 
+import marshal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rlenvs.errors import ParameterError
-from rlenvs.sandbox.codec import OpaqueValueError, encode
+from rlenvs.sandbox.codec import OpaqueValueError, decode, encode
 from rlenvs.sandbox.limits import Limits, check_limits
 
 MAX_INPUT_BYTES = 64 << 20
 """Of one input, and of all of a program together: anything larger is a mistake."""
 MAX_CODE = MAX_INPUT_BYTES // 8
 """Characters of code. More is not executed, and is a crash."""
+PLAIN = 2
+"""Version of `marshal` that knows no references, so that a list that comes twice crosses as two. A child reads marshal
+with one call, where our own codec makes it touch page after page. It is for this direction alone: no marshal is read
+that comes from a child."""
 TOO_LONG = f"the code has more than {MAX_CODE} characters"
 
 
@@ -83,6 +88,10 @@ def encoded_call(given: Any, position: int) -> bytes:
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         raise ParameterError(f"inputs[{position}]", "must name its keyword arguments by text")
     try:
-        return encode((tuple(args), dict(kwargs)), max_bytes=MAX_INPUT_BYTES)
+        checked = encode((tuple(args), dict(kwargs)), max_bytes=MAX_INPUT_BYTES)
     except OpaqueValueError as error:
         raise ParameterError(f"inputs[{position}]", f"must be plain data, but one value is {error}") from None
+    try:
+        return marshal.dumps((tuple(args), dict(kwargs)), PLAIN)
+    except ValueError:  # a kind of dict that crosses as a dict
+        return marshal.dumps(decode(checked, MAX_INPUT_BYTES, max_items=MAX_INPUT_BYTES), PLAIN)

@@ -68,7 +68,7 @@ class Worker:
                     stderr=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C is for the grader
-                    env={**environment, "PYTHONHASHSEED": "0"},
+                    env={**environment, "PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"},
                 )
             self.control.send(settings)
         except OSError as error:

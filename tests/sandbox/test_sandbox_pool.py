@@ -1,7 +1,8 @@
 """What a program may do, what it may not, and what its result says, in every tier that this machine can enter."""
 
+import math
 import signal
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,23 @@ def test_each_call_gets_arguments_of_its_own(pool: SandboxPool) -> None:
     result = pool.run("def solve(xs):\n    xs.append(9)\n    return xs", [[shared], [shared]], limits=LONG)
     assert values(result) == [[3, 1, 9], [3, 1, 9]]
     assert shared == [3, 1]
+
+
+def test_arguments_cross_as_what_they_are(pool: SandboxPool) -> None:
+    row = [0]
+    code = (
+        "def solve(rows, *rest):\n    rows[0].append(1)\n    return rows, [type(each).__name__ for each in rest], rest"
+    )
+    plain = [-0.0, 1 << 200, "\udc80", b"\xff", frozenset({(1,)}), {2: {3}}, 1j, None, True, ...]
+    dicts = [OrderedDict(a=[row]), defaultdict(int, {1: 2}), Counter("aa")]
+    result = pool.run(code, [[[row, row], *plain[:-1], *dicts]], limits=LONG)
+    rows, kinds, rest = values(result)[0]  # type: ignore[misc]
+    assert rows == [[0, 1], [0]]
+    assert kinds == [type(each).__name__ for each in plain[:-1]] + ["dict"] * 3
+    assert rest == (*plain[:-1], {"a": [[0]]}, {1: 2}, {"a": 2})
+    assert math.copysign(1, rest[0]) == -1
+    with pytest.raises(ParameterError, match="ellipsis"):
+        pool.run(code, [[[row], plain[-1]]], limits=LONG)
 
 
 def test_executions_share_nothing(pool: SandboxPool) -> None:

@@ -117,6 +117,12 @@ def test_no_descriptors_left_is_said_and_leaves_the_pool_usable(pool: SandboxPoo
     assert pool.run(CODE, [[1]], limits=PATIENT).status == "ok"
 
 
+def end(worker: Worker) -> None:
+    """Kill a worker; when this returns everybody can see that it is gone."""
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+
+
 @pytest.mark.parametrize("name", ["wait_until_ready", "hear_ready", "start"])
 def test_an_interrupt_while_workers_start_takes_no_place_for_good(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     real = getattr(Worker, name)
@@ -130,7 +136,7 @@ def test_an_interrupt_while_workers_start_takes_no_place_for_good(monkeypatch: p
 
     with SandboxPool(1, PATIENT) as pool:
         pool.run(CODE, [[1]])
-        os.kill(pool.workers[0].process.pid, signal.SIGKILL)
+        end(pool.workers[0])
         monkeypatch.setattr(Worker, name, interrupt)
         for _ in range(3):
             due[:] = [False, True]
@@ -138,7 +144,7 @@ def test_an_interrupt_while_workers_start_takes_no_place_for_good(monkeypatch: p
                 pool.run(CODE, [[1]])
             assert [worker for worker in pool.workers if worker not in pool.idle] == []
             assert pool.run(CODE, [[1]]).status == "ok"
-            os.kill(pool.workers[0].process.pid, signal.SIGKILL)
+            end(pool.workers[0])
 
 
 def test_an_interrupt_while_a_worker_is_replaced_takes_no_place_for_good(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,10 @@ if __name__ == "__main__":
 
         single.main(*sys.argv[2:])
     else:
+        from rlenvs.sandbox.inside import dense, modules
+
+        modules.preload(modules.CORE, whole=False)
+        dense.fill_holes()
         from rlenvs.sandbox.inside import zygote
 
         zygote.main(int(sys.argv[1]))

@@ -3,10 +3,11 @@
 import linecache
 import socket
 import sys
+from marshal import dumps, loads
 from typing import Any
 
 from rlenvs.sandbox import frames
-from rlenvs.sandbox.codec import OpaqueValueError, decode, encode
+from rlenvs.sandbox.codec import OpaqueValueError, encode
 from rlenvs.sandbox.inside.solution import as_module, compiled, described, flush
 
 REQUEST_BYTES = 1 << 31
@@ -16,28 +17,28 @@ WARM_UPS = 20
 
 def serve(channel: int) -> int:
     """Execute the code, call its function, and send what came of each call. Return the exit code."""
-    request = decode(frames.read_frame(channel), REQUEST_BYTES, max_items=REQUEST_BYTES)
+    code, entry_point, inputs, result_bytes = loads(frames.read_frame(channel))
     try:
         namespace = as_module("solution")
-        exec(compiled(request["code"]), namespace)  # noqa: S102 - what this process is for
-        function = namespace.get(request["entry_point"])
+        exec(compiled(code), namespace)  # noqa: S102 - what this process is for
+        function = namespace.get(entry_point)
     except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the code's
         flush()
         frames.write_frame(channel, frames.LOAD_FAILED + described(error).encode("utf-8", "backslashreplace"))
         return 0
     if function is None:
         flush()
-        frames.write_frame(channel, frames.LOAD_FAILED + f"there is no {request['entry_point']}".encode())
+        frames.write_frame(channel, frames.LOAD_FAILED + f"there is no {entry_point}".encode())
         return 0
-    for given in request["inputs"]:
-        frames.write_frame(channel, called(function, given, request["result_bytes"]))
+    for given in inputs:
+        frames.write_frame(channel, called(function, given, result_bytes))
     flush()
     return 0
 
 
 def called(function: Any, given: bytes, result_bytes: int) -> bytes:
     """Return what to say about one call."""
-    args, kwargs = decode(given, REQUEST_BYTES, max_items=REQUEST_BYTES)
+    args, kwargs = loads(given)
     try:
         value = function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the code's
@@ -52,8 +53,7 @@ def called(function: Any, given: bytes, result_bytes: int) -> bytes:
 
 def warm_up() -> None:
     """Serve a small program in this process, and leave no trace of it but the adapted bytecode."""
-    program = {"code": "def solve(x):\n    return x\n", "entry_point": "solve", "result_bytes": 1024}
-    request = encode({**program, "inputs": [encode([[1], {}])]})
+    request = dumps(("def solve(x):\n    return x\n", "solve", [dumps(((1,), {}))], 1024))
     for _ in range(WARM_UPS):
         ours, theirs = socket.socketpair()
         with ours, theirs:

@@ -1,9 +1,9 @@
 """One execution: a process that the zygote forked."""
 
 import gc
-import os
 import resource
 from collections.abc import Callable
+from os import _exit, dup2, write
 from typing import NoReturn
 
 from rlenvs.sandbox.frames import STARTED
@@ -11,8 +11,9 @@ from rlenvs.sandbox.inside import calls, candidate, script, session, tester
 from rlenvs.sandbox.kernel.libc import close_from
 from rlenvs.sandbox.limits import MEBIBYTE, Limits
 
-Confine = Callable[[str, Limits, int], None]
-"""Locks a child, given its mode, its limits and how many threads the other children of its worker may have."""
+Confine = Callable[[str, Limits, int], Callable[[], None]]
+"""Returns what locks a child, given its mode, its limits and how many threads other children of the worker may have.
+It is called in the worker, and what it returns in the child."""
 CHANNEL = 3
 """Descriptor on which an execution and the grader talk."""
 EXIT_BROKEN = 97
@@ -26,31 +27,30 @@ MODES: dict[str, Callable[[int], int]] = {
 }
 
 
-def run(mode: str, limits: Limits, given: list[int], confine: Callable[[], None]) -> NoReturn:
+def run(mode: str, given: list[int], lock: Callable[[], None]) -> NoReturn:
     """Lock this process and execute what comes on the channel.
 
     Args:
         mode: a key of `MODES`.
-        limits: what it may use.
         given: descriptors: the channel, stdout, stderr and, unless it is empty, stdin.
-        confine: locks this process.
+        lock: locks this process.
     """
     channel, stdout, stderr, *stdin = given
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
+    dup2(stdout, 1)
+    dup2(stderr, 2)
     for descriptor in stdin:
-        os.dup2(descriptor, 0)
-    os.dup2(channel, CHANNEL)
+        dup2(descriptor, 0)
+    dup2(channel, CHANNEL)
     close_from(CHANNEL + 1)  # above are also those on which the worker reports about other executions
-    confine()
+    lock()
     serve(mode)
 
 
 def serve(mode: str) -> NoReturn:
     """Execute what comes on the channel, and end."""
     gc.enable()
-    os.write(CHANNEL, STARTED)
-    os._exit(MODES[mode](CHANNEL))
+    write(CHANNEL, STARTED)
+    _exit(MODES[mode](CHANNEL))
 
 
 def limit_resources(limits: Limits) -> None:

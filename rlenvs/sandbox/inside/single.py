@@ -1,6 +1,7 @@
 """Executions that are started instead of forked: another program isolates each of them, an interpreter and all."""
 
 import os
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rlenvs.sandbox.codec import decode, encode
@@ -20,11 +21,11 @@ def hand_over(settings: dict[str, Any]) -> child.Confine:
     command = settings["command"]
     inner = encode({name: settings[name] for name in ("plan", "allowed", "extras", "preload_all")}).hex()
 
-    def become(mode: str, limits: Limits, siblings: int) -> None:
+    def becoming(mode: str, limits: Limits, siblings: int) -> Callable[[], None]:
         chosen = encode({name: getattr(limits, name) for name in Limits.__slots__}).hex()
-        os.execv(command[0], [*command, "single", inner, mode, chosen])
+        return lambda: os.execv(command[0], [*command, "single", inner, mode, chosen])
 
-    return become
+    return becoming
 
 
 def main(settings: str, mode: str, limits: str) -> NoReturn:
@@ -36,7 +37,7 @@ def main(settings: str, mode: str, limits: str) -> NoReturn:
     pid = zygote.fork()
     if pid == 0:
         try:
-            confine(mode, chosen, 0)
+            confine(mode, chosen, 0)()
             child.serve(mode)
         finally:
             os._exit(child.EXIT_BROKEN)

@@ -5,6 +5,7 @@ which the worker says how the execution ended, and on which a byte or the end of
 execution outlives the process that asked for it, whatever becomes of that one.
 """
 
+import _signal  # type: ignore[import-not-found] # without the enumerations of `signal`, for which children would pay
 import contextlib
 import ctypes
 import gc
@@ -15,16 +16,17 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rlenvs.sandbox import frames, kernel
 from rlenvs.sandbox.codec import decode, encode
-from rlenvs.sandbox.inside import calls, child, modules, scratch, single
+from rlenvs.sandbox.inside import calls, child, dense, modules, scratch, single
 from rlenvs.sandbox.limits import Limits
 
 Confine = child.Confine
 MESSAGE_BYTES = 1 << 16
-LIBC = ctypes.PyDLL(None, use_errno=True)
+FORK = ctypes.PyDLL(None, use_errno=True).fork
 """Called with the interpreter's lock held, so that the child has it too."""
 GIVEN = 4
 """Descriptors of an execution: its lease, its channel, stdout and stderr; one more if it has stdin."""
@@ -88,6 +90,7 @@ def prepare(settings: dict[str, Any], *, warm: bool = False) -> Confine:
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
     gc.collect()
+    dense.fill_holes()
     gc.freeze()
     gc.disable()
     return confine
@@ -96,11 +99,11 @@ def prepare(settings: dict[str, Any], *, warm: bool = False) -> Confine:
 def lock(fields: dict[str, Any] | None) -> Confine:
     """Lock this process as planned; without a plan nothing is locked, and only resources are limited."""
     if fields is None:
-        return lambda mode, limits, siblings: child.limit_resources(limits)
+        return lambda mode, limits, siblings: lambda: child.limit_resources(limits)
     readable, hidden = kernel.interpreter_paths()
     plan = kernel.Plan(**{**fields, "readable": (*readable, *fields["readable"]), "hidden": hidden})
     kernel.enter(plan)
-    return lambda mode, limits, siblings: kernel.confine(plan, limits, siblings=siblings)
+    return lambda mode, limits, siblings: kernel.confining(plan, limits, siblings=siblings)
 
 
 def fork() -> int:
@@ -112,11 +115,21 @@ def fork() -> int:
     Raises:
         OSError: there cannot be another process.
     """
-    pid = int(LIBC.fork())
+    pid: int = FORK()
     if pid < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return pid
+
+
+def become_child(mode: str, given: list[int], lock: Callable[[], None]) -> NoReturn:
+    """Go on as an execution."""
+    try:
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        child.run(mode, given, lock)
+    finally:
+        os._exit(child.EXIT_BROKEN)
 
 
 class Zygote:
@@ -134,7 +147,7 @@ class Zygote:
         self.has_scratch = has_scratch
         self.leases: dict[int, int] = {}
         self.threads: dict[int, int] = {}
-        self.requests: dict[bytes, tuple[str, Limits]] = {}
+        self.requests: dict[tuple[bytes, int], tuple[str, int, Callable[[], None]]] = {}
         self.poll = select.poll()
         self.wake, self.waker = os.pipe()
         for end in (self.wake, self.waker):
@@ -167,12 +180,10 @@ class Zygote:
             for descriptor in descriptors:
                 os.close(descriptor)
             return
-        if message not in self.requests:
-            if len(self.requests) >= MOST_REQUESTS:
-                self.requests.clear()
-            mode, limits = decode(message)
-            self.requests[message] = (mode, Limits(**limits))
-        mode, limits = self.requests[message]
+        request = (message, sum(self.threads.values()))
+        if request not in self.requests:
+            self.learn(*request)
+        mode, threads, lock = self.requests[request]
         lease, *given = descriptors
         try:
             pid = fork()
@@ -181,22 +192,20 @@ class Zygote:
             os.close(lease)
         else:
             if pid == 0:
-                self.become_child(mode, limits, given)
+                become_child(mode, given, lock)
             self.leases[lease] = pid
-            self.threads[lease] = limits.threads
+            self.threads[lease] = threads
             self.poll.register(lease, select.POLLIN)
         for descriptor in given:
             os.close(descriptor)
 
-    def become_child(self, mode: str, limits: Limits, given: list[int]) -> NoReturn:
-        """Go on as an execution."""
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            siblings = sum(self.threads.values())
-            child.run(mode, limits, given, lambda: self.confine(mode, limits, siblings))
-        finally:
-            os._exit(child.EXIT_BROKEN)
+    def learn(self, message: bytes, siblings: int) -> None:
+        """Prepare what a request asks for: the same one comes again and again."""
+        if len(self.requests) >= MOST_REQUESTS:
+            self.requests.clear()
+        mode, fields = decode(message)
+        limits = Limits(**fields)
+        self.requests[message, siblings] = (mode, limits.threads, self.confine(mode, limits, siblings))
 
     def kill(self, lease: int) -> None:
         """End the execution of a lease that is called in."""

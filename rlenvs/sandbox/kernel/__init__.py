@@ -7,8 +7,8 @@ runs text of a model. `probe` says how far this machine lets a worker go. Read `
 Everything here imports the standard library and itself alone, because workers load nothing else.
 """
 
-from rlenvs.sandbox.kernel.confinement import confine, enter
-from rlenvs.sandbox.kernel.libc import KernelError
+from rlenvs.sandbox.kernel.confinement import confine, confining, enter
+from rlenvs.sandbox.kernel.error import KernelError
 from rlenvs.sandbox.kernel.paths import interpreter_paths, package_paths
 from rlenvs.sandbox.kernel.plan import Plan, Tier
 from rlenvs.sandbox.kernel.privileges import can_become_another, free_uid
@@ -23,6 +23,7 @@ __all__ = [
     "Tier",
     "can_become_another",
     "confine",
+    "confining",
     "enter",
     "free_uid",
     "interpreter_paths",

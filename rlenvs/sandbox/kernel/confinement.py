@@ -2,20 +2,23 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from os import getpid, getppid
 
 from rlenvs.sandbox.kernel import landlock, seccomp
-from rlenvs.sandbox.kernel.libc import KernelError
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.libc import in_turn
 from rlenvs.sandbox.kernel.namespaces import die_with_outer, isolate
 from rlenvs.sandbox.kernel.plan import Plan, ProcessLimits
 from rlenvs.sandbox.kernel.privileges import become, renounce
 from rlenvs.sandbox.kernel.process import (
     address_space,
-    die_with_parent,
+    dying_with_parent,
     hard_limits,
     keep_one_arena,
+    limiting,
     set_lasting_limits,
-    set_limits,
 )
 from rlenvs.sandbox.kernel.root import SCRATCH_FOLDER
 from rlenvs.sandbox.kernel.syscalls import this_architecture
@@ -90,14 +93,36 @@ def confine(plan: Plan, limits: ProcessLimits, *, siblings: int = 0) -> None:
     Raises:
         KernelError: a step failed.
     """
+    confining(plan, limits, siblings=siblings)()
+
+
+def confining(plan: Plan, limits: ProcessLimits, *, siblings: int = 0) -> Callable[[], None]:
+    """Return what does the work of `confine`, and raises what it raises.
+
+    A worker prepares it, because a child pays for each page that it is the first to write to.
+
+    Raises:
+        KernelError: this worker has not entered with this plan.
+    """
     if not _workers or _workers[0].plan != plan:
         raise KernelError("confining a child", "its worker has not entered with this plan")
     worker = _workers[0]
-    if plan.tier == "B":  # in tier A the kernel ends a namespace with its first process
-        die_with_parent(worker.pid)
     others = None if worker.own_processes is None else worker.own_processes + siblings
-    set_limits(limits, worker.most, mapped=worker.mapped, processes=others)
-    worker.child_filter.install(os.getpid())
+    steps = limiting(limits, worker.most, mapped=worker.mapped, processes=others)
+    # In tier A the kernel ends a namespace with its first process.
+    parent = worker.pid if plan.tier == "B" else None
+    if parent is not None:
+        steps.insert(0, dying_with_parent())
+    fill_in = worker.child_filter.fill_in
+    make_calls = in_turn([*steps, worker.child_filter.installing()])
+
+    def lock() -> None:
+        fill_in(getpid())
+        make_calls()
+        if parent is not None and getppid() != parent:
+            raise KernelError("dying with the worker", "it has ended")
+
+    return lock
 
 
 def _own_processes(plan: Plan) -> int | None:

@@ -8,7 +8,8 @@ import os
 import stat
 from collections.abc import Iterable
 
-from rlenvs.sandbox.kernel.libc import KernelError, address, attempt, syscall
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.libc import address, attempt, syscall
 
 VERSION_FLAG = 1
 RULE_PATH_BENEATH = 1

@@ -1,10 +1,15 @@
 """The C library by `ctypes`: system calls by name, with errors that say which step failed and why."""
 
 import ctypes
-import errno
 import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.syscalls import this_architecture
 
 PR_SET_PDEATHSIG = 1
 PR_GET_DUMPABLE = 3
@@ -25,38 +30,20 @@ CLOSE_RANGE = 436
 HIGHEST_DESCRIPTOR = 0xFFFFFFFF
 
 
-class KernelError(RuntimeError):
-    """A step of confinement that the kernel refused. Nothing runs unconfined after it.
-
-    Attributes:
-        step: what was tried.
-        number: the `errno`, 0 where the kernel gave none.
-    """
-
-    def __init__(self, step: str, problem: str | int) -> None:
-        self.step = step
-        self.number = problem if isinstance(problem, int) else 0
-        if isinstance(problem, int):
-            problem = f"{os.strerror(problem)} ({errno.errorcode.get(problem, problem)})"
-        self.problem = problem
-        super().__init__(f"{step}: {problem}")
-
-    def __reduce__(self) -> tuple[type["KernelError"], tuple[str, str | int]]:
-        return KernelError, (self.step, self.number or self.problem)
-
-
-@cache
 def _entry() -> Any:
+    if sys.platform != "linux":
+        return None
     function: Any = ctypes.CDLL(None, use_errno=True).syscall
     function.restype = ctypes.c_long
     function.argtypes = [ctypes.c_long] * (SYSCALL_ARGUMENTS + 1)
     return function
 
 
+ENTRY = _entry()
+
+
 @cache
 def _number(name: str) -> int:
-    from rlenvs.sandbox.kernel.syscalls import this_architecture  # it imports KernelError from here
-
     architecture = this_architecture()
     if name not in architecture.numbers:
         raise KernelError(name, f"{architecture.name} has no such system call")
@@ -69,9 +56,43 @@ def raw_syscall(number: int, *arguments: int) -> int:
     Returns:
         Its result, or minus the `errno`.
     """
-    padded = (*arguments, *(0,) * (SYSCALL_ARGUMENTS - len(arguments)))
-    result = int(_entry()(number, *padded))
+    result = int(ENTRY(number, *padded(arguments)))
     return result if result != -1 else -ctypes.get_errno()
+
+
+def padded(arguments: tuple[int, ...]) -> tuple[int, ...]:
+    """Return as many arguments as a system call can have."""
+    return (*arguments, *(0,) * (SYSCALL_ARGUMENTS - len(arguments)))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A system call that is made later, and then by touching little: in a child what is touched is copied.
+
+    Args:
+        name: of the system call.
+        arguments: integers; pointers are addresses, of what is kept.
+        purpose: what it is for, as the error says it.
+        kept: what a pointer points to.
+    """
+
+    name: str
+    arguments: tuple[int, ...]
+    purpose: str
+    kept: object = None
+
+
+def in_turn(steps: Sequence[Step]) -> Callable[[], None]:
+    """Return a function that makes system calls of which each must return 0, or else raises KernelError."""
+    calls = [((_number(step.name), *padded(step.arguments)), step.purpose, step.kept) for step in steps]
+    entry = ENTRY
+
+    def make() -> None:
+        for arguments, purpose, _ in calls:
+            if entry(*arguments) != 0:
+                raise KernelError(purpose, ctypes.get_errno())
+
+    return make
 
 
 def attempt(name: str, *arguments: int) -> int:
@@ -107,7 +128,7 @@ def prctl(option: int, *arguments: int, step: str) -> int:
 
 def close_from(lowest: int) -> None:
     """Close every descriptor from this one on, in one call: there may be a billion of them."""
-    if raw_syscall(CLOSE_RANGE, lowest, HIGHEST_DESCRIPTOR, 0) < 0:
+    if ENTRY(CLOSE_RANGE, lowest, HIGHEST_DESCRIPTOR, 0, 0, 0, 0) < 0:
         os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))
 
 

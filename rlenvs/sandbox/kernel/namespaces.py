@@ -5,7 +5,8 @@ import select
 import signal
 from typing import NoReturn
 
-from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, address, close_from, prctl, syscall, text
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, address, close_from, prctl, syscall, text
 from rlenvs.sandbox.kernel.plan import Plan
 from rlenvs.sandbox.kernel.privileges import CAP_SYS_ADMIN, become, has_capability, renounce
 from rlenvs.sandbox.kernel.root import build_root, clone_trees

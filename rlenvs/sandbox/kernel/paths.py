@@ -6,7 +6,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 
-from rlenvs.sandbox.kernel.libc import KernelError
+from rlenvs.sandbox.kernel.error import KernelError
 
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 C_LIBRARIES = ("libc.so", "libc-", "ld-musl")

@@ -4,6 +4,7 @@ import ctypes
 import os
 import random
 
+from rlenvs.sandbox.kernel.error import KernelError
 from rlenvs.sandbox.kernel.libc import (
     PR_CAP_AMBIENT,
     PR_CAP_AMBIENT_CLEAR_ALL,
@@ -12,7 +13,6 @@ from rlenvs.sandbox.kernel.libc import (
     PR_GET_NO_NEW_PRIVS,
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
-    KernelError,
     address,
     attempt,
     prctl,

@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +68,8 @@ def probe() -> Probe:
         >>> probe().tier in ("A", "B", "C")
         True
     """
+    import subprocess  # which workers, who load this module too, do without
+
     if sys.platform != "linux":
         return _without(f"this is {sys.platform}")
     kernel = os.path.dirname(os.path.abspath(__file__))

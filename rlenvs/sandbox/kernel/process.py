@@ -2,11 +2,11 @@
 
 import ctypes
 import math
-import os
 import signal
 import sys
 
-from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, KernelError, prctl
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.libc import PR_SET_PDEATHSIG, Step, address
 from rlenvs.sandbox.kernel.plan import ProcessLimits
 
 if sys.platform == "linux":
@@ -59,13 +59,13 @@ def set_lasting_limits() -> None:
 
 
 def hard_limits() -> dict[int, int]:
-    """Return how high the limits of an execution can be, for `set_limits`."""
+    """Return how high the limits of an execution can be, for `limiting`."""
     found = {kind: resource.getrlimit(kind)[1] for kind in OF_EXECUTION}
     return {kind: sys.maxsize if most == resource.RLIM_INFINITY else most for kind, most in found.items()}
 
 
-def set_limits(limits: ProcessLimits, most: dict[int, int], *, mapped: int, processes: int | None) -> None:
-    """Set the limits of an execution for good: none can be raised again.
+def limiting(limits: ProcessLimits, most: dict[int, int], *, mapped: int, processes: int | None) -> list[Step]:
+    """Return what sets the limits of an execution for good: none can be raised again.
 
     Args:
         limits: of the execution.
@@ -73,17 +73,21 @@ def set_limits(limits: ProcessLimits, most: dict[int, int], *, mapped: int, proc
         mapped: bytes of address space that the worker has; the text's memory comes on top.
         processes: how many other processes the user of this worker has; None: the user is not the worker's own, so
             that a limit would count strangers.
-
-    Raises:
-        KernelError: one is refused.
     """
-    _set(RLIMIT_AS, min(mapped + limits.memory_mb * MIB, most[RLIMIT_AS]))
-    _set(RLIMIT_FSIZE, min(limits.file_bytes, most[RLIMIT_FSIZE]))
-    _set(RLIMIT_NOFILE, min(limits.open_files, most[RLIMIT_NOFILE]))
+    bounds = {
+        RLIMIT_AS: mapped + limits.memory_mb * MIB,
+        RLIMIT_FSIZE: limits.file_bytes,
+        RLIMIT_NOFILE: limits.open_files,
+    }
     if limits.cpu_s is not None:
-        _set(RLIMIT_CPU, min(max(1, math.ceil(limits.cpu_s)), most[RLIMIT_CPU]))
+        bounds[RLIMIT_CPU] = max(1, math.ceil(limits.cpu_s))
     if processes is not None:
-        _set(RLIMIT_NPROC, min(processes + limits.threads, most[RLIMIT_NPROC]))
+        bounds[RLIMIT_NPROC] = processes + limits.threads
+    steps = []
+    for kind, bound in bounds.items():
+        pair = (ctypes.c_uint64 * 2)(*(min(bound, most[kind]),) * 2)
+        steps.append(Step("prlimit64", (0, kind, address(pair), 0), "limiting resources", pair))
+    return steps
 
 
 def _set(kind: int, bound: int) -> None:
@@ -93,12 +97,6 @@ def _set(kind: int, bound: int) -> None:
         raise KernelError("limiting resources", str(error)) from error
 
 
-def die_with_parent(parent: int) -> None:
-    """Be killed when the worker ends.
-
-    Raises:
-        KernelError: it has ended already.
-    """
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL, step="dying with the worker")
-    if os.getppid() != parent:
-        raise KernelError("dying with the worker", "it has ended")
+def dying_with_parent() -> Step:
+    """Return what has this process killed when the one that forked it ends; whether it has not yet is to be asked."""
+    return Step("prctl", (PR_SET_PDEATHSIG, signal.SIGKILL), "dying with the worker")

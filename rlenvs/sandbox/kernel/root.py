@@ -5,7 +5,8 @@ import os
 import stat
 from dataclasses import dataclass
 
-from rlenvs.sandbox.kernel.libc import KernelError, address, syscall, text
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.libc import address, syscall, text
 from rlenvs.sandbox.kernel.plan import Plan
 
 AT_FDCWD = -100

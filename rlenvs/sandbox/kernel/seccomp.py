@@ -9,7 +9,7 @@ import errno
 
 from rlenvs.sandbox.kernel import bpf
 from rlenvs.sandbox.kernel.bpf import Code, if_in, if_zero
-from rlenvs.sandbox.kernel.libc import PR_GET_DUMPABLE, PR_GET_NAME, PR_SET_NAME, PR_SET_VMA, address, syscall
+from rlenvs.sandbox.kernel.libc import PR_GET_DUMPABLE, PR_GET_NAME, PR_SET_NAME, PR_SET_VMA, Step, address, in_turn
 from rlenvs.sandbox.kernel.syscalls import Architecture
 
 ALLOWED = bpf.answer(bpf.ALLOW)
@@ -76,6 +76,7 @@ ABOUT_A_PROCESS = "getpgid getsid sched_getaffinity"
 
 OWN_PID = 0xFFFFFFF5
 """Stands for the process id of a child while its filter is put together; no process has it."""
+HOLE = OWN_PID.to_bytes(4, "little")
 
 
 def worker_code(architecture: Architecture, *, scratch: bool) -> Code:
@@ -160,26 +161,28 @@ class Filter:
     """
 
     def __init__(self, code: Code) -> None:
-        content = bpf.assemble(code)
-        self.instructions = ctypes.create_string_buffer(content, len(content))
-        self.program = _Program(len(code), address(self.instructions))
-        self.address = address(self.program)
-        self.own_pid_at = [
-            ctypes.c_uint32.from_buffer(self.instructions, (index + 1) * bpf.INSTRUCTION.size - 4)
-            for index, instruction in enumerate(code)
-            if instruction.code == bpf.JUMP_EQUAL and instruction.constant == OWN_PID
-        ]
+        self.content = bpf.assemble(code)
+        self.instructions = bytearray(self.content)
+        self.shared = (ctypes.c_char * len(self.content)).from_buffer(self.instructions)
+        self.program = _Program(len(code), address(self.shared))
+        own = [each for each in code if each.code == bpf.JUMP_EQUAL and each.constant == OWN_PID]
+        self.is_filled_in = not own
+        assert self.content.count(HOLE) == len(own), "bytes that look like a hole"
 
-    def install(self, pid: int | None = None) -> None:
+    def fill_in(self, pid: int) -> None:
+        """Put the number of this process where the filter asks for it."""
+        self.instructions[:] = self.content.replace(HOLE, pid.to_bytes(4, "little"))
+
+    def installing(self) -> Step:
+        """Return what puts it on this thread and on all that it starts, for good; before that its holes are filled."""
+        arguments = (SECCOMP_SET_MODE_FILTER, 0, address(self.program))
+        return Step("seccomp", arguments, "installing a seccomp filter", self)
+
+    def install(self) -> None:
         """Put it on this thread and on all that it starts, for good.
-
-        Args:
-            pid: of this process, for a filter that asks for it.
 
         Raises:
             KernelError: the kernel has no seccomp, or `no_new_privs` is not set.
         """
-        assert (pid is not None) == bool(self.own_pid_at), "a filter with a hole"
-        for place in self.own_pid_at:
-            place.value = pid  # type: ignore[assignment]
-        syscall("seccomp", SECCOMP_SET_MODE_FILTER, 0, self.address, step="installing a seccomp filter")
+        assert self.is_filled_in, "a filter with a hole"
+        in_turn([self.installing()])()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from rlenvs.sandbox.kernel import landlock, seccomp
 from rlenvs.sandbox.kernel.bpf import NUMBER_OFFSET, by_number, load
 from rlenvs.sandbox.kernel.confinement import confine, enter
-from rlenvs.sandbox.kernel.libc import PR_SET_NO_NEW_PRIVS, KernelError, attempt, prctl
+from rlenvs.sandbox.kernel.error import KernelError
+from rlenvs.sandbox.kernel.libc import PR_SET_NO_NEW_PRIVS, attempt, prctl
 from rlenvs.sandbox.kernel.namespaces import isolate
 from rlenvs.sandbox.kernel.plan import Plan
 from rlenvs.sandbox.kernel.privileges import CAP_SYS_ADMIN, become, can_become_another, free_uid, has_capability
