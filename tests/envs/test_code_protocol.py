@@ -349,6 +349,8 @@ def programs(observation, info, rng):
     return "no program" if rng.random() < 0.2 else f"```python\ndef {name}(*a):\n    {body}\n```"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["rlenvs/Code-v0", "rlenvs/CodeRepair-v0"])
 def test_the_conformance_suite_passes_with_programs(name):
     report = check_text_env(name, kwargs={"kinds": ["function"]}, actor=programs)

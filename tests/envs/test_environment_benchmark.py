@@ -16,6 +16,8 @@ def benchmark():
     return module
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_quick_run_prints_every_table(benchmark, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["environments.py", "--quick"])
     benchmark.main()

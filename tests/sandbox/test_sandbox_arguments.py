@@ -56,6 +56,8 @@ def test_a_pool_names_them_too(pool: SandboxPool, use: Callable[[SandboxPool], o
         use(pool)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_there_may_be_very_many_inputs(pool: SandboxPool) -> None:
     result = pool.run("def solve():\n    return 1", [[]] * 300_000, limits=PATIENT)
     assert result.status == "ok", result.reason

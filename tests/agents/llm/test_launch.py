@@ -114,6 +114,8 @@ def config_file(tiny_run, tmp_path) -> Path:
     return path
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_killed_run_resumes_to_identical_metrics(config_file, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     straight = start(str(config_file), "-", f"output.dir={whole}")

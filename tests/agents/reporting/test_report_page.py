@@ -236,7 +236,7 @@ def hostile_run(folder: Path, words: list[str]) -> None:
     (folder / "config.yaml").write_text(json.dumps({"name": "x" + other}), encoding="utf-8")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(hostile_text, min_size=4, max_size=4))
 def test_hostile_text_never_leaves_its_place(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> None:
     folder = tmp_path_factory.mktemp("run")

@@ -13,7 +13,8 @@ from rlenvs.sandbox import kernel
 
 ATTACKS = host_attacks.corpus()
 FREE = [attack.key for attack in ATTACKS if attack.wins_free]
-PLACES = [("A",), ("B",), ("B", "docker")]
+PLACES = [("A",)]
+SLOW_PLACES = [("B",), ("B", "docker")]
 RARER_PLACES = [("A", "default-caps"), ("A", "user"), ("B", "user", "no-userns")]
 DEADLINE_SECONDS = 300
 
@@ -27,7 +28,11 @@ def skip_unless_possible(tier: str, conditions: tuple[str, ...]) -> None:
 
 @pytest.fixture(
     scope="module",
-    params=[*PLACES, *(pytest.param(place, marks=pytest.mark.slow) for place in RARER_PLACES)],
+    params=[
+        *PLACES,
+        *(pytest.param(place, marks=[pytest.mark.slow, pytest.mark.ci]) for place in SLOW_PLACES),
+        *(pytest.param(place, marks=pytest.mark.slow) for place in RARER_PLACES),
+    ],
     ids="-".join,
 )
 def problems(request: pytest.FixtureRequest) -> dict[str, list[str]]:
