@@ -67,7 +67,9 @@ def register(subparsers: "Subparsers") -> None:
         metavar="NAME",
         help="leave out this reward component, such as a reward model that is slow to load; may be given again",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and what it takes of memory, and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the resolved configuration and what it takes of memory, and stop"
+    )
     parser.add_argument("--output", metavar="DIR", help="folder of the run (default: the configuration says)")
     parser.add_argument("--plain", action="store_true", help="print lines instead of the live view")
 

@@ -148,7 +148,12 @@ def test_a_gate_opens_by_what_the_evaluation_reports():
     config = TrainConfig.load(TINY_RUN | {"rewards": rewards})
     policy = tiny_policy(0)
     ppo = PPOTrainer(
-        policy, FrozenCopy(tiny_policy(0)), make_envs(config, 24), ChatFormat(policy.tokenizer), config, GenerateEngine(policy)
+        policy,
+        FrozenCopy(tiny_policy(0)),
+        make_envs(config, 24),
+        ChatFormat(policy.tokenizer),
+        config,
+        GenerateEngine(policy),
     )
     weights = []
     for greedy in (0.2, 0.95, 0.1):
