@@ -29,7 +29,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from turn_taking import Contender, Process, machine
 
-PROMPT, GROUP, KL, LEARNING_RATE = 16, 8, 0.04, 1e-6  # a rate so low that the lengths of answers stay what they were
+PROMPT, GROUP, KL = 16, 8, 0.04
+LEARNING_RATE = 1e-9  # a step costs what it costs, and the lengths of answers stay what they were
 PAD, BOS, EOS = 0, 1, 2
 FEEDBACK = "That was not what I had asked for. One more time: "  # fifty bytes
 REWARDS = {
@@ -131,23 +132,27 @@ def write_model(folder: Path, layers: int, width: int, ragged: bool, new: int) -
 
 
 def end_answers(model: Any, new: int) -> None:
-    """Give a random model a probability of ending that is about the same everywhere: `new / 4` tokens in the mean.
+    """Give a random model probabilities of ending, about the same everywhere, so that answers have a mean length.
 
-    One feature is made constant, and the end token's logit is raised along it, by bisection.
+    One feature is made constant, and the end token's logit is raised along it until the expected length of answers to
+    sums is `new / 4`, limit included.
     """
     import torch
 
-    aimed = next(p / 10_000 for p in range(1, 10_000) if (1 - (1 - p / 10_000) ** new) / (p / 10_000) < new / 4)
-    text = torch.randint(4, model.config.vocab_size, (8, 64), generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    text = torch.randint(4, model.config.vocab_size, (64, PROMPT + new), generator=generator)
+    digits = torch.arange(19, 29)  # ids of 0 to 9 in the tokenizer of `write_model`
+    text[:, :PROMPT] = digits[torch.randint(10, (64, PROMPT), generator=generator)]
     with torch.no_grad():
         model.get_input_embeddings().weight[:, 0] = 0.3
         head = model.get_output_embeddings().weight
         head[:, 0] = 0.0
         low, high = 0.0, 10.0
-        for _ in range(30):
-            head[EOS, 0] = (low + high) / 2
-            found = model(text).logits.softmax(-1)[..., EOS].mean().item()
-            low, high = (low, head[EOS, 0].item()) if found > aimed else (head[EOS, 0].item(), high)
+        for _ in range(20):
+            head[EOS, 0] = middle = (low + high) / 2
+            ending = model(text).logits[:, PROMPT - 1 : -1].softmax(-1)[..., EOS]
+            expected = 1 + (1 - ending[:, :-1]).cumprod(dim=1).sum(dim=1).mean().item()
+            low, high = (low, middle) if expected < new / 4 else (middle, high)
 
 
 def make_trainer(args: argparse.Namespace) -> Any:
