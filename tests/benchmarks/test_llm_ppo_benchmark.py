@@ -45,13 +45,12 @@ def trainer_of(benchmark: ModuleType, folder: Path, *arguments: str, settings: t
 
 
 def test_a_fixed_load_samples_all_tokens_of_prompts_of_sixteen(benchmark: ModuleType, tmp_path: Path) -> None:
-    trainer = trainer_of(benchmark, tmp_path)
+    trainer = trainer_of(benchmark, tmp_path, "--samples", "32", "--new", "64")
     read = benchmark.watch(trainer, iter(range(100_000)).__next__)
     _, records = trainer.iterate()
-    assert [len(trainer.policy.tokenizer(record["prompt"])["input_ids"]) for record in records] == [
-        benchmark.PROMPT
-    ] * 4
-    assert [record["tokens"] for record in records] == [8] * 4
+    encode = trainer.policy.tokenizer
+    assert {len(encode(record["prompt"])["input_ids"]) for record in records} == {benchmark.PROMPT}
+    assert [record["tokens"] for record in records] == [64] * 32  # by chance, every fifth would end before
     phases = read()
     assert set(phases) == set(benchmark.PHASES)
     assert min(phases.values()) > 0
