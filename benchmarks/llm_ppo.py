@@ -29,8 +29,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from turn_taking import Contender, Process, machine
 
-PROMPT, GROUP, KL, LEARNING_RATE = 16, 8, 0.04, 1e-6  # a rate so low that the lengths of answers stay what they were
+PROMPT, GROUP, KL = 16, 8, 0.04
+LEARNING_RATE = 1e-9  # a step costs what it costs, and the lengths of answers stay what they were
 PAD, BOS, EOS = 0, 1, 2
+NEVER = -10.0  # times a feature of about ten: a logit that no sample finds
 FEEDBACK = "That was not what I had asked for. One more time: "  # fifty bytes
 REWARDS = {
     "reward_components": {
@@ -94,7 +96,7 @@ def write_model(folder: Path, layers: int, width: int, ragged: bool, new: int) -
         folder: where to.
         layers: how many.
         width: of the hidden states, a multiple of 64.
-        ragged: let the model end its answers after `new / 4` tokens in the mean; otherwise it does by chance.
+        ragged: let the model end its answers after `new / 4` tokens in the mean; otherwise it never does.
         new: limit of an answer.
     """
     import torch
@@ -125,29 +127,39 @@ def write_model(folder: Path, layers: int, width: int, ragged: bool, new: int) -
         eos_token_id=EOS,
     )
     model = LlamaForCausalLM(config)
+    make_ending_steady(model)
     if ragged:
         end_answers(model, new)
     model.save_pretrained(folder)
 
 
-def end_answers(model: Any, new: int) -> None:
-    """Give a random model a probability of ending that is about the same everywhere: `new / 4` tokens in the mean.
-
-    One feature is made constant, and the end token's logit is raised along it, by bisection.
-    """
+def make_ending_steady(model: Any) -> None:
+    """Give a random model a feature that is about constant, and an end token that it alone decides: never, for now."""
     import torch
 
-    aimed = next(p / 10_000 for p in range(1, 10_000) if (1 - (1 - p / 10_000) ** new) / (p / 10_000) < new / 4)
-    text = torch.randint(4, model.config.vocab_size, (8, 64), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         model.get_input_embeddings().weight[:, 0] = 0.3
         head = model.get_output_embeddings().weight
         head[:, 0] = 0.0
+        head[EOS, 0] = NEVER
+
+
+def end_answers(model: Any, new: int) -> None:
+    """Raise the end token until the expected length of answers to sums is `new / 4`, limit included."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    text = torch.randint(4, model.config.vocab_size, (64, PROMPT + new), generator=generator)
+    digits = torch.arange(19, 29)  # ids of 0 to 9 in the tokenizer of `write_model`
+    text[:, :PROMPT] = digits[torch.randint(10, (64, PROMPT), generator=generator)]
+    with torch.no_grad():
+        head = model.get_output_embeddings().weight
         low, high = 0.0, 10.0
-        for _ in range(30):
-            head[EOS, 0] = (low + high) / 2
-            found = model(text).logits.softmax(-1)[..., EOS].mean().item()
-            low, high = (low, head[EOS, 0].item()) if found > aimed else (head[EOS, 0].item(), high)
+        for _ in range(20):
+            head[EOS, 0] = middle = (low + high) / 2
+            ending = model(text).logits[:, PROMPT - 1 : -1].softmax(-1)[..., EOS]
+            expected = 1 + (1 - ending[:, :-1]).cumprod(dim=1).sum(dim=1).mean().item()
+            low, high = (low, middle) if expected < new / 4 else (middle, high)
 
 
 def make_trainer(args: argparse.Namespace) -> Any:
@@ -188,8 +200,6 @@ def make_trainer(args: argparse.Namespace) -> Any:
     )
     policy = load_policy(args.model, torch.device("cpu"), config.policy, config.memory, config.ppo.critic)
     reference = load_reference(policy, args.model, config.policy, config.memory)
-    if not args.ragged:
-        policy.eos_ids = ()  # nothing ends an answer but its limit
     protocol = Retry(args.turns, feedback={"wrong": FEEDBACK, "unreadable": FEEDBACK}) if args.turns else SingleAnswer()
     source = ArithmeticSource(digits=7, zero_pad=True)
     envs = VectorShapedReward(TextVectorEnv(source, args.samples, None, "Disabled", protocol=protocol), config.rewards)
@@ -333,9 +343,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trl-grpo", metavar="PYTHON", help="interpreter with TRL")
     parser.add_argument("--trl-ppo", metavar="PYTHON", help="interpreter with TRL 1.12")
-    parser.add_argument(
-        "--loads", nargs="+", choices=["fixed", "ragged", "turns"], default=["fixed", "ragged", "turns"]
-    )
+    parser.add_argument("--loads", nargs="+", choices=LOADS, default=LOADS)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="of ours")
     parser.add_argument("--peer-precisions", nargs="+", choices=PEER_PRECISIONS, default=PEER_PRECISIONS)
     for name, default in {"samples": 64, "new": 64, "minibatches": 4, "layers": 4, "width": 256, "threads": 2}.items():

@@ -45,13 +45,12 @@ def trainer_of(benchmark: ModuleType, folder: Path, *arguments: str, settings: t
 
 
 def test_a_fixed_load_samples_all_tokens_of_prompts_of_sixteen(benchmark: ModuleType, tmp_path: Path) -> None:
-    trainer = trainer_of(benchmark, tmp_path)
+    trainer = trainer_of(benchmark, tmp_path, "--samples", "32", "--new", "64")
     read = benchmark.watch(trainer, iter(range(100_000)).__next__)
     _, records = trainer.iterate()
-    assert [len(trainer.policy.tokenizer(record["prompt"])["input_ids"]) for record in records] == [
-        benchmark.PROMPT
-    ] * 4
-    assert [record["tokens"] for record in records] == [8] * 4
+    encode = trainer.policy.tokenizer
+    assert {len(encode(record["prompt"])["input_ids"]) for record in records} == {benchmark.PROMPT}
+    assert [record["tokens"] for record in records] == [64] * 32  # by chance, every fifth would end before
     phases = read()
     assert set(phases) == set(benchmark.PHASES)
     assert min(phases.values()) > 0
@@ -69,12 +68,15 @@ def test_turns_have_fifty_tokens_of_feedback_between_them(benchmark: ModuleType,
 
 def test_a_ragged_model_ends_its_answers_after_a_quarter_of_the_limit(benchmark: ModuleType, tmp_path: Path) -> None:
     trainer = trainer_of(benchmark, tmp_path, "--ragged", "--samples", "256", "--new", "64")
-    _, records = trainer.collector.collect(seed=0)
-    lengths = torch.tensor([record["tokens"] for record in records], dtype=torch.float64)
-    # Truncated geometric lengths deviate by about 14, the mean of 256 by 0.9.
-    assert abs(lengths.mean() - 16) < 4
-    assert lengths.min() <= 4
-    assert lengths.max() >= 40
+    means = []
+    for _ in range(3):
+        _, records = trainer.iterate()
+        lengths = torch.tensor([record["tokens"] for record in records], dtype=torch.float64)
+        means.append(lengths.mean())
+        assert lengths.min() <= 4
+        assert lengths.max() >= 40
+    # Lengths deviate by about 17, the mean of 256 by 1.1; training must not move it.
+    assert all(abs(mean - 16) < 4 for mean in means), means
 
 
 @pytest.mark.parametrize("variant", ["float32", "bfloat16"])

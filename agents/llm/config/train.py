@@ -149,6 +149,18 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_server_gets_new_weights(self) -> "TrainConfig":
+        engine, place = self.rollout.engine, ("rollout", "engine", "weights")
+        if engine.name == "http" and engine.weights is None:
+            raise ConfigKeyError(
+                place,
+                "must say how new weights get to the server, 'adapter' or 'shared_gpu': it would sample from old ones",
+            )
+        if engine.name == "http" and engine.weights == "adapter" and self.policy.adapter is None:
+            raise ConfigKeyError(place, "'adapter' brings a trained adapter to the server: set policy.adapter")
+        return self
+
+    @model_validator(mode="after")
     def _the_critic_has_its_base(self) -> "TrainConfig":
         if not self.ppo.uses_critic:
             return self

@@ -169,6 +169,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on(config_file, tmp_path, number):
         ("rewards.reward_components.guide.params.potential_params.info_key=dificulty", ConfigError, "no 'dificulty'"),
         ("policy.model=''", ConfigError, "policy.model: must have at least 1 char"),
         ("rollout.stop=['']", ConfigError, "rollout.stop.0: must have at least 1 char"),
+        ("rollout.engine={name: http, url: 'http://a/v1', model: m}", ConfigError, "engine.weights: must say how new"),
+        (
+            "rollout.engine={name: http, url: 'http://a/v1', model: m, weights: adapter, weights_dir: d}",
+            ConfigError,
+            "engine.weights: 'adapter' brings a trained adapter to the server: set policy.adapter",
+        ),
         ("env.id=CartPole-v1", ConfigError, "'CartPole-v1': training needs a vector form of texts"),
         ("output.dir=/proc/nope/run", RunFolderError, "cannot write to"),
     ],

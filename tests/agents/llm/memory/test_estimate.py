@@ -74,7 +74,7 @@ def test_the_cache_is_what_the_engine_allocates_for_full_contexts():
     )
     assert half.cache() * 2 == held.cache()
     assert half.decode_copy() * 2 == nbytes(model.parameters())
-    served = shapes("rollout.engine={name: http, url: 'http://x', model: m}")
+    served = shapes("rollout.engine={name: http, url: 'http://x', model: m, weights: shared_gpu}")
     assert served.cache() == served.rollout_pass() == 0
 
 
