@@ -8,7 +8,8 @@ import ctypes
 from collections.abc import Callable
 
 POOL_BYTES, POOL_HEADER = 1 << 14, 48
-"""The interpreter hands out small blocks from pools, each for one size; the first block lies behind a header."""
+"""The interpreter hands out small blocks from pools, each for one size; the first block lies behind a header.
+That alone may be a hole as well: what tells a new pool is that the next block follows it."""
 SMALL_BYTES = 512
 """The interpreter's own allocator serves up to this size, the C library beyond."""
 LARGE_BYTES = 1 << 16
@@ -26,25 +27,25 @@ def fill_holes() -> None:
     small = ctypes.pythonapi.PyObject_Malloc
     small.restype, small.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
     for size in range(ALIGNMENT, SMALL_BYTES + 1, ALIGNMENT):
-        take(small, size, lambda block: block % POOL_BYTES == POOL_HEADER)
+        take(small, size, lambda before, block: before % POOL_BYTES == POOL_HEADER and block == before + size)
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return
     large, end = library.malloc, library.sbrk
     large.restype, large.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
     end.restype, end.argtypes = ctypes.c_size_t, [ctypes.c_ssize_t]
-    top = take(large, LARGE_BYTES, lambda block: block > end(0) - TOP_BYTES)
+    top = take(large, LARGE_BYTES, lambda _, block: block > end(0) - TOP_BYTES)
     size = LARGE_BYTES
     while size >= SMALLEST_CHUNK:
-        take(large, size, lambda block: block > top)
+        take(large, size, lambda _, block: block > top)
         size = size * 7 // 8 if size > LARGEST_CACHED else size - ALIGNMENT
 
 
-def take(allocate: Callable[[int], int], size: int, fills_no_hole: Callable[[int], bool]) -> int:
-    """Allocate blocks of one size until there are no holes for it. Return where the last one lies."""
+def take(allocate: Callable[[int], int], size: int, fills_no_hole: Callable[[int, int], bool]) -> int:
+    """Allocate blocks of one size until the last two say that there are no holes for it. Return where the last lies."""
     block = 0
     for _ in range(MOST_BYTES // size):
-        block = allocate(size)
-        if fills_no_hole(block):
+        before, block = block, allocate(size)
+        if fills_no_hole(before, block):
             break
     return block

@@ -83,6 +83,10 @@ def whole(tokenizer, messages):
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
+def ids_of(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
 @every_template
 def test_the_token_that_closes_a_message_is_found(name):
     tokenizer = TOKENIZERS[name]
@@ -103,13 +107,18 @@ def test_three_turns_are_the_rendering_of_the_whole_conversation(name, question,
     opening = [user(question)]
     grown = chat.prompt_ids(opening)
     messages = list(opening)
-    trims = name in ("llama3", "gemma")
+    trims, merges = name in ("llama3", "gemma"), False
     for answer, told in zip(answers, feedback, strict=True):
         answer = answer.strip() if trims else answer  # what is trimmed was never said; the policy did say it
+        before = tokenizer.decode(grown)[-8:]
+        merges |= ids_of(tokenizer, before + answer) != ids_of(tokenizer, before) + ids_of(tokenizer, answer)
         grown += [*tokenizer(answer, add_special_tokens=False)["input_ids"], chat.closing_id]
         grown += chat.feedback_ids(told, closing=chat.closing_id)
         messages += [assistant(answer), user(told)]
-    assert grown == whole(tokenizer, messages)
+    expected = whole(tokenizer, messages)
+    assert tokenizer.decode(grown) == tokenizer.decode(expected)
+    # One rendering may join the end of a prompt and the start of an answer in a token that nobody sampled.
+    assert grown == expected or merges
 
 
 @every_template

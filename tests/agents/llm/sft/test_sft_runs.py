@@ -314,7 +314,7 @@ def test_every_shipped_configuration_can_be_rehearsed(path, tmp_path, monkeypatc
         record = {"iteration": 1, "env": 0, "turn": 0, "prompt": "2+2=", "response": "4", "reward": 1.0,
                   "env_reward": 1.0, "terminated": True, "finish": "stop"}  # fmt: skip
         (tmp_path / "rollouts.jsonl").write_text(json.dumps(record) + "\n")
-        overrides = [f"data.path={tmp_path / 'rollouts.jsonl'}"]
+        overrides = [f"data.path={tmp_path / 'rollouts.jsonl'}", "policy.model=embedded"]
     if config.data.source == "jsonl":
         (tmp_path / "talks.jsonl").write_text('{"prompt": "2+2=", "response": "4"}\n')
         overrides = [f"data.path={tmp_path / 'talks.jsonl'}"]
