@@ -6,6 +6,7 @@ its own. So holes are filled before what children use is loaded, and again befor
 
 import ctypes
 from collections.abc import Callable
+from functools import partial
 
 POOL_BYTES, POOL_HEADER = 1 << 14, 48
 """The interpreter hands out small blocks from pools, each for one size; the first block lies behind a header.
@@ -27,7 +28,7 @@ def fill_holes() -> None:
     small = ctypes.pythonapi.PyObject_Malloc
     small.restype, small.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
     for size in range(ALIGNMENT, SMALL_BYTES + 1, ALIGNMENT):
-        take(small, size, lambda before, block: before % POOL_BYTES == POOL_HEADER and block == before + size)
+        take(small, size, partial(opens_pool, size))
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return
@@ -39,6 +40,11 @@ def fill_holes() -> None:
     while size >= SMALLEST_CHUNK:
         take(large, size, lambda _, block: block > top)
         size = size * 7 // 8 if size > LARGEST_CACHED else size - ALIGNMENT
+
+
+def opens_pool(size: int, before: int, block: int) -> bool:
+    """Whether two blocks of one size are the first two of a pool."""
+    return before % POOL_BYTES == POOL_HEADER and block == before + size
 
 
 def take(allocate: Callable[[int], int], size: int, fills_no_hole: Callable[[int, int], bool]) -> int:

@@ -145,7 +145,7 @@ def test_an_unreadable_folder_is_one_clear_line(tmp_path, content):
     folder.mkdir()
     if content is not None:
         (folder / "config.json").write_text(content)
-    with pytest.raises(ModelLoadError, match="cannot load folder|is no model folder") as caught:
+    with pytest.raises(ModelLoadError, match=r"cannot load folder|is no model folder") as caught:
         load_policy(folder, CPU)
     assert "\n" not in str(caught.value)
 
@@ -161,7 +161,7 @@ def test_a_device_that_is_not_there(monkeypatch):
 def test_a_torn_file_of_a_folder_is_one_clear_line(tmp_path, policy, name):
     policy.save(tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:20])
-    with pytest.raises(ModelLoadError, match="cannot load folder|is no model folder") as caught:
+    with pytest.raises(ModelLoadError, match=r"cannot load folder|is no model folder") as caught:
         load_policy(tmp_path, CPU)
     assert "\n" not in str(caught.value)
 
