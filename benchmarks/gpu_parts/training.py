@@ -79,7 +79,8 @@ def run_config(args: argparse.Namespace, adapter: dict[str, Any] | None, device:
                 "batch_size": args.episodes,
                 "max_new_tokens": args.length - prompt,
                 "context_tokens": args.length,
-                "engine": {"name": "http", "url": "http://localhost", "model": "none"},  # no engine, no cache
+                # a server is no engine of this process: its cache is not part of what the update holds
+                "engine": {"name": "http", "url": "http://localhost", "model": "none", "weights": "shared_gpu"},
             },
             "ppo": {"minibatches": 1, "iterations": 100, "learning_rate": 1e-9, "kl_coef": 0.01},
             "memory": {
