@@ -52,6 +52,7 @@ COMBINATIONS = (
         "CodeRepair", "code_repair", "code", "code", "Programs with a bug: run, fixed, judged by hidden tests."
     ),
     Combination("Countdown", "countdown", "countdown", "single", "Reach a target with given numbers."),
+    Combination("Sequence", "sequences", "qa_exact", "single", "Sequences of symbols to copy or to reverse."),
     Combination("MultipleChoice", "multiple_choice", "mcq", "single", "Word problems with options to choose from."),
     Combination(
         "Reasoning",

@@ -22,6 +22,7 @@ from rlenvs.problems.mixture import MixtureSource
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 from rlenvs.problems.reasoning import ReasoningGymSource
 from rlenvs.problems.registry import PROBLEM_SOURCES, make_source, source_parameters
+from rlenvs.problems.sequences import SequenceSource
 from rlenvs.problems.text_prompts import TextPromptSource
 from rlenvs.problems.words import WordProblemSource
 
@@ -43,6 +44,7 @@ __all__ = [
     "Problem",
     "ProblemSource",
     "ReasoningGymSource",
+    "SequenceSource",
     "Split",
     "TextPromptSource",
     "WordProblemSource",

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rlenvs.errors import UserError
 from rlenvs.problems.arithmetic_columns import FIRST_NUMBER, FIRST_OPERATOR, LARGEST, ArithmeticColumns
 from rlenvs.problems.batch import ProblemBatch
-from rlenvs.problems.checks import check_int, check_split, seeded
-from rlenvs.problems.expressions import OPERATORS, canonical, evaluate, work_bounds, written
+from rlenvs.problems.checks import check_bool, check_int, check_split, seeded
+from rlenvs.problems.expressions import OPERATORS, canonical, evaluate, work_bounds, working, written
 from rlenvs.problems.problem import Problem, ProblemSource, Split, split_of
 from rlenvs.problems.streams import RowStreams
 
@@ -51,6 +51,7 @@ class ArithmeticParameters(TypedDict, total=False):
     extract: str
     markers: Sequence[str]
     held_out_fraction: float
+    working: bool
 
 
 def check_template(template: object) -> str:
@@ -93,6 +94,8 @@ class ArithmeticSource(ProblemSource):
             ("whole", "last_boxed", "last_hash", "last_answer_tag", "last_answer_line", "last_marker").
         markers: for extract="last_marker" only: what starts an answer line; demonstrations use the first.
         held_out_fraction: share of the problems kept from training, in [0, 1].
+        working: whether the task record has `steps`: the operations one at a time, as the protocol of checked steps
+            needs them. Not with reversed answers.
 
     Raises:
         UserError: a parameter out of range; the message names it.
@@ -116,6 +119,7 @@ class ArithmeticSource(ProblemSource):
         extract: str = "whole",
         markers: Sequence[str] = ("A:",),
         held_out_fraction: float = 0.1,
+        working: bool = False,
     ) -> None:
         self.operands = check_int("operands", operands, 2, 8)
         self.digits = check_int("digits", digits, 1, 9)
@@ -131,6 +135,9 @@ class ArithmeticSource(ProblemSource):
         if not isinstance(zero_pad, bool):
             raise UserError(f"zero_pad must be true or false, got {zero_pad!r}")
         self.zero_pad = zero_pad
+        self.working = check_bool("working", working)
+        if working and answer_order == "reversed":
+            raise UserError("working must be false where answer_order is 'reversed': its steps are written as usual")
         if extract not in ANSWER_FORMATS:
             raise UserError(f"extract must be one of {', '.join(ANSWER_FORMATS)}, got {extract!r}")
         self.extract = extract
@@ -178,6 +185,7 @@ class ArithmeticSource(ProblemSource):
     def alphabet(self) -> str:
         """Every character of any prompt, demonstration or sign, sorted; what a character tokenizer needs."""
         names = VARIABLES[: self.chain_length] + ";=" if self.chain_length > 1 else ""
+        names += " " if self.working else ""  # around the equals sign of a step
         fixed = self.prompt_template.format(expression="") + self._respond("") + names
         return "".join(sorted({*string.digits, *OPERATORS, "=", *fixed}))
 
@@ -225,8 +233,8 @@ class ArithmeticSource(ProblemSource):
         return (
             f"ArithmeticSource(operands={self.operands}, digits={self.digits}, operators={self.operators!r}, "
             f"chain_length={self.chain_length}, prompt_template={self.prompt_template!r}, "
-            f"answer_order={self.answer_order!r}, zero_pad={self.zero_pad}, extract={self.extract!r}, "
-            f"held_out_fraction={self.held_out_fraction})"
+            f"answer_order={self.answer_order!r}, zero_pad={self.zero_pad}, working={self.working}, "
+            f"extract={self.extract!r}, held_out_fraction={self.held_out_fraction})"
         )
 
     def _draw(self, rng: np.random.Generator) -> tuple[list[int], str]:
@@ -286,7 +294,9 @@ class ArithmeticSource(ProblemSource):
 
     @cached_property
     def _columns(self) -> ArithmeticColumns | None:
-        """What writes problems by columns; None if their numbers or their texts do not fit into arrays."""
+        """What writes problems by columns; None if their numbers, texts or working do not fit into arrays."""
+        if self.working:
+            return None
         around = self._respond("\0").split("\0")
         fixed = self.prompt_template + "".join(around)
         too_large = self.bounds[1] * 10**self.digits >= LARGEST
@@ -360,10 +370,12 @@ class ArithmeticSource(ProblemSource):
 
     def _problem(self, numbers: list[int], operators: str, split: Split) -> Problem:
         value, work = 0, 0
+        steps: list[tuple[str, int]] = []
         for operands, signs in self._statements(numbers, operators):
             known = [value if isinstance(operand, str) else operand for operand in operands]
             value, spent = evaluate(known, signs)
             work += spent
+            steps += working(known, signs) if self.working else []
         expression = self._expression(numbers, operators)
         prompt = self.prompt_template.format(expression=expression)
         backwards = self.answer_order == "reversed"
@@ -371,13 +383,13 @@ class ArithmeticSource(ProblemSource):
         return Problem(
             id=f"arithmetic{':reversed' if backwards else ''}:{expression}",
             prompt=prompt,
-            task=self._record(prompt, gold),
+            task=self._record(prompt, gold, steps),
             demonstration=self._respond(gold),
             difficulty=work / self.bounds[0],
             split=split,
         )
 
-    def _record(self, prompt: str, gold: str) -> dict[str, Any]:
+    def _record(self, prompt: str, gold: str, steps: Sequence[tuple[str, int]] = ()) -> dict[str, Any]:
         record: dict[str, Any] = {
             "type": "qa_exact" if self.answer_order == "reversed" else "math",
             "question": prompt,
@@ -386,6 +398,8 @@ class ArithmeticSource(ProblemSource):
         }
         if self.extract == "last_marker":
             record["markers"] = list(self.markers)
+        if self.working:
+            record["steps"] = [{"expression": left, "value": str(right)} for left, right in steps]
         return record
 
     def _listed(self, split: Split) -> list[int]:

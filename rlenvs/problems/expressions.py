@@ -108,6 +108,33 @@ def canonical(operands: Sequence[int | str], operators: str) -> str:
     return "".join(sorted(terms))
 
 
+def working(operands: Sequence[int], operators: str) -> list[tuple[str, int]]:
+    """The operations of an expression one at a time, products first, each with its value.
+
+    Args:
+        operands: the numbers, at least one; none but the first is negative.
+        operators: one of "+-*" between each two.
+
+    Example:
+        >>> working([2, 3, 4], "+*"), working([2, 7, 1], "-+")
+        ([('3*4', 12), ('2+12', 14)], [('2-7', -5), ('-5+1', -4)])
+    """
+    steps: list[tuple[str, int]] = []
+    terms, signs = [operands[0]], ""
+    for operator, operand in zip(operators, operands[1:], strict=True):
+        if operator == "*":
+            steps.append((f"{terms[-1]}*{operand}", terms[-1] * operand))
+            terms[-1] = steps[-1][1]
+        else:
+            terms.append(operand)
+            signs += operator
+    total = terms[0]
+    for sign, term in zip(signs, terms[1:], strict=True):
+        steps.append((f"{total}{sign}{term}", total + term if sign == "+" else total - term))
+        total = steps[-1][1]
+    return steps
+
+
 def written(operands: Sequence[int | str], operators: str, width: int = 1) -> str:
     """The expression as text, without spaces: "37+48"; numbers have leading zeros up to `width` digits."""
     texts = [operand if isinstance(operand, str) else f"{operand:0{width}d}" for operand in operands]

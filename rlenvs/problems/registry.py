@@ -14,6 +14,7 @@ PROBLEM_SOURCES: dict[str, str] = {
     "algebra": "rlenvs.problems.algebra:AlgebraSource",
     "word_problems": "rlenvs.problems.words.source:WordProblemSource",
     "countdown": "rlenvs.problems.countdown:CountdownSource",
+    "sequences": "rlenvs.problems.sequences:SequenceSource",
     "code": "rlenvs.problems.code.source:CodeSource",
     "code_repair": "rlenvs.problems.code.repair:CodeRepairSource",
     "reasoning_gym": "rlenvs.problems.reasoning:ReasoningGymSource",

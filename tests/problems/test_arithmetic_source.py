@@ -201,3 +201,42 @@ def test_zero_padding_changes_the_writing_and_nothing_else() -> None:
         assert (a.task["gold"], a.difficulty, a.split) == (b.task["gold"], b.difficulty, b.split)
         assert re.sub(r"(?<!\d)0+(?=\d)", "", b.prompt) == a.prompt
         assert all(len(number) == 2 for number in re.findall(r"\d+", b.prompt))
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        ArithmeticSource,
+        operands=st.integers(2, 5),
+        digits=st.integers(1, 3),
+        operators=st.sampled_from(["+", "-", "*", "+-", "+-*"]),
+        chain_length=st.integers(1, 3),
+        working=st.just(True),
+    ),
+    st.integers(0, 1000),
+)
+def test_the_working_leads_from_the_numbers_of_the_problem_to_its_value(source, seed):
+    problem = source.sample(np.random.default_rng(seed), "train")
+    steps = problem.task["steps"]
+    assert len(steps) == source.operator_count
+    known = Counter(re.findall(r"\d+", problem.prompt))
+    for step in steps:
+        assert str(eval(step["expression"])) == step["value"]  # noqa: S307 - its own
+        used = Counter(re.findall(r"\d+", step["expression"]))
+        assert sum(used.values()) == 2
+        assert not used - known, "a number that is neither given nor derived"
+        known[step["value"].lstrip("-")] += 1
+    assert steps[-1]["value"] == problem.demonstration
+    assert set(f"{steps[-1]['expression']} = {steps[-1]['value']}") <= set(source.alphabet)
+
+
+def test_working_adds_to_the_record_and_changes_nothing_else():
+    plain, worked = (ArithmeticSource(operators="+*", operands=3, working=working) for working in (False, True))
+    for seed in range(50):
+        one, other = (source.sample(np.random.default_rng(seed), "train") for source in (plain, worked))
+        assert other.task.pop("steps")
+        assert one == other
+    with pytest.raises(UserError, match="working must be false where answer_order is 'reversed'"):
+        ArithmeticSource(working=True, answer_order="reversed")
+    with pytest.raises(UserError, match="working must be true or false, got 1"):
+        ArithmeticSource(working=1)

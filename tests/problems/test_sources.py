@@ -24,6 +24,8 @@ PROCEDURAL = {
     "words": {"source": "word_problems", "distractors": 3},
     "words of all numbers": {"source": "word_problems", "numbers": ["integer", "fraction", "percent", "money"]},
     "countdown": {"source": "countdown"},
+    "sequences": {"source": "sequences", "min_length": 3, "max_length": 6, "order": "both"},
+    "arithmetic with working": {"source": "arithmetic", "operands": 4, "operators": "+-*", "working": True},
     "choice": {"source": "multiple_choice"},
     "mixture": {
         "source": "mixture",

@@ -281,6 +281,7 @@ POTENTIAL_CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("target_length", {"target": 9, "unit": "chars", "scale": 20.0}, {}),
     ("target_length", {"target": 4, "unit": "tokens"}, {"response_tokens": 3}),
     ("state_value", {"path": STORED_VALUE, "scale": 2.0}, {"difficulty": 0.5}),
+    ("derivation", {"scale": 2.0}, {"task": {"gold": "42", "steps": [{"expression": "6*7", "value": "42"}]}}),
 ]
 
 

@@ -2,7 +2,8 @@
 
 Read `base` first (what a potential is, and the term that a configuration makes of it), then `shaping` (the terms of a
 pipeline), `state_text` (what a potential may read of a state), and the families: `text` (length, keywords),
-`embedding` (likeness to a target), `state_value` (a value learned from stored rollouts).
+`embedding` (likeness to a target), `derivation` (steps of a known solution), `state_value` (a value learned from stored
+rollouts).
 """
 
 from rlenvs.wrappers.potentials.base import (
@@ -15,6 +16,7 @@ from rlenvs.wrappers.potentials.base import (
     potential_registry,
     register_potential,
 )
+from rlenvs.wrappers.potentials.derivation import DerivationPotential
 from rlenvs.wrappers.potentials.embedding import EmbeddingSimilarityPotential
 from rlenvs.wrappers.potentials.hashing import hash_embedding
 from rlenvs.wrappers.potentials.rollouts import rollout_states
@@ -22,6 +24,7 @@ from rlenvs.wrappers.potentials.state_value import StateValue, StateValuePotenti
 from rlenvs.wrappers.potentials.text import KeywordCoveragePotential, TargetLengthPotential
 
 __all__ = [
+    "DerivationPotential",
     "EmbeddingSimilarityPotential",
     "InfoPotential",
     "KeywordCoveragePotential",

@@ -1,0 +1,104 @@
+"""Sequences to copy or to reverse: the smallest task in which a policy must look back at its prompt."""
+
+import random
+import string
+from functools import partial
+from typing import Literal
+
+from rlenvs.errors import ParameterError
+from rlenvs.problems.checks import check_choice, check_int
+from rlenvs.problems.procedural import Draft, ProceduralSource, Statement
+
+Order = Literal["same", "reversed", "both"]
+
+SIGNS = {"same": ">", "reversed": "<"}
+"""What ends a prompt and says in which order its symbols are asked for."""
+SYMBOLS = string.ascii_lowercase + string.digits
+"""One case only: exact texts are graded without it."""
+LONGEST = 64
+
+
+class SequenceSource(ProceduralSource):
+    """Sequences of symbols, asked for as they stand (`bdac>` is answered `bdac`) or reversed (`bdac<`: `cadb`).
+
+    Lengths are uniform in `min_length..max_length`, symbols uniform and independent. A sequence and its mirror image
+    always share a split, in either order.
+
+    `difficulty` is the length divided by `max_length`, halved for a copy: what comes next stands in a fixed distance
+    there, and has to be counted out in reverse.
+
+    Args:
+        symbols: what sequences are made of, 2..36 different lower-case letters and digits.
+        min_length: fewest symbols, 1..64.
+        max_length: most symbols, 1..64.
+        order: "same", "reversed", or "both" with equal chance.
+        held_out_fraction: share of the problems kept from training, in [0, 1].
+
+    Raises:
+        ParameterError: a parameter out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> problem = SequenceSource().sample(np.random.default_rng(0), "train")
+        >>> problem.prompt, problem.demonstration
+        ('fgag<', 'gagf')
+    """
+
+    name = "sequences"
+
+    def __init__(
+        self,
+        symbols: str = "abcdefgh",
+        min_length: int = 4,
+        max_length: int = 4,
+        order: Order = "reversed",
+        held_out_fraction: float = 0.1,
+    ) -> None:
+        super().__init__(held_out_fraction)
+        known = isinstance(symbols, str) and set(symbols) <= set(SYMBOLS)
+        if not known or len(symbols) < 2 or len(set(symbols)) != len(symbols):
+            raise ParameterError(
+                "symbols", f"must be at least two different lower-case letters or digits, got {symbols!r}"
+            )
+        self.symbols = symbols
+        self.min_length = check_int("min_length", min_length, 1, LONGEST)
+        self.max_length = check_int("max_length", max_length, 1, LONGEST)
+        if min_length > max_length:
+            raise ParameterError("min_length", f"must be <= max_length={max_length}, got {min_length}")
+        self.order = check_choice("order", order, (*SIGNS, "both"))
+        self.orders = tuple(SIGNS) if order == "both" else (order,)
+
+    @property
+    def max_prompt_chars(self) -> int:
+        """Length of the longest prompt."""
+        return self.max_length + 1
+
+    @property
+    def max_demonstration_chars(self) -> int:
+        """Length of the longest answer."""
+        return self.max_length
+
+    @property
+    def alphabet(self) -> str:  # type: ignore[override]  # of a procedural source it is that of any text
+        """Every character of any prompt or answer, sorted; what a character tokenizer needs."""
+        return "".join(sorted({*self.symbols, *(SIGNS[order] for order in self.orders)}))
+
+    def draft(self, dice: random.Random) -> Draft:
+        """Draw a sequence and its order."""
+        length = dice.randint(self.min_length, self.max_length)
+        sequence = "".join(dice.choices(self.symbols, k=length))
+        order = dice.choice(self.orders)
+        return Draft(min(sequence, sequence[::-1]), partial(self._state, sequence, order))
+
+    def _state(self, sequence: str, order: str) -> Statement:
+        prompt = sequence + SIGNS[order]
+        gold = sequence if order == "same" else sequence[::-1]
+        task = {"type": "qa_exact", "question": prompt, "gold": gold, "extract": "whole"}
+        share = len(sequence) / self.max_length
+        return Statement(prompt, task, gold, share if order == "reversed" else share / 2)
+
+    def __repr__(self) -> str:
+        return (
+            f"SequenceSource(symbols={self.symbols!r}, min_length={self.min_length}, max_length={self.max_length}, "
+            f"order={self.order!r}, held_out_fraction={self.held_out_fraction})"
+        )
