@@ -11,6 +11,7 @@ from typing import Any, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from rlenvs.envs.deferred import DeferredInfos
 from rlenvs.wrappers.base import FloatArray
 from rlenvs.wrappers.transition import RewardState, Transition
 
@@ -26,6 +27,14 @@ class Infos(ABC):
 
     @abstractmethod
     def __getitem__(self, row: int) -> Mapping[str, Any]: ...
+
+    @abstractmethod
+    def picked(self, rows: "npt.NDArray[np.intp]") -> "Infos":
+        """Return the infos of some of the rows."""
+
+    def column(self, key: str, default: Any = None) -> list[Any]:
+        """Return `info[key]` of every row, or `default` where a row has no such key; N values."""
+        return [self[row].get(key, default) for row in range(len(self))]
 
     def numbers(self, key: str, default: float | None = None) -> FloatArray:
         """Return `info[key]` of every row as a number, `[N]`.
@@ -47,6 +56,10 @@ class RowInfos(Infos):
 
     def __getitem__(self, row: int) -> Mapping[str, Any]:
         return self._rows[row]
+
+    def picked(self, rows: "npt.NDArray[np.intp]") -> "RowInfos":
+        """Return the infos of some of the rows."""
+        return RowInfos([self._rows[row] for row in rows.tolist()])
 
 
 class CollatedInfos(Infos):
@@ -81,23 +94,50 @@ class CollatedInfos(Infos):
         info = row_info(self._finals if from_finals and self._finals is not None else self._infos, place)
         return info if self._extra is None else {**info, **self._extra[place]}
 
+    def picked(self, rows: "npt.NDArray[np.intp]") -> "CollatedInfos":
+        """Return the infos of some of the rows."""
+        places = rows if self._rows is None else self._rows[rows]
+        return CollatedInfos(self._infos, places, len(rows), self._finals, self._ended, self._extra)
+
+    def column(self, key: str, default: Any = None) -> list[Any]:
+        """Return `info[key]` of every row, or `default`; by columns where the environment has them."""
+        going = listed_column(self._infos, key, default)
+        if going is None or (self._extra is not None and any(key in extra for extra in self._extra)):
+            return super().column(key, default)
+        if self._finals is not None and self._ended is not None:
+            last = listed_column(self._finals, key, default)
+            if last is None:
+                return super().column(key, default)
+            going, last = going or [default] * len(self._ended), last or [default] * len(self._ended)
+            going = [last[row] if over else going[row] for row, over in enumerate(self._ended.tolist())]
+        if not going:
+            return [default] * self._count
+        return going if self._rows is None else [going[row] for row in self._rows.tolist()]
+
     def numbers(self, key: str, default: float | None = None) -> FloatArray:
-        """Return `info[key]` of every row as a number, `[N]`; the column itself where the environment has one."""
-        sources = [self._infos] if self._finals is None else [self._infos, self._finals]
-        if self._extra is not None and any(key in extra for extra in self._extra):
+        """Return `info[key]` of every row as a number, `[N]`; by columns where the environment has them."""
+        added = self._extra is not None and any(key in extra for extra in self._extra)
+        found = None if added else self._column(key)
+        if found is None:
             return super().numbers(key, default)
-        if default is not None and not any(key in source for source in sources):
-            return np.full(self._count, default)
-        column, present = self._infos.get(key), self._infos.get(f"_{key}")
-        if self._finals is None and isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf":
-            if self._rows is not None:
-                column = column[self._rows]
-                present = None if present is None else present[self._rows]
-            if present is None or present.all():
-                return column.astype(np.float64)
-            if default is not None:
-                return np.where(present, column, default)
-        return super().numbers(key, default)
+        values, present = found
+        if not present.any():
+            return super().numbers(key) if default is None else np.full(self._count, default)
+        if self._rows is not None:
+            values, present = values[self._rows], present[self._rows]
+        if present.all():
+            return values
+        return super().numbers(key) if default is None else np.where(present, values, default)
+
+    def _column(self, key: str) -> tuple[FloatArray, BoolArray] | None:
+        """Return what M sub-environments have under a key, and which of them have it; None if that is no number."""
+        going = number_column(self._infos, key)
+        if self._finals is None or self._ended is None:
+            return going
+        last = number_column(self._finals, key)
+        if going is None or last is None:
+            return None
+        return np.where(self._ended, last[0], going[0]), np.where(self._ended, last[1], going[1])
 
 
 class TransitionBatch(Sequence[Transition]):
@@ -159,9 +199,9 @@ class TransitionBatch(Sequence[Transition]):
         """Return what says which rows answer the same prompt: the problem's id, else the prompt itself."""
         return [_group_key(t) for t in self]
 
-    def states_after(self) -> "StateBatch":
-        """Return the states that the steps led to."""
-        return StateBatch(self.infos, lambda row: self[row].state_after())
+    def states_after(self, rows: "npt.NDArray[np.intp]") -> "StateBatch":
+        """Return the states that the steps of some rows led to."""
+        return StateBatch(self.infos.picked(rows), lambda place: self[int(rows[place])].state_after())
 
 
 class StateBatch(Sequence[RewardState]):
@@ -235,6 +275,33 @@ def number_in(info: Mapping[str, Any], key: str, default: float | None = None) -
             raise KeyError(f"info[{key!r}] is None, not a number")
         raise KeyError(f"info has no {key!r}; it has {', '.join(sorted(map(str, info))) or 'nothing'}")
     return float(value)
+
+
+def number_column(infos: Mapping[str, Any], key: str) -> tuple[FloatArray, BoolArray] | None:
+    """Return a column as numbers and which rows have it, `[M]` each (one place where no row does); None for others."""
+    if isinstance(infos, DeferredInfos) and infos.pending and key in infos.known:
+        return infos.known[key]
+    column, mask = infos.get(key), infos.get(f"_{key}")
+    if column is None and key not in infos:
+        return np.zeros(1), np.zeros(1, dtype=np.bool_)
+    if not isinstance(column, np.ndarray) or column.ndim != 1 or column.dtype.kind not in "biuf":
+        return None
+    return column.astype(np.float64), np.ones(len(column), dtype=np.bool_) if mask is None else mask
+
+
+def listed_column(infos: Mapping[str, Any], key: str, default: Any) -> list[Any] | None:
+    """Return a column with `default` where a row has none, `[M]`; empty where no row has any, None for a nested one."""
+    if key not in infos:
+        return []
+    column, mask = infos[key], infos.get(f"_{key}")
+    if not isinstance(column, np.ndarray) or column.ndim != 1:
+        return None
+    values: list[Any] = column.tolist()
+    if column.dtype == object:  # as `row_info` has them
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if mask is None or mask.all():
+        return values
+    return [value if present else default for value, present in zip(values, mask.tolist(), strict=True)]
 
 
 def row_info(infos: Mapping[str, Any], row: int) -> dict[str, Any]:

@@ -4,7 +4,8 @@ A step of a thousand token-level episodes takes less time than the texts and lis
 look at none of them. `DeferredInfos` keeps what it takes to write them, and is an ordinary dict from the first look on.
 """
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,28 @@ import numpy.typing as npt
 
 from rlenvs.envs.collation import Columns, ColumnTable, Rows, pick_columns
 
+NumberColumn = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
 PENDING = "infos are pending"
 """The only key until the first look: C code that asks a dict for its size alone must not take it for an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedEpisodes:
+    """What a trainer asks about the k episodes that ended in a step which began the next ones at once."""
+
+    rows: Rows
+    """[k] row numbers, ascending."""
+    observations: npt.NDArray[Any]
+    """[k, ...] the last observations."""
+    correct: npt.NDArray[np.bool_]
+    """[k] whether the last step submitted a message that the grader accepted."""
+    infos: "DeferredInfos"
+    """Their last infos, collated over all rows."""
+
+    def observation(self, row: int) -> npt.NDArray[Any]:
+        """The last observation of one of the rows."""
+        last: npt.NDArray[Any] = self.observations[int(np.searchsorted(self.rows, row))]
+        return last
 
 
 class DeferredInfos(dict[str, Any]):
@@ -21,6 +42,8 @@ class DeferredInfos(dict[str, Any]):
 
     Args:
         make: writes the content; called once at most. It must depend on nothing that changes.
+        ended: the episodes that ended in this step, for those who need not read the rest.
+        known: columns of numbers that need no writing: [N] values, and [N] which rows have one.
 
     Example:
         >>> infos = DeferredInfos(lambda: {"score": 1.0})
@@ -28,9 +51,15 @@ class DeferredInfos(dict[str, Any]):
         (True, 1.0, False)
     """
 
-    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], dict[str, Any]],
+        ended: EndedEpisodes | None = None,
+        known: Mapping[str, NumberColumn] | None = None,
+    ) -> None:
         super().__init__({PENDING: None})
         self.make: Callable[[], dict[str, Any]] | None = make
+        self.ended, self.known = ended, known or {}
 
     @property
     def pending(self) -> bool:

@@ -35,6 +35,8 @@ class Answers:
     rewards: npt.NDArray[np.float64]
     terminated: Bools
     truncated: Bools
+    correct: Bools
+    """Whether the grader accepted the messages."""
     infos: Table
 
 
@@ -146,6 +148,7 @@ class EpisodeRows:
             rewards=np.array([result.reward for result in results], dtype=np.float64),
             terminated=terminated,
             truncated=truncated,
+            correct=np.array([result.info["correct"] for result in results], dtype=np.bool_),
             infos=RowTable(rows, [result.info for result in results]),
         )
 
@@ -269,6 +272,7 @@ class SingleAnswerRows(EpisodeRows):
             rewards=verdicts.scores.copy(),
             terminated=np.ones(len(texts), dtype=np.bool_),
             truncated=np.zeros(len(texts), dtype=np.bool_),
+            correct=verdicts.correct.copy(),
             infos=table,
         )
 

@@ -121,6 +121,7 @@ class NumberRows(SingleAnswerRows):
             rewards=correct.astype(np.float64),
             terminated=np.ones(len(rows), dtype=np.bool_),
             truncated=np.zeros(len(rows), dtype=np.bool_),
+            correct=correct,
             infos=DeferredTable(rows, columns),
         )
 

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from rlenvs.envs.collation import Rows, Table, collate, collate_finals
-from rlenvs.envs.deferred import DeferredInfos, DeferredTable
+from rlenvs.envs.deferred import DeferredInfos, DeferredTable, EndedEpisodes, NumberColumn
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
 from rlenvs.envs.episode_rows import Answers
 from rlenvs.envs.number_rows import token_rows
@@ -143,8 +143,10 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         self._open(rows, problems)
         self._blank(self.over)
         self._show()
-        table = self._ongoing(rows, self.messages.so_far(), self.messages.shares())
-        return self.windows.values(), DeferredInfos(lambda: collate([table], self.num_envs))
+        shares = self.messages.shares()
+        table = self._ongoing(rows, self.messages.so_far(), shares)
+        known = self._known(shares, np.isin(self.rows, rows))
+        return self.windows.values(), DeferredInfos(lambda: collate([table], self.num_envs), known=known)
 
     def step(self, actions: Any) -> tuple[Windows, Array, Array, Array, dict[str, Any]]:
         """Append one token to the message of every row.
@@ -330,13 +332,10 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             shares: [N] their progress.
         """
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP and over.any()
-        finals: list[Table] = []
-        rows, last = self.rows[over], None
+        rows = self.rows[over]
+        last: EndedEpisodes | None = None
         if same_step:
-            finals.append(self._ongoing(writing[over[writing]], texts, shares))
-            if answers is not None:
-                finals.append(answers.infos.picked(over[ended]))
-            last = self.windows.of(rows)
+            last = self._last(over, writing, ended, answers, texts, shares)
         elif over.any():
             self.over |= over
             self.messages.rest(rows)
@@ -355,10 +354,29 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             tables.append(answers.infos.picked(~over[ended]) if same_step else answers.infos)
 
         def collated() -> dict[str, Any]:
-            final = {} if last is None else collate_finals(rows, list(last), finals, self.num_envs)
+            final: dict[str, Any] = {}
+            if last is not None:
+                final = collate_finals(rows, list(last.observations), (), self.num_envs)
+                final["final_info"] = dict(last.infos)
             return {**final, **collate(tables, self.num_envs)}
 
-        return DeferredInfos(collated)
+        return DeferredInfos(collated, last, {} if idle.any() else self._known(shares, np.ones_like(over)))
+
+    def _last(
+        self, over: Array, writing: Rows, ended: Rows, answers: Answers | None, texts: SoFar, shares: Array
+    ) -> EndedEpisodes:
+        """What the episodes that are over ended with, before the next ones begin; arguments as in `_finish`."""
+        tables: list[Table] = [self._ongoing(writing[over[writing]], texts, shares)]
+        correct = np.zeros(self.num_envs, dtype=np.bool_)
+        if answers is not None:
+            tables.append(answers.infos.picked(over[ended]))
+            correct[ended] = answers.correct
+        infos = DeferredInfos(lambda: collate(tables, self.num_envs), known=self._known(shares.copy(), over))
+        return EndedEpisodes(self.rows[over], self.windows.of(self.rows[over]), correct[over], infos)
+
+    def _known(self, shares: Array, present: Array) -> dict[str, NumberColumn]:
+        """The columns of infos that cost nothing, for [N] rows that have an info."""
+        return {"progress": (shares, present)} if self.task.protocol.follows_demonstration else {}
 
     def _ongoing(self, rows: Rows, texts: SoFar, shares: Array) -> Table:
         """The infos of rows whose message goes on."""

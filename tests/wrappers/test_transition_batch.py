@@ -61,6 +61,9 @@ def test_numbers_by_columns_are_those_by_rows(values, finals, ended, rows, extra
     by_columns = outcome(lambda: infos.numbers("x", default))
     by_rows = outcome(lambda: Infos.numbers(infos, "x", default))
     assert repr(by_columns) == repr(by_rows)  # NaN is not itself
+    listed = outcome(lambda: np.array([repr(value) for value in infos.column("x", default)]))
+    rows_listed = outcome(lambda: np.array([repr(value) for value in Infos.column(infos, "x", default)]))
+    assert listed == rows_listed
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,18 @@
 """Is the answer right, by the environment's own grader."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
-from rlenvs.wrappers.base import BaseReward, Score
+import numpy as np
+
+from rlenvs.wrappers.base import OK, BaseReward, FloatArray, Score
 from rlenvs.wrappers.component_registry import register_reward
 from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.transition import Transition
+from rlenvs.wrappers.transition_batch import TransitionBatch
+
+UNJUDGED: Final = object()
+"""In place of the verdict of a step that has none."""
 
 
 @register_reward()
@@ -50,3 +57,24 @@ class CorrectnessReward(BaseReward):
             return Score(0.0)
         value = self.correct if info["correct"] else self.incorrect
         return Score(value, str(info.get("grade_status", "ok")))
+
+    def batch(self, transitions: Sequence[Transition]) -> FloatArray | list[Score]:
+        """Score N transitions, by columns where there are some.
+
+        Raises:
+            KeyError: an episode ended and the environment gave no verdict.
+        """
+        batch = TransitionBatch.of(transitions)
+        verdicts = batch.infos.column("correct", UNJUDGED)
+        judged = np.array([verdict is not UNJUDGED for verdict in verdicts], dtype=np.bool_)
+        if (batch.terminated & ~judged).any():
+            raise KeyError("info has no 'correct': this environment does not grade its answers")
+        right = np.array([verdict is not UNJUDGED and bool(verdict) for verdict in verdicts], dtype=np.bool_)
+        values: FloatArray = np.where(judged, np.where(right, self.correct, self.incorrect), 0.0)
+        statuses = batch.infos.column("grade_status", OK)
+        if set(statuses) == {OK}:
+            return values
+        return [
+            Score(value, str(status) if known else OK)
+            for value, status, known in zip(values.tolist(), statuses, judged.tolist(), strict=True)
+        ]

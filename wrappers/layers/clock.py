@@ -6,14 +6,20 @@ from rlenvs.errors import WrapperOrderError
 
 
 def refuse_second_clock(env: Any) -> None:
-    """Refuse to wrap an environment that a shaped reward wraps already.
+    """Refuse to wrap an environment that a shaped reward wraps already, or that is none of Gymnasium.
 
     Args:
         env: an environment or vector environment, wrapped or not.
 
     Raises:
-        WrapperOrderError: there would be two reward clocks, and rewards shaped twice.
+        WrapperOrderError: there would be two reward clocks, and rewards shaped twice; or it is a `VecEnv`.
     """
+    if hasattr(env, "env_method"):
+        raise WrapperOrderError(
+            f"{type(env).__name__} is a VecEnv of Stable-Baselines3, and rewards go inside it: "
+            "make_vec_env(..., wrapper_class=ShapedReward, wrapper_kwargs={'config': ...}), or "
+            "rlenvs.agents.sb3.make_vec_env(..., rewards=...)"
+        )
     layer = env
     while layer is not None:
         if isinstance(getattr(layer, "clock", None), RewardClock):

@@ -9,8 +9,9 @@ from gymnasium.error import ResetNeeded
 
 from rlenvs.errors import ConfigError, WrapperOrderError
 from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
-from rlenvs.wrappers.layers.arrivals import kept
+from rlenvs.wrappers.layers.arrivals import first_message, kept
 from rlenvs.wrappers.layers.clock import RewardClock, refuse_second_clock
+from rlenvs.wrappers.layers.facts import RewardFacts
 from rlenvs.wrappers.parts import RewardParts
 from rlenvs.wrappers.pipeline import RewardPipeline
 from rlenvs.wrappers.plain import from_plain, to_plain
@@ -112,6 +113,10 @@ class RewardLayer(gym.Wrapper[Any, Any, Any, Any]):
         """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
         self.clock.set(step)
 
+    def reward_facts(self) -> RewardFacts:
+        """Return what a trainer has to know of this reward."""
+        return RewardFacts.of(self.pipeline, self.clock)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the reward layer (not of the environment), as plain data.
 
@@ -190,14 +195,6 @@ class ShapedReward(RewardLayer, gym.utils.RecordConstructorArgs):
         self.config = RewardConfig.load(config)
         gym.utils.RecordConstructorArgs.__init__(self, config=self.config.to_dict())
         RewardLayer.__init__(self, env, build_pipeline(self.config).parts)
-
-
-def first_message(observation: Any, info: Mapping[str, Any]) -> str:
-    """Return the prompt of the episode that begins with `observation`."""
-    if isinstance(observation, str):
-        return observation
-    messages = info.get("messages", ())
-    return str(messages[0]["content"]) if messages else ""
 
 
 def make_transition(

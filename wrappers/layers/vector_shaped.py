@@ -13,34 +13,20 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import iterate
 
+from rlenvs.envs.deferred import DeferredInfos
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
-from rlenvs.wrappers.layers.arrivals import Arrivals
+from rlenvs.wrappers.layers.arrivals import Arrivals, RestoredArrival, first_message, own_copy, with_parts
 from rlenvs.wrappers.layers.clock import RewardClock, refuse_second_clock
-from rlenvs.wrappers.layers.shaped import first_message, make_transition
+from rlenvs.wrappers.layers.described import described
+from rlenvs.wrappers.layers.facts import RewardFacts
+from rlenvs.wrappers.layers.shaped import make_transition
 from rlenvs.wrappers.parts import RewardParts
 from rlenvs.wrappers.pipeline import RewardPipeline
 from rlenvs.wrappers.plain import from_plain, to_plain
 from rlenvs.wrappers.reward_batch import RewardBatch
-from rlenvs.wrappers.transition import RewardState, Transition
+from rlenvs.wrappers.transition import Transition
 from rlenvs.wrappers.transition_batch import BoolArray, TransitionBatch
-
-STATUS_OBJECTS = np.array(["ok", "invalid", "timeout", "error"], dtype=object)
-
-
-class RestoredArrival:
-    """The state of one row as a checkpoint had it."""
-
-    def __init__(self, observation: Any, info: dict[str, Any]) -> None:
-        self._observation, self._info = observation, info
-
-    def observation(self, row: int) -> Any:
-        """Return the observation."""
-        return self._observation
-
-    def info(self, row: int) -> dict[str, Any]:
-        """Return the info."""
-        return self._info
 
 
 class VectorRewardLayer(gym.vector.VectorWrapper):
@@ -52,6 +38,7 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
 
     Attributes:
         last_batch: the pipeline's answer to the last step, for trainers.
+        last_env_rewards: `[N]` what the environment gave in the last step.
         env_seconds: time that resets and steps of the environment took so far.
         reward_seconds: time that the rewards took so far.
     """
@@ -62,12 +49,13 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         self.pipeline = RewardPipeline.from_parts(parts)
         self.clock: RewardClock = env.clock if isinstance(env, VectorRewardLayer) else RewardClock()
         self.last_batch: RewardBatch | None = None
+        self.last_env_rewards = np.zeros(self.num_envs)
         self._autoreset = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._visited = np.zeros((self.num_envs, len(self.pipeline.potential_gammas), 2))
         self._visited_steps = np.zeros(self.num_envs, dtype=np.int64)
         self._begun = np.zeros(self.num_envs, dtype=np.bool_)
         self._over = np.ones(self.num_envs, dtype=np.bool_)
-        self._prompts = [""] * self.num_envs
+        self._prompts = np.full(self.num_envs, "", dtype=object)  # None: the infos say it
         self._current = np.full(self.num_envs, RestoredArrival(None, {}), dtype=object)
         self._action_info: Sequence[Mapping[str, Any]] | None = None
         self.env_seconds = self.reward_seconds = 0.0
@@ -83,7 +71,7 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         rows = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         self._begin(rows, observations, infos)
         self._count_time(started, begun)
-        return observations, infos
+        return observations, own_copy(infos)
 
     def annotate(self, action_info: Sequence[Mapping[str, Any]]) -> None:
         """Add what only the agent knows (`response_tokens`, ...) to the infos of the next step, one mapping per row.
@@ -164,9 +152,10 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         rewards = np.zeros(self.num_envs)
         rewards[picked] = result.total
         self._follow_autoreset(ended, observations, infos)
-        parts = self._describe(result, rows, env_rewards)
+        self.last_env_rewards = env_rewards
+        shown = with_parts(infos, lambda: described(result, rows, env_rewards))
         self._count_time(started, stepped)
-        return observations, rewards, terminations, truncations, infos | parts
+        return observations, rewards, terminations, truncations, shown
 
     def close(self, **kwargs: Any) -> None:
         """Close the environments, and release what the components hold."""
@@ -178,6 +167,10 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
     def set_global_step(self, step: int) -> None:
         """Set the reward clock; from then on the caller keeps it and the wrapper no longer counts."""
         self.clock.set(step)
+
+    def reward_facts(self) -> RewardFacts:
+        """Return what a trainer has to know of this reward."""
+        return RewardFacts.of(self.pipeline, self.clock)
 
     def rewind_point(self) -> Callable[[], None]:
         """Remember what the next episodes depend on, much cheaper than `state_dict`.
@@ -210,7 +203,7 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
             "over": self._over.tolist(),
             "visited": self._visited.tolist(),
             "visited_steps": self._visited_steps.tolist(),
-            "prompts": list(self._prompts),
+            "prompts": [self._prompt(row, arrival) for row, arrival in current],
             "observations": [to_plain(arrival.observation(row)) for row, arrival in current],
             "infos": [to_plain(arrival.info(row)) for row, arrival in current],
         }
@@ -229,9 +222,15 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         self._visited_steps = np.array(state["visited_steps"], dtype=np.int64)
         self._begun = np.array(state["begun"], dtype=np.bool_)
         self._over = np.array(state["over"], dtype=np.bool_)
-        self._prompts = [str(prompt) for prompt in state["prompts"]]
+        self._prompts[:] = [str(prompt) for prompt in state["prompts"]]
         for row, (observation, info) in enumerate(zip(state["observations"], state["infos"], strict=True)):
             self._current[row] = RestoredArrival(from_plain(observation), from_plain(info))
+
+    def _prompt(self, row: int, arrival: Arrivals | RestoredArrival) -> str:
+        """Return the prompt of the episode of a row that is at `arrival`."""
+        if self._prompts[row] is None:
+            return first_message(arrival.observation(row), arrival.info(row))
+        return str(self._prompts[row])
 
     def _count_time(self, started: float, env_done: float) -> None:
         self.env_seconds += env_done - started
@@ -248,7 +247,7 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
     ) -> TransitionBatch:
         """Return the transitions of the rows that took a step; each is made when a component asks for it."""
         count = self.num_envs if rows is None else len(rows)
-        before, prompts, steps = self._current.copy(), list(self._prompts), self._visited_steps.copy()
+        before, prompts, steps = self._current.copy(), self._prompts.copy(), self._visited_steps.copy()
         clock = self.clock.step
         by_row: list[Any] = []
 
@@ -256,10 +255,11 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
             row = index if rows is None else int(rows[index])
             if not by_row:
                 by_row.extend(iterate(self.action_space, actions))
+            seen, known = before[row].observation(row), before[row].info(row)
             return make_transition(
-                prompts[row],
-                before[row].observation(row),
-                before[row].info(row),
+                first_message(seen, known) if prompts[row] is None else prompts[row],
+                seen,
+                known,
                 by_row[row],
                 arrivals.observation(row),
                 float(env_rewards[row]),
@@ -278,11 +278,8 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
         if not len(rows):
             return
         arrivals = Arrivals(self.observation_space, observations, infos)
-        states = []
-        for row in rows.tolist():
-            observation, info = arrivals.observation(row), arrivals.info(row)
-            self._prompts[row] = first_message(observation, info)
-            states.append(RewardState(self._prompts[row], info.get("messages", ()), observation, info))
+        states = arrivals.openings(rows)
+        self._prompts[rows] = None if isinstance(infos, DeferredInfos) else [state.prompt for state in states]
         self._current[rows] = arrivals
         self._visited_steps[rows] = self.clock.step
         self._over[rows], self._begun[rows] = False, True
@@ -297,54 +294,6 @@ class VectorRewardLayer(gym.vector.VectorWrapper):
             self._over = ended.copy()
         else:
             self._over |= ended
-
-    def _describe(
-        self, batch: RewardBatch, rows: "npt.NDArray[np.intp] | None", env_rewards: npt.NDArray[np.float64]
-    ) -> dict[str, Any]:
-        """Return the info entries that say what the rewards were made of, as Gymnasium collates them."""
-        mask = np.ones(self.num_envs, dtype=np.bool_)
-        if rows is not None:
-            mask[:] = False
-            mask[rows] = True
-
-        def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            if rows is None:
-                return values
-            wide = np.zeros((self.num_envs, *values.shape[1:]), dtype=values.dtype)
-            wide[rows] = values
-            return wide
-
-        def masked(entries: dict[str, Any]) -> dict[str, Any]:
-            return entries | {f"_{key}": mask for key in entries}
-
-        weights = spread(np.tile(batch.weights, (len(batch.raw), 1)))
-        raw, normalized, contributions = spread(batch.raw), spread(batch.normalized), spread(batch.contributions)
-        codes = spread(batch.codes)
-        status = {name: STATUS_OBJECTS[codes[:, k]] for k, name in enumerate(batch.names)}
-        if rows is not None:
-            for column in status.values():
-                column[~mask] = 0  # what Gymnasium has in rows without an entry is undefined, and not "ok"
-        components = {
-            name: masked(
-                {
-                    "raw": raw[:, k],
-                    "normalized": normalized[:, k],
-                    "weight": weights[:, k],
-                    "contribution": contributions[:, k],
-                }
-            )
-            for k, name in enumerate(batch.names)
-        }
-        return masked(
-            {
-                "vector_reward": raw,
-                "reward_weights": weights,
-                "reward_components": masked(components),
-                "reward_status": masked(status),
-                "reward_potential": spread(batch.potential),
-                "env_reward": spread(env_rewards if rows is None else env_rewards[rows]),
-            }
-        )
 
 
 class VectorShapedReward(VectorRewardLayer, gym.utils.RecordConstructorArgs):

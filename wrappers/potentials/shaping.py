@@ -99,12 +99,8 @@ class PotentialTerms:
 
     def _arrive(self, batch: TransitionBatch, visited: FloatArray) -> FloatArray:
         """Return Phi(s') `[N, P]`: 0 after `terminated`."""
-        if not batch.terminated.any():
-            states: Sequence[RewardState] = batch.states_after()
-            rows: slice | list[int] = slice(None)
-        else:
-            rows = np.flatnonzero(~batch.terminated).tolist()
-            states = [batch[row].state_after() for row in rows]
+        rows = np.flatnonzero(~batch.terminated)
+        states = batch.states_after(rows)
         phi = np.zeros((len(batch), len(self.terms)))
         if not len(states):
             return phi
@@ -146,7 +142,7 @@ def _evaluate(name: str, term: PotentialTerm, state: RewardState) -> float:
 def _evaluate_many(name: str, term: PotentialTerm, states: Sequence[RewardState]) -> FloatArray:
     if not len(states):
         return np.zeros(0)
-    if len(states) == 1:
+    if len(states) == 1 and not isinstance(states, StateBatch):
         return np.array([_evaluate(name, term, states[0])])
     phi = _guarded(name, lambda: np.asarray(term.potential.batch(StateBatch.of(states)), dtype=np.float64))
     if phi.shape != (len(states),):
