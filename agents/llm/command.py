@@ -1,28 +1,26 @@
 """`rlenvs train`, from its arguments to its exit code."""
 
-import contextlib
-import json
 import logging
-from collections.abc import Iterator, Sequence
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
 
-from rlenvs.agents.llm.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.launch import rehearse, resume, train
 from rlenvs.agents.llm.memory.estimate import memory_report
-from rlenvs.agents.llm.policy.loading import check_source, resolve_device
+from rlenvs.agents.llm.policy.loading import check_source
 from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.failing import one_message
 from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
-from rlenvs.agents.llm.resuming import clear_leftovers, find_run
-from rlenvs.agents.llm.run_folder import CONFIG, checkpoint_folder, choose_run_folder, read_run_config
-from rlenvs.agents.llm.signals import stop_on_signal
+from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
+from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
+from rlenvs.agents.runs.device import resolve_device
+from rlenvs.agents.runs.resuming import clear_leftovers, find_run
+from rlenvs.agents.runs.run_folder import CONFIG, checkpoint_folder, choose_run_folder, read_run_config
+from rlenvs.agents.runs.signals import stop_on_signal
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError
 
 DEFAULT_CONFIG = "arithmetic.yaml"
-AUTO = "auto"
 
 
 def run_cli(
@@ -117,26 +115,6 @@ def changed_config(run_dir: Path, overrides: Sequence[str]) -> TrainConfig:
     """
     config = read_run_config(run_dir, TrainConfig)
     return TrainConfig.load(run_dir / CONFIG, overrides) if overrides else config
-
-
-@contextlib.contextmanager
-def shipped_config(kind: str, name: str) -> Iterator[str]:
-    """Yield the path of a configuration file; where there is none of that name, of the shipped one.
-
-    Args:
-        kind: folder of the shipped ones.
-        name: path of a file, or name of a shipped one.
-    """
-    shipped = resources.files("rlenvs.configs") / kind / name
-    with contextlib.ExitStack() as stack:
-        found = not Path(name).exists() and shipped.is_file()
-        yield str(stack.enter_context(resources.as_file(shipped))) if found else name
-
-
-def with_output(overrides: Sequence[str], output: str | None) -> list[str]:
-    """Return overrides with the folder that `--output` names."""
-    # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
-    return [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
 
 
 def quieten_transformers() -> None:

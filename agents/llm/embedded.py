@@ -16,10 +16,10 @@ import torch
 
 from rlenvs import __version__
 from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig
-from rlenvs.agents.llm.evaluation import problem_source
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.sft.data import ENV_LIMIT, demonstrations_of_env, texts
 from rlenvs.agents.llm.warm_start import Progress, warm_start
+from rlenvs.agents.runs.environments import problem_source
 from rlenvs.errors import RunFolderError
 from rlenvs.extras import require
 

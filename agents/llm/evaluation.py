@@ -7,27 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlenvs.agents.llm.config import EvaluationConfig, SamplingConfig, TrainConfig
+from rlenvs.agents.llm.config import SamplingConfig, TrainConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams
 from rlenvs.agents.llm.engines.configured import configured_engine
-from rlenvs.agents.llm.environments import held_out_problems, make_env, make_vector_env, problem_source
 from rlenvs.agents.llm.examination import Examination, Marks
-from rlenvs.agents.llm.policy.loading import check_source, load_policy, resolve_device
+from rlenvs.agents.llm.policy.loading import check_source, load_policy
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
-from rlenvs.agents.llm.sft.config import RunConfig, load_run_config
+from rlenvs.agents.llm.sft.config import SFTConfig, load_language_model_run
+from rlenvs.agents.runs.config import EvaluationConfig
+from rlenvs.agents.runs.device import resolve_device
+from rlenvs.agents.runs.environments import held_out_problems
 from rlenvs.errors import ConfigError
-
-__all__ = [
-    "Examination",
-    "HeldOutEvaluation",
-    "evaluate_model",
-    "held_out_problems",
-    "make_env",
-    "make_vector_env",
-    "problem_source",
-]
 
 
 class HeldOutEvaluation:
@@ -160,7 +152,7 @@ def _sampling(config: SamplingConfig, max_new_tokens: int | None, temperature: f
     )
 
 
-def _run_of(model_dir: str | Path) -> RunConfig | None:
+def _run_of(model_dir: str | Path) -> TrainConfig | SFTConfig | None:
     """Return the configuration of the run that the model belongs to, if it does."""
     path = Path(model_dir).resolve().parent / "config.yaml"
-    return load_run_config(path) if path.is_file() else None
+    return load_language_model_run(path) if path.is_file() else None

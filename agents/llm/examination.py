@@ -11,13 +11,12 @@ import torch
 
 from rlenvs.agents.llm.config import SamplingConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams
-from rlenvs.agents.llm.environments import make_vector_env
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.rollout.turns import Said, Speaker, answers, opening, problem_id
+from rlenvs.agents.runs.environments import are_graded, make_vector_env
 from rlenvs.problems import Problem
-from rlenvs.problems.grading import FREE_TEXT_TYPES
 from rlenvs.wrappers.config.rewards import RewardConfig
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
 
@@ -174,11 +173,6 @@ class Examination:
         self.envs.annotate(counts)
         observations, _, terminated, truncated, infos = self.envs.step(actions)
         return observations, infos["env_reward"], terminated, truncated, infos
-
-
-def are_graded(problems: Sequence[Problem]) -> bool:
-    """Whether answers to these problems can be right: free texts have no right answer."""
-    return any(problem.task.get("type") not in FREE_TEXT_TYPES for problem in problems)
 
 
 def _limits_of(policy: Policy, params: SamplingParams) -> Limits:

@@ -9,13 +9,12 @@ import torch
 
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.agents.llm.callbacks.base import Callback
-from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.embedded import embedded_policy_folder
 from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.engines.configured import configured_engine
-from rlenvs.agents.llm.evaluation import Examination, held_out_problems, make_vector_env
-from rlenvs.agents.llm.policy.loading import load_policy, load_reference, resolve_device
+from rlenvs.agents.llm.examination import Examination
+from rlenvs.agents.llm.policy.loading import load_policy, load_reference
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import FrozenCopy, Reference
 from rlenvs.agents.llm.processes import Processes
@@ -25,11 +24,15 @@ from rlenvs.agents.llm.resuming import take_changes
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.run import Run, RunResult
-from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder, from_anywhere, start_of
 from rlenvs.agents.llm.sft.target import check_target
-from rlenvs.agents.llm.trackers import check_trackers
+from rlenvs.agents.llm.start import start_of
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import TrainingView
+from rlenvs.agents.runs.checkpoint import load_latest_checkpoint
+from rlenvs.agents.runs.device import resolve_device
+from rlenvs.agents.runs.environments import held_out_problems, make_vector_env
+from rlenvs.agents.runs.run_folder import START, RunFolder, choose_run_folder
+from rlenvs.agents.runs.trackers import check_trackers
 from rlenvs.errors import ComponentError, ConfigError, RunFolderError
 from rlenvs.problems import Problem
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward
@@ -106,7 +109,7 @@ def _train(
             policy.name_base((folder / START).resolve())
         if note:
             shown.log(note)
-        return Run(RunFolder(folder, from_anywhere(config)), trainer, problems, shown, stop, callbacks).go()
+        return Run(RunFolder(folder, config.from_anywhere()), trainer, problems, shown, stop, callbacks).go()
 
 
 def resume(
@@ -132,7 +135,7 @@ def resume(
         ConfigError: the run cannot go on with this configuration.
         RlenvsError: as in `train`.
     """
-    folder = RunFolder.open(Path(run_dir))
+    folder = RunFolder.open(Path(run_dir), TrainConfig)
     own = config or folder.config
     with joined(own.distributed, own.device) as processes:
         return _resume(folder, config, processes, callbacks, view or view_of(processes.rank), stop)

@@ -1,36 +1,12 @@
-"""Which run to go on with, and what of its configuration may have changed since."""
+"""What of the configuration of a run that goes on may have changed since its checkpoint."""
 
-import re
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
-from rlenvs.agents.llm.callbacks.best_model import BEST_RECORD
-from rlenvs.agents.llm.checkpoint import list_checkpoints
 from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.agents.llm.run_folder import (
-    CHECKPOINTS,
-    CONFIG,
-    METRICS,
-    ROLLOUTS,
-    START,
-    RunFolder,
-    checkpoint_folder,
-    model_from_anywhere,
-    read_run_config,
-)
-from rlenvs.agents.llm.sft.config import RunConfig
-from rlenvs.errors import ConfigError, RunFolderError
-from rlenvs.shown import shown
-
-RUNS = Path("runs")
-DATED = r"-\d{8}-\d{6}(?:-(\d+))?"
-LEFTOVERS = frozenset({CONFIG, METRICS, ROLLOUTS, CHECKPOINTS, START, "samples.txt", "tensorboard", "wandb"})
-"""What a run leaves behind that ended before its first checkpoint: nothing that cannot be made again."""
+from rlenvs.agents.llm.config.policy import model_from_anywhere
+from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, refuse_breaking
+from rlenvs.agents.runs.run_folder import RunFolder
 
 FIXED = {
     "name": "it names the run",
@@ -48,126 +24,7 @@ FIXED = {
 }
 """What a run cannot change while it goes on, and why not."""
 
-IGNORED = ("output.dir", "output.checkpoint_dir")
-"""Where a run is does not change what it is: folders are moved."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One key that two configurations differ in.
-
-    Attributes:
-        key: its path, with dots.
-        before: the value that the run had; None where there was none.
-        after: the value that it is to have.
-    """
-
-    key: str
-    before: Any
-    after: Any
-
-    def __str__(self) -> str:
-        """Say what changes, on one line.
-
-        Example:
-            >>> print(Change("ppo.clip_range", 0.2, 0.1))
-            ppo.clip_range: 0.2 -> 0.1
-        """
-        return f"{self.key}: {shown(self.before)} -> {shown(self.after)}"
-
-
-def plain_config(config: BaseModel) -> dict[str, Any]:
-    """Return a configuration as plain data, for a checkpoint and for comparing."""
-    return config.model_dump(mode="json", by_alias=True)
-
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Return what differs between two plain configurations.
-
-    Example:
-        >>> [str(change) for change in changes({"ppo": {"epochs": 1}, "seed": 0}, {"ppo": {"epochs": 2}, "seed": 0})]
-        ['ppo.epochs: 1 -> 2']
-    """
-    return [change for change in _differences(before, after, ()) if change.key not in IGNORED]
-
-
-def refuse_breaking(found: list[Change]) -> None:
-    """Refuse changes with which a run could not go on, or would not be the same run.
-
-    Raises:
-        ConfigError: says which key, and why.
-    """
-    for change in found:
-        for key, reason in FIXED.items():
-            if change.key == key or change.key.startswith(f"{key}."):
-                raise ConfigError(
-                    f"--resume: {change} cannot change in a run that goes on ({reason}): leave it, or start a new run, "
-                    "from this one's model with policy.model=RUN_DIR/model"
-                )
-
-
-def find_run(config: RunConfig) -> Path | None:
-    """Return the run that `--resume auto` goes on with; None where a new one is to be started.
-
-    That is the run in `output.dir`, or else the newest run of the configuration's name under `runs/`, if it has a
-    checkpoint.
-
-    Raises:
-        RunFolderError: `output.dir` is a run of another kind.
-    """
-    if config.output.dir is None:
-        newest = max(_runs_called(config.name), default=None)
-        return newest[-1] if newest is not None and _has_checkpoint(newest[-1], config) else None
-    folder = Path(config.output.dir)
-    if (folder / CONFIG).is_file() and _has_checkpoint(folder, config):
-        return folder
-    return None
-
-
-def clear_leftovers(config: RunConfig) -> None:
-    """Remove what a run left in `output.dir` that ended before its first checkpoint, so that a new one can have it.
-
-    Raises:
-        RunFolderError: the folder holds something else.
-    """
-    folder = None if config.output.dir is None else Path(config.output.dir)
-    if folder is not None and folder.is_dir() and not list_checkpoints(checkpoint_folder(folder, config)):
-        _clear(folder)
-
-
-def _runs_called(name: str) -> Iterator[tuple[str, int, Path]]:
-    """Yield date, number among those of the same second, and folder of every run of a name."""
-    pattern = re.compile(re.escape(name) + DATED)
-    for path in RUNS.glob(f"{name}-*"):
-        match = pattern.fullmatch(path.name)
-        if match is not None and (path / CONFIG).is_file():
-            number = match.group(1)
-            dated = path.name if number is None else path.name.removesuffix(f"-{number}")
-            yield dated, int(number or 1), path
-
-
-def _has_checkpoint(folder: Path, config: RunConfig) -> bool:
-    return bool(list_checkpoints(checkpoint_folder(folder, read_run_config(folder, type(config)))))
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a run left that ended before its first checkpoint, if there is nothing else."""
-    found = list(folder.iterdir())
-    others = sorted(path.name for path in found if not _is_leftover(path))
-    if others:
-        raise RunFolderError(
-            f"--resume auto: {str(folder)!r} holds no checkpoint, and {others[0]!r}, which no run left there: choose "
-            "another folder with output.dir=..."
-        )
-    for path in found:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _is_leftover(path: Path) -> bool:
-    return path.name in LEFTOVERS or path.name.startswith((".", "wandb")) or (path / BEST_RECORD).is_file()
+INSTEAD = "leave it, or start a new run, from this one's model with policy.model=RUN_DIR/model"
 
 
 def take_changes(folder: RunFolder[TrainConfig], saved: Mapping[str, Any], wanted: TrainConfig | None) -> list[Change]:
@@ -184,24 +41,13 @@ def take_changes(folder: RunFolder[TrainConfig], saved: Mapping[str, Any], wante
     Raises:
         ConfigError: the run cannot go on with it.
     """
-    config = folder.config if wanted is None else wanted
-    output = config.output.model_copy(
-        update={"dir": folder.config.output.dir, "checkpoint_dir": folder.config.output.checkpoint_dir}
-    )
+    config = in_its_folder(folder.config if wanted is None else wanted, folder)
     policy = config.policy.model_copy(update={"model": model_from_anywhere(config.policy.model)})
-    config = config.model_copy(update={"output": output, "policy": policy})
+    config = config.model_copy(update={"policy": policy})
     before = TrainConfig.load(saved)
     before.policy.model = model_from_anywhere(before.policy.model)
     found = changes(plain_config(before), plain_config(config))
-    refuse_breaking(found)
+    refuse_breaking(found, FIXED, INSTEAD)
     if config != folder.config:
         folder.change_config(config)
     return found
-
-
-def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[Change]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in dict.fromkeys([*before, *after]):
-            yield from _differences(before.get(key), after.get(key), (*path, str(key)))
-    elif before != after:
-        yield Change(".".join(path), before, after)

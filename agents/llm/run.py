@@ -11,14 +11,15 @@ from typing import Any
 
 from rlenvs.agents.llm.callbacks.base import Callback, RunState
 from rlenvs.agents.llm.callbacks.several import Callbacks
-from rlenvs.agents.llm.checkpoint import iteration_of, list_checkpoints, save_checkpoint
 from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation
-from rlenvs.agents.llm.resuming import plain_config
-from rlenvs.agents.llm.run_folder import MODEL, RunFolder
-from rlenvs.agents.llm.signals import INTERRUPTED
+from rlenvs.agents.llm.evaluation import HeldOutEvaluation
+from rlenvs.agents.llm.examination import Examination
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
+from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
+from rlenvs.agents.runs.resuming import plain_config
+from rlenvs.agents.runs.run_folder import MODEL, RunFolder
+from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.errors import PeerError, RlenvsError
 from rlenvs.problems import Problem
 

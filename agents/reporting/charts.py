@@ -2,68 +2,21 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
 
 from rlenvs.agents.reporting.formatting import format_number, format_percent, one_line, typeset
 from rlenvs.agents.reporting.markup import html_attribute, html_text
-from rlenvs.agents.reporting.svg import COLOURS, LARGEST, Series, line_chart, thin_out
+from rlenvs.agents.reporting.panels import Panel, Rows, Section, metric_series, panel
+from rlenvs.agents.reporting.svg import COLOURS, Series, line_chart, thin_out
 from rlenvs.agents.reporting.tally import Tally
-from rlenvs.agents.reporting.view import LOSSES, component_names, held_out_keys, is_supervised
-
-Rows: TypeAlias = Sequence[Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One chart.
-
-    Args:
-        title: What it shows.
-        unit: Unit of the y axis, in words.
-        series: Its lines; without any point the panel is left out and named in a note.
-        percent: Whether y holds shares in [0, 1].
-        zero: Whether the y axis must include 0.
-        x_label: Name of the x axis.
-        hint: One sentence on how to read it.
-    """
-
-    title: str
-    unit: str
-    series: Sequence[Series]
-    percent: bool = False
-    zero: bool = False
-    x_label: str = "iteration"
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """Charts that answer one question."""
-
-    anchor: str
-    title: str
-    panels: Sequence[Panel] = field(default_factory=tuple)
-
-
-def metric_series(rows: Rows, key: str, name: str, colour: int, x: str = "iteration") -> Series:
-    """Return one metric as a line, thinned out to what a chart can show; empty when no row has it."""
-    points = [(row[x], row[key]) for row in rows if key in row and abs(row.get(x, math.nan)) <= LARGEST]
-    return Series(name, thin_out(points), colour)
-
-
-def panel(rows: Rows, title: str, unit: str, lines: Sequence[tuple[str, str]], **options: bool | str) -> Panel:
-    """Make a panel of some metrics, given as (key, name)."""
-    series = [metric_series(rows, key, name, index) for index, (key, name) in enumerate(lines)]
-    return Panel(
-        title,
-        unit,
-        [line for line in series if line.points],
-        percent=bool(options.get("percent")),
-        zero=bool(options.get("zero")),
-        hint=str(options.get("hint", "")),
-    )
+from rlenvs.agents.reporting.view import (
+    LOSSES,
+    RETURNS,
+    component_names,
+    counts_episodes,
+    held_out_keys,
+    is_supervised,
+)
 
 
 def build_sections(rows: Rows, tally: Tally | None) -> list[Section]:
@@ -75,6 +28,14 @@ def build_sections(rows: Rows, tally: Tally | None) -> list[Section]:
     """
     if any(map(is_supervised, rows)):
         return [Section("learning", "Loss and accuracy", supervised_panels(rows))]
+    if any(map(counts_episodes, rows)):
+        accuracy, *others = learning_panels(rows, tally)
+        return [
+            Section("learning", "Accuracy and returns", [accuracy, return_panel(rows), *others]),
+            Section("components", "Reward components", component_panels(rows)),
+            Section("policy", "Policy and optimisation", agent_panels(rows)),
+            Section("lengths", "Lengths and speed", step_panels(rows)),
+        ]
     return [
         Section("learning", "Accuracy and reward", learning_panels(rows, tally)),
         Section("components", "Reward components", component_panels(rows)),
@@ -114,6 +75,50 @@ def held_out_panels(rows: Rows) -> list[Panel]:
     lines = [(key, ", ".join(key.split("/")[1:])) for key in held_out_keys(rows)]
     hint = "Without weights: schedules do not move it."
     return [panel(rows, "Held-out rewards", "mean raw value", lines, zero=True, hint=hint)] if lines else []
+
+
+def return_panel(rows: Rows) -> Panel:
+    """What episodes brought: the environment's own sum beside the one that is trained on."""
+    hint = "True is what the environment paid, whatever was added: only true returns can be compared between runs."
+    return panel(rows, "Return", "mean sum per episode", RETURNS, zero=True, hint=hint)
+
+
+def agent_panels(rows: Rows) -> list[Panel]:
+    """Whether an agent still explores, and whether its updates behave; what its algorithm has none of is left out."""
+    found = [
+        panel(
+            rows, "Entropy", "nats per action", [("entropy", "entropy")], zero=True,
+            hint="Near 0 the policy no longer explores.",
+        ),
+        panel(
+            rows, "Exploration", "share of random actions", [("exploration_rate", "exploration")],
+            percent=True, zero=True,
+        ),
+        panel(
+            rows, "KL of one update", "nats per action", [("approx_kl", "approximate KL")], zero=True,
+            hint="Spikes mean steps that are too large.",
+        ),
+        panel(
+            rows, "Clipped actions", "share outside the clip range", [("clip_fraction", "clipped")],
+            percent=True, zero=True,
+        ),
+        panel(rows, "Policy loss", "of the last update", [("policy_loss", "policy loss")]),
+        panel(rows, "Value loss", "squared error", [("value_loss", "value loss")], zero=True),
+        panel(rows, "Loss", "of the last update", [("loss", "loss")]),
+        panel(rows, "Explained variance", "share of the returns", [("explained_variance", "explained")]),
+        panel(rows, "Learning rate", "of the optimiser", [("learning_rate", "learning rate")], zero=True),
+    ]  # fmt: skip
+    return [chart for chart in found if chart.series]
+
+
+def step_panels(rows: Rows) -> list[Panel]:
+    """Lengths of episodes, speed, and where the time goes."""
+    times = [("time/rollout", "rollouts"), ("time/env", "of them environments"), ("time/update", "updates")]
+    return [
+        panel(rows, "Length", "tokens per episode", [("length/mean", "mean")], zero=True),
+        panel(rows, "Throughput", "environment steps per second", [("time/steps_per_second", "steps")], zero=True),
+        panel(rows, "Time per iteration", "seconds", times, zero=True),
+    ]
 
 
 def supervised_panels(rows: Rows) -> list[Panel]:

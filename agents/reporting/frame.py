@@ -13,7 +13,7 @@ from rlenvs.agents.reporting.formatting import (
     one_line,
     sparkline,
 )
-from rlenvs.agents.reporting.view import LOSSES, MetricHistory, RunPlan, component_names, is_supervised
+from rlenvs.agents.reporting.view import LOSSES, RETURNS, MetricHistory, RunPlan, component_names, is_supervised
 
 MAX_WIDTH = 110  # wider rows are hard to follow with the eye
 TREND_WIDTH = 40
@@ -75,7 +75,7 @@ def compose(state: DashboardState, columns: int, budget: int) -> list[Text]:
     names = component_names(state.plan, {key: 0.0 for row in state.history.rows[-1:] for key in row})
     head = [title_row(state, columns), progress_row(state, columns)]
     status = [status_row(state)]
-    accuracy = accuracy_rows(state.history, columns)
+    accuracy = [*accuracy_rows(state.history, columns), *return_rows(state.history, columns)]
     total = [total_row(state.history, columns)]
     environment = [environment_row(state.history, columns)] if state.history.series("reward/env") else []
     health, timing = [health_row(state.history)], [timing_row(state.history)]
@@ -202,6 +202,19 @@ def accuracy_rows(history: MetricHistory, columns: int) -> list[Text]:
     return rows
 
 
+def return_rows(history: MetricHistory, columns: int) -> list[Text]:
+    """What episodes brought, by the environment alone and as it was trained on; nothing where it is not measured."""
+    if not history.series("return/true"):
+        return []
+    rows = [heading("return per episode", ["first", "now", "best"], columns)]
+    for key, name in RETURNS:
+        if values := history.series(key):
+            cells = [values[0], values[-1], max(values)]
+            trend = sparkline(values, trend_width(columns, 3))
+            rows.append(table_row(Text(name), [format_number(cell, signed=True) for cell in cells], trend, columns))
+    return rows
+
+
 def rewards_heading(columns: int) -> Text:
     """Column names of the reward table; the trend is that of the contribution."""
     return heading("reward", ["raw", "weight", "contrib"], columns)
@@ -277,6 +290,7 @@ def health_row(history: MetricHistory) -> Text:
             ("entropy * nats/token", "entropy", format_number),
             ("clipped ", "clip_fraction", format_percent),
             ("gradient ", "grad_norm", format_number),
+            ("exploration ", "exploration_rate", format_percent),
         ],
     )
 
@@ -290,5 +304,6 @@ def timing_row(history: MetricHistory) -> Text:
             ("* max", "length/max", format_count),
             ("cut ", "length/cut", format_percent),
             ("* tokens/s", "time/tokens_per_second", format_number),
+            ("* steps/s", "time/steps_per_second", format_number),
         ],
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import yaml
 
 from rlenvs._version import __version__
-from rlenvs.agents.reporting.charts import Section, build_sections, render_section
+from rlenvs.agents.reporting.charts import build_sections, render_section
 from rlenvs.agents.reporting.formatting import (
     format_count,
     format_duration,
@@ -18,13 +18,14 @@ from rlenvs.agents.reporting.formatting import (
     typeset,
 )
 from rlenvs.agents.reporting.markup import html_text
+from rlenvs.agents.reporting.panels import Section
 from rlenvs.agents.reporting.reading import RunFolder
 from rlenvs.agents.reporting.sampling import Rollout
 from rlenvs.agents.reporting.script import SCRIPT
 from rlenvs.agents.reporting.style import STYLE
 from rlenvs.agents.reporting.table import render_failures, render_rollouts
 from rlenvs.agents.reporting.tally import Tally
-from rlenvs.agents.reporting.view import MetricHistory, held_out_keys, is_supervised
+from rlenvs.agents.reporting.view import MetricHistory, counts_episodes, held_out_keys, is_supervised
 
 ACCURACY_STEP = 0.01  # a change below one point of accuracy is not called a change
 
@@ -116,6 +117,8 @@ def render_facts(config: Mapping[str, object], tally: Tally | None) -> str:
     facts = {
         "environment": nested(config, "env", "id") or (tally.env if tally else ""),
         "model": nested(config, "policy", "model"),
+        "algorithm": nested(config, "algorithm", "name"),
+        "features": nested(config, "policy", "features"),
         "device": nested(config, "device"),
         "seed": nested(config, "seed"),
     }
@@ -127,10 +130,15 @@ def render_verdict(history: MetricHistory) -> str:
     """Say in a sentence or two what happened to true accuracy and to the shaped reward."""
     accuracy = change_of(history, "accuracy/greedy") or change_of(history, "accuracy/sampled")
     asked = held_out_keys(history.rows)
+    paid = change_of(history, "return/greedy") if any(map(counts_episodes, history.rows)) else None
     if accuracy is None and asked and (change := change_of(history, asked[0])):
         sentence, warn = held_out_verdict(asked[0], change), False
+    elif accuracy is None and paid is not None:
+        span = f"from {format_number(paid.before)} to {format_number(paid.after)}"
+        sentence, warn = f"On held-out problems the true return went {span}. No answer is right or wrong there.", False
     else:
-        sentence, warn = verdict(accuracy, change_of(history, "reward/total"))
+        shaped = change_of(history, "return/shaped") or change_of(history, "reward/total")
+        sentence, warn = verdict(accuracy, shaped, change_of(history, "return/true"))
     return f'<p class="verdict{" warn" if warn else ""}">{sentence}</p>' if sentence else ""
 
 
@@ -146,12 +154,13 @@ def held_out_verdict(key: str, change: Change) -> str:
     return f"On held-out problems {html_text(name)} went {span}. No answer is right or wrong there."
 
 
-def verdict(accuracy: Change | None, reward: Change | None) -> tuple[str, bool]:
+def verdict(accuracy: Change | None, reward: Change | None, paid: Change | None = None) -> tuple[str, bool]:
     """Return the verdict, and whether it is a warning.
 
     Args:
         accuracy: Held-out accuracy.
         reward: Shaped reward.
+        paid: What the environment itself paid for training episodes, where that is measured.
     """
     if accuracy is None:
         return (
@@ -171,6 +180,12 @@ def verdict(accuracy: Change | None, reward: Change | None) -> tuple[str, bool]:
             else ""
         )
         return f"Held-out accuracy fell from {span}{tail}.", True
+    if paid is not None and paid.delta > 0:
+        gain = f"{format_number(paid.before)} to {format_number(paid.after)}"
+        return (
+            f"The true return of training episodes rose from {gain}, but held-out accuracy did not move ({span}): "
+            "the policy knows its training problems by heart."
+        ), True
     if rising:
         return (
             f"The shaped reward rose, but held-out accuracy did not move ({span}): "
@@ -195,12 +210,15 @@ def render_tiles(history: MetricHistory) -> str:
         if found:
             before, after, delta = (format_number(value) for value in (found.before, found.after, found.delta))
             tiles.append(change_tile(title, found, before, after, f"{delta} nats per token", good=-1))
-    reward = change_of(history, "reward/total")
-    if reward:
-        before, after, delta = (
-            format_number(value, signed=True) for value in (reward.before, reward.after, reward.delta)
-        )
-        tiles.append(change_tile("Shaped reward, mean per step", reward, before, after, delta))
+    episodes = (("return/true", "True return per episode"), ("return/shaped", "Shaped return per episode"))
+    steps_only = (("reward/total", "Shaped reward, mean per step"),)
+    for key, title in episodes if any(map(counts_episodes, history.rows)) else steps_only:
+        found = change_of(history, key)
+        if found:
+            before, after, delta = (
+                format_number(value, signed=True) for value in (found.before, found.after, found.delta)
+            )
+            tiles.append(change_tile(title, found, before, after, delta))
     if history.rows:
         steps, elapsed = history.latest("step"), history.latest("time/elapsed")
         facts = [f"{format_count(steps)} environment steps"] if steps is not None else []

@@ -12,7 +12,7 @@ from rlenvs.agents.reporting.formatting import (
     format_percent,
     one_line,
 )
-from rlenvs.agents.reporting.view import RunPlan, component_names, is_supervised
+from rlenvs.agents.reporting.view import RunPlan, component_names, counts_episodes, is_supervised
 
 SECONDS_BETWEEN_LINES = 2.0
 ITERATIONS_BETWEEN_LINES = 10
@@ -136,11 +136,7 @@ def iteration_line(
         f"greedy {format_percent(metrics.get('accuracy/greedy'))}",
         f"sampled {format_percent(metrics.get('accuracy/sampled'))}",
         f"train {format_percent(metrics.get('accuracy/train'))}",
-        f"reward {format_number(metrics.get('reward/total'), signed=True)}",
-        f"kl {format_number(metrics.get('kl'))}",
-        f"entropy {format_number(metrics.get('entropy'))}",
-        f"tokens {format_number(metrics.get('length/mean'))}",
-        f"tok/s {format_number(metrics.get('time/tokens_per_second'))}",
+        *(episode_fields(metrics) if counts_episodes(metrics) else message_fields(metrics)),
         f"left {format_duration(left)}",
     ]
     parts = [
@@ -152,6 +148,28 @@ def iteration_line(
     if failed:
         fields.append("FAILED " + ", ".join(f"{key.removeprefix('failures/')} {n}" for key, n in failed.items()))
     return " | ".join(fields)
+
+
+def message_fields(metrics: Mapping[str, float]) -> list[str]:
+    """Write what is particular to a language model that writes messages."""
+    return [
+        f"reward {format_number(metrics.get('reward/total'), signed=True)}",
+        f"kl {format_number(metrics.get('kl'))}",
+        f"entropy {format_number(metrics.get('entropy'))}",
+        f"tokens {format_number(metrics.get('length/mean'))}",
+        f"tok/s {format_number(metrics.get('time/tokens_per_second'))}",
+    ]
+
+
+def episode_fields(metrics: Mapping[str, float]) -> list[str]:
+    """Write what is particular to an agent that acts token by token: what its episodes brought."""
+    return [
+        f"return {format_number(metrics.get('return/true'), signed=True)}",
+        f"shaped {format_number(metrics.get('return/shaped'), signed=True)}",
+        f"entropy {format_number(metrics.get('entropy'))}",
+        f"tokens {format_number(metrics.get('length/mean'))}",
+        f"steps/s {format_number(metrics.get('time/steps_per_second'))}",
+    ]
 
 
 def step_line(metrics: Mapping[str, float], step: int, plan: RunPlan | None, left: float | None = None) -> str:

@@ -111,6 +111,20 @@ def is_supervised(row: Mapping[str, object]) -> bool:
     return "epoch" in row or any(key in row for key, _ in LOSSES)
 
 
+RETURNS = (
+    ("return/true", "training, true"),
+    ("return/shaped", "training, shaped"),
+    ("return/greedy", "held-out, greedy"),
+    ("return/sampled", "held-out, sampled"),
+)
+"""Mean sums over episodes, of a run that measures them: what the environment paid, and what was trained on."""
+
+
+def counts_episodes(row: Mapping[str, object]) -> bool:
+    """Tell the metrics of an agent that acts token by token, whose unit is the episode, from those of other runs."""
+    return "return/true" in row
+
+
 def as_float(value: object) -> float | None:
     """Return a number as a float, NaN and infinities included; None for what is no number or too large for one."""
     if not isinstance(value, (int, float)):

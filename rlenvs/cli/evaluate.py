@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlenvs.cli.output import print_json, table
@@ -19,6 +20,9 @@ Measure accuracy with the environment's own grader: true answers, no shaped rewa
 
   rlenvs eval MODEL_DIR              let a model answer held-out problems, greedily and by sampling
   rlenvs eval --responses FILE.jsonl grade responses that are already stored
+
+MODEL_DIR is a folder made by save_pretrained, or the folder `model` of a run of Stable-Baselines3, which is measured in
+the environment that it was trained in.
 """
 
 EXAMPLE = """
@@ -42,7 +46,7 @@ def register(subparsers: "Subparsers") -> None:
         text=TEXT,
         example=EXAMPLE,
     )
-    parser.add_argument("model_dir", nargs="?", metavar="MODEL_DIR", help="folder made by save_pretrained")
+    parser.add_argument("model_dir", nargs="?", metavar="MODEL_DIR", help="folder of a model, as a run leaves it")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     _add_model_options(parser)
     _add_response_options(parser)
@@ -133,13 +137,47 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_model(args: argparse.Namespace) -> int:
+    result = _agent_result(args) if _is_agent(args.model_dir) else _language_model_result(args)
+    if args.json:
+        print_json(result)
+    else:
+        print(table([(name, _number(value)) for name, value in result.items()], header=("measure", "value")))
+    return 0
+
+
+def _is_agent(model_dir: str) -> bool:
+    """Tell an agent of Stable-Baselines3 from a language model."""
+    path = Path(model_dir)
+    return path.suffix == ".zip" or (path / "model.zip").is_file()
+
+
+def _agent_result(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what an agent of Stable-Baselines3 is worth.
+
+    Raises:
+        UsageError: an option that only language models have.
+    """
+    for option in ("env", "set", "batch_size", "temperature", "max_new_tokens"):
+        if getattr(args, option) not in (None, []):
+            raise UsageError(
+                f"--{option.replace('_', '-')} is for language models: an agent of Stable-Baselines3 is measured in "
+                "the environment that it was trained in"
+            )
+    for module in ("stable_baselines3", "sb3_contrib"):
+        require(module, "sb3", "evaluating an agent of Stable-Baselines3")
+    from rlenvs.agents.sb3.evaluate import evaluate_sb3
+
+    return evaluate_sb3(args.model_dir, args.problems, args.seed, args.device)
+
+
+def _language_model_result(args: argparse.Namespace) -> dict[str, Any]:
     require("torch", "llm", "evaluating a model")
     require("transformers", "llm", "evaluating a model")
     require("transformers.utils.logging", "llm", "evaluating a model").disable_progress_bar()
     from rlenvs.agents.llm.evaluation import evaluate_model
     from rlenvs.config_file import apply_overrides
 
-    result = evaluate_model(
+    result: dict[str, Any] = evaluate_model(
         args.model_dir,
         env_id=args.env,
         env_kwargs=apply_overrides({}, args.set) or None,
@@ -150,11 +188,7 @@ def _run_model(args: argparse.Namespace) -> int:
         seed=args.seed,
         max_new_tokens=args.max_new_tokens,
     )
-    if args.json:
-        print_json(result)
-    else:
-        print(table([(name, _number(value)) for name, value in result.items()], header=("measure", "value")))
-    return 0
+    return result
 
 
 def _number(value: object) -> str:

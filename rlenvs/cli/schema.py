@@ -31,9 +31,10 @@ def register(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "kind",
         nargs="?",
-        choices=("train", "sft", "rewards"),
+        choices=("train", "sft", "sb3", "rewards"),
         default="train",
-        help="train: a training run; sft: a supervised one; rewards: a reward recipe (default: train)",
+        help="train: a training run; sft: a supervised one; sb3: one of Stable-Baselines3; rewards: a reward recipe "
+        "(default: train)",
     )
 
 
@@ -47,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
         from rlenvs.agents.llm.sft import SFTConfig
 
         schema = SFTConfig.model_json_schema()
+    elif args.kind == "sb3":
+        from rlenvs.agents.sb3.config import SB3TrainConfig
+
+        schema = SB3TrainConfig.model_json_schema()
     else:
         from rlenvs.wrappers.config.rewards import RewardConfig
 

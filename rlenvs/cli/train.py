@@ -1,10 +1,10 @@
-"""`rlenvs train`: train a language model with PPO."""
+"""`rlenvs train`: train a language model with PPO, or an agent of Stable-Baselines3."""
 
 import argparse
 import json
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlenvs.cli.parser import UsageError, add_command, at_least
 from rlenvs.extras import require
@@ -18,6 +18,9 @@ TEXT = """
 Train a language model with PPO on a text environment and a reward recipe, as CONFIG.yaml says.
 Without CONFIG.yaml: the shipped arithmetic run, which trains an embedded policy within minutes on two CPU
 cores and downloads nothing. `rlenvs schema train` lists every key.
+
+A CONFIG.yaml with a section `algorithm` trains an agent of Stable-Baselines3, token by token, into a folder of the same
+kind: PPO, A2C, DQN, MaskablePPO or RecurrentPPO. `rlenvs schema sb3` lists its keys.
 """
 
 ALIASES: dict[str, tuple[str, Callable[[str], str | int], str, str]] = {
@@ -28,6 +31,12 @@ ALIASES: dict[str, tuple[str, Callable[[str], str | int], str, str]] = {
 }
 """Options that are settings by another name: option -> key, type, placeholder, help."""
 
+OF_LANGUAGE_MODELS = {
+    "--model": "the network of Stable-Baselines3 is described under policy",
+    "--max-iterations": "its length is counted in environment steps: set algorithm.total_timesteps=N",
+}
+"""Options that a run of Stable-Baselines3 does not have, and why not."""
+
 
 def register(subparsers: "Subparsers") -> None:
     """Add the command."""
@@ -35,14 +44,15 @@ def register(subparsers: "Subparsers") -> None:
         subparsers,
         "train",
         run,
-        summary="train a language model with PPO",
+        summary="train a language model with PPO, or an agent of Stable-Baselines3",
         text=TEXT,
         example=(
             "rlenvs train\n"
             "rlenvs train my.yaml ppo.learning_rate=1e-4 --output runs/a\n"
             "rlenvs train my.yaml --dry-run\n"
             "rlenvs train --resume runs/a\n"
-            "rlenvs train my.yaml --output runs/a --resume auto"
+            "rlenvs train my.yaml --output runs/a --resume auto\n"
+            "rlenvs train sb3_ppo.yaml algorithm.total_timesteps=200000"
         ),
     )
     parser.add_argument(
@@ -75,7 +85,7 @@ def register(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hand over to the trainer."""
+    """Hand over to the agent that the configuration is for."""
     config, overrides = split_settings(args.settings)
     for option, (key, *_) in ALIASES.items():
         value = getattr(args, option.removeprefix("--").replace("-", "_"))
@@ -85,11 +95,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {config!r} out")
     # Before torch is loaded: threads that spin while they wait cost more than they gain once another process runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for module in ("torch", "transformers"):
-        require(module, "llm", "training")
-    from rlenvs.agents.llm.command import run_cli
-
-    code: int = run_cli(
+    code: int = _agent_for(args, config)(
         config_path=config,
         overrides=overrides,
         resume_dir=args.resume,
@@ -99,6 +105,32 @@ def run(args: argparse.Namespace) -> int:
         without_rewards=args.no_reward,
     )
     return code
+
+
+def _agent_for(args: argparse.Namespace, config: str | None) -> Callable[..., Any]:
+    """Return what carries out the command.
+
+    Raises:
+        UsageError: an option that such a run does not have.
+        MissingExtraError: what it needs is not installed.
+    """
+    from rlenvs.agents.runs.command import kind_of_run
+    from rlenvs.agents.runs.kinds import Kind
+
+    if kind_of_run(config, args.resume) is Kind.SB3:
+        for option, why in OF_LANGUAGE_MODELS.items():
+            if getattr(args, option.removeprefix("--").replace("-", "_")) is not None:
+                raise UsageError(f"{option} is for language models; {why}")
+        for module in ("stable_baselines3", "sb3_contrib"):
+            require(module, "sb3", "training with Stable-Baselines3")
+        from rlenvs.agents.sb3.command import run_cli as train_agent
+
+        return train_agent
+    for module in ("torch", "transformers"):
+        require(module, "llm", "training")
+    from rlenvs.agents.llm.command import run_cli as train_language_model
+
+    return train_language_model
 
 
 def split_settings(settings: list[str]) -> tuple[str | None, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlenvs.agents.llm.signals import INTERRUPTED, REQUEUE
+from rlenvs.agents.runs.signals import INTERRUPTED, REQUEUE
 from rlenvs.cli import build_parser
 
 CLUSTER = Path(__file__).parents[2] / "examples" / "cluster"

@@ -8,8 +8,8 @@ from rlenvs.wrappers.registry import Registry
 
 if TYPE_CHECKING:
     from rlenvs.agents.llm.config import TrainConfig
-    from rlenvs.agents.llm.run_folder import RunFolder
     from rlenvs.agents.llm.trainer import PPOTrainer
+    from rlenvs.agents.runs.run_folder import RunFolder
 
 
 @dataclass(slots=True)

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from rlenvs.agents.llm.callbacks.base import Callback, RunState, register_callback
 from rlenvs.agents.llm.callbacks.watching import value_of
+from rlenvs.agents.runs.run_folder import BEST_RECORD
 from rlenvs.errors import ParameterError, RunFolderError
 from rlenvs.files import replacing
 
 SHAPED = ("reward/total", "reward/potential", "component/", "weight/")
-BEST_RECORD = "best.json"
 
 
 @register_callback()

@@ -3,8 +3,8 @@
 from rlenvs.agents.llm.config.callbacks import CallbackConfig
 from rlenvs.agents.llm.config.distributed import DistributedConfig
 from rlenvs.agents.llm.config.embedded import EmbeddedConfig, WarmStartConfig
+from rlenvs.agents.llm.config.evaluation import TrainEvaluationConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
-from rlenvs.agents.llm.config.output import EvaluationConfig, OutputConfig, TrainEvaluationConfig
 from rlenvs.agents.llm.config.policy import AdapterConfig, PolicyConfig
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import EngineConfig, RolloutConfig, SamplingConfig
@@ -19,9 +19,7 @@ __all__ = [
     "EmbeddedConfig",
     "EngineConfig",
     "EnvConfig",
-    "EvaluationConfig",
     "MemoryConfig",
-    "OutputConfig",
     "PPOConfig",
     "PolicyConfig",
     "RolloutConfig",

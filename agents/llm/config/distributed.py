@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from rlenvs.agents.llm.config.section import PositiveInt, Section
+from rlenvs.agents.runs.section import PositiveInt, Section
 
 
 class DistributedConfig(Section):

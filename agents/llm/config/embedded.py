@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from rlenvs.agents.llm.config.section import PositiveInt, Section
 from rlenvs.agents.llm.config.target import AccuracyTarget
+from rlenvs.agents.runs.section import PositiveInt, Section
 from rlenvs.config_file import ConfigKeyError
 
 

@@ -1,11 +1,13 @@
 """Configuration of the language model: which one, what of it is trained, in which precision."""
 
+import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from rlenvs.agents.llm.config.embedded import EmbeddedConfig
-from rlenvs.agents.llm.config.section import PositiveInt, Section
+from rlenvs.agents.runs.section import PositiveInt, Section
 from rlenvs.config_file import ConfigKeyError
 
 
@@ -19,6 +21,11 @@ class AdapterConfig(Section):
     )
     dora: bool = Field(False, description="weight-decomposed adapters (DoRA, Liu et al. 2024)")
     rslora: bool = Field(False, description="scale by alpha / sqrt(rank), for large ranks (Kalajdzievski 2023)")
+
+
+def model_from_anywhere(model: str) -> str:
+    """Return the absolute path of a model folder; what is no folder here, a hub id for one, as it is."""
+    return os.path.abspath(model) if model != "embedded" and Path(model).is_dir() else model
 
 
 class PolicyConfig(Section):

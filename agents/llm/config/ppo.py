@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from rlenvs.agents.llm.algorithm.names import Estimator, ImportanceMode, KLEstimator, LossNormalization
-from rlenvs.agents.llm.config.section import Count, Fraction, NonNegative, Positive, PositiveInt, Section
+from rlenvs.agents.runs.section import Count, Fraction, NonNegative, Positive, PositiveInt, Section
 from rlenvs.config_file import ConfigKeyError
 
 

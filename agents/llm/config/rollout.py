@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rlenvs.agents.llm.config.section import Count, PositiveInt, Section
+from rlenvs.agents.runs.section import Count, PositiveInt, Section
 from rlenvs.config_file import ConfigKeyError
 
 

@@ -2,27 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rlenvs.agents.llm.config.callbacks import CallbackConfig
 from rlenvs.agents.llm.config.distributed import DistributedConfig
+from rlenvs.agents.llm.config.evaluation import TrainEvaluationConfig
 from rlenvs.agents.llm.config.memory import MemoryConfig
-from rlenvs.agents.llm.config.output import OutputConfig, TrainEvaluationConfig
-from rlenvs.agents.llm.config.policy import PolicyConfig
+from rlenvs.agents.llm.config.policy import PolicyConfig, model_from_anywhere
 from rlenvs.agents.llm.config.ppo import PPOConfig
 from rlenvs.agents.llm.config.rollout import RolloutConfig
-from rlenvs.agents.llm.config.section import Section
-from rlenvs.config_file import (
-    ConfigKeyError,
-    SourceMap,
-    apply_overrides,
-    load_config,
-    parse_config,
-    read_config,
-    validate_config,
-)
+from rlenvs.agents.runs.config import OutputConfig, RunConfig
+from rlenvs.agents.runs.kinds import Kind
+from rlenvs.agents.runs.loading import load_run
+from rlenvs.agents.runs.section import Section
+from rlenvs.config_file import ConfigKeyError
 from rlenvs.errors import ConfigError
 from rlenvs.suggestions import did_you_mean
 from rlenvs.wrappers.config.rewards import RewardConfig
@@ -35,8 +30,10 @@ class EnvConfig(Section):
     kwargs: dict[str, Any] = Field(default_factory=dict, description="parameters of the environment")
 
 
-class TrainConfig(Section):
+class TrainConfig(RunConfig):
     """One PPO run of one language model on one environment with one reward."""
+
+    kind: ClassVar[Kind] = Kind.PPO
 
     name: str = Field("run", pattern=r"^[\w.-]+$", description="names the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="of every random stream of the run")
@@ -71,21 +68,13 @@ class TrainConfig(Section):
         Raises:
             ConfigError: the configuration cannot be used; the message names file, line and key.
         """
-        if isinstance(config, TrainConfig):
-            return config
-        if not without_rewards:
-            return (
-                parse_config(cls, config, overrides=overrides)
-                if isinstance(config, Mapping)
-                else load_config(cls, config, overrides)
-            )
-        if isinstance(config, Mapping):
-            data, source = apply_overrides(config, overrides), SourceMap()
-        else:
-            data, source = read_config(config, overrides)
-        for name in without_rewards:
-            leave_out_reward(data.get("rewards"), name)
-        return validate_config(cls, data, source=source)
+        return load_run(cls, config, overrides, without_rewards)
+
+    def from_anywhere(self) -> Self:
+        """Return the configuration with absolute folders, that of the model among them."""
+        config = super().from_anywhere()
+        config.policy.model = model_from_anywhere(config.policy.model)
+        return config
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "TrainConfig":
@@ -200,32 +189,3 @@ class TrainConfig(Section):
                 "is not yours to set: training draws train problems, evaluation held-out ones",
             )
         return self
-
-
-def leave_out_reward(rewards: Any, name: str) -> None:
-    """Take a component and its weight out of plain data of a reward, in either dialect.
-
-    Args:
-        rewards: changed in place; what is no mapping of mappings is left for others to refuse.
-        name: of the component.
-
-    Raises:
-        ConfigError: there is no such component.
-
-    Example:
-        >>> rewards = {"reward_components": {"a": {}, "b": {}}, "reward_shaping": {"a": {}}}
-        >>> leave_out_reward(rewards, "a")
-        >>> rewards
-        {'reward_components': {'b': {}}, 'reward_shaping': {}}
-    """
-    if not isinstance(rewards, dict):
-        return
-    sections = [rewards.get(key) for key in ("reward_components", "reward_shaping")]
-    present = [section for section in sections if isinstance(section, dict)]
-    if not any(name in section for section in present):
-        known = list(dict.fromkeys(str(key) for section in present for key in section))
-        raise ConfigError(
-            f"--no-reward: there is no reward component {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})"
-        )
-    for section in present:
-        section.pop(name, None)

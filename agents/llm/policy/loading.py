@@ -16,7 +16,7 @@ from rlenvs.agents.llm.policy.folders import load_critic
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.policy.reference import AdapterOff, FrozenCopy, Reference
-from rlenvs.errors import DeviceError, ModelLoadError, UserError
+from rlenvs.errors import ModelLoadError, UserError
 from rlenvs.extras import require
 
 # What transformers, tokenizers, peft and safetensors raise for folders that are not what they claim to be.
@@ -28,19 +28,6 @@ TOKENIZER_FILES = ("token*", "vocab*", "*.model")
 MODELS_OF_A_RUN = ("model", "best")
 
 logger = logging.getLogger(__name__)
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu` or `cuda` means here.
-
-    Raises:
-        DeviceError: CUDA was asked for and there is none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device 'cuda' was asked for but torch sees no CUDA device; use device=auto or device=cpu")
-    return torch.device(name)
 
 
 def load_policy(
@@ -183,7 +170,7 @@ def _base_of_adapter(source: str | Path) -> str:
     Raises:
         ModelLoadError: it does not say.
     """
-    from rlenvs.agents.llm.run_folder import START
+    from rlenvs.agents.runs.run_folder import START
 
     peft = require("peft", "llm", "loading an adapter")
     base = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path

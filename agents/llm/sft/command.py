@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 
-from rlenvs.agents.llm.command import AUTO, quieten_transformers, shipped_config, with_output
-from rlenvs.agents.llm.evaluation import held_out_problems
-from rlenvs.agents.llm.policy.loading import check_source, resolve_device
+from rlenvs.agents.llm.command import quieten_transformers
+from rlenvs.agents.llm.policy.loading import check_source
 from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.failing import one_message
 from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
-from rlenvs.agents.llm.resuming import clear_leftovers, find_run
-from rlenvs.agents.llm.run_folder import choose_run_folder
 from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.data import ASSISTANT, read_demonstrations
 from rlenvs.agents.llm.sft.launch import resume, sft
-from rlenvs.agents.llm.signals import stop_on_signal
+from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
+from rlenvs.agents.runs.device import resolve_device
+from rlenvs.agents.runs.environments import held_out_problems
+from rlenvs.agents.runs.resuming import clear_leftovers, find_run
+from rlenvs.agents.runs.run_folder import choose_run_folder
+from rlenvs.agents.runs.signals import stop_on_signal
 from rlenvs.config_file import dump_config
 
 DEFAULT_CONFIG = "arithmetic.yaml"

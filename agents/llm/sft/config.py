@@ -2,23 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rlenvs.agents.llm.config import (
     DistributedConfig,
     EnvConfig,
-    EvaluationConfig,
     MemoryConfig,
-    OutputConfig,
     PolicyConfig,
     SamplingConfig,
     TrainConfig,
 )
-from rlenvs.agents.llm.config.section import Count, NonNegative, Positive, PositiveInt, Section
+from rlenvs.agents.llm.config.policy import model_from_anywhere
 from rlenvs.agents.llm.config.target import AccuracyTarget
+from rlenvs.agents.runs.config import EvaluationConfig, OutputConfig, RunConfig
+from rlenvs.agents.runs.kinds import Kind, kind_of
+from rlenvs.agents.runs.section import Count, NonNegative, Positive, PositiveInt, Section
 from rlenvs.config_file import ConfigKeyError, load_config, parse_config, read_config, validate_config
+from rlenvs.errors import ConfigError
 
 
 class DataConfig(Section):
@@ -95,8 +97,10 @@ class SFTOutputConfig(OutputConfig):
     checkpoint_every: PositiveInt = Field(100, description="optimiser steps between checkpoints")
 
 
-class SFTConfig(Section):
+class SFTConfig(RunConfig):
     """One supervised run of one language model on one set of demonstrations."""
+
+    kind: ClassVar[Kind] = Kind.SUPERVISED
 
     name: str = Field("sft", pattern=r"^[\w.-]+$", description="names the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="of every random stream of the run")
@@ -125,6 +129,12 @@ class SFTConfig(Section):
         if isinstance(config, Mapping):
             return parse_config(cls, config, overrides=overrides)
         return load_config(cls, config, overrides)
+
+    def from_anywhere(self) -> Self:
+        """Return the configuration with absolute folders, that of the model among them."""
+        config = super().from_anywhere()
+        config.policy.model = model_from_anywhere(config.policy.model)
+        return config
 
     @model_validator(mode="after")
     def _an_environment_is_there_where_one_is_asked(self) -> "SFTConfig":
@@ -170,17 +180,16 @@ class SFTConfig(Section):
         return self
 
 
-RunConfig = TrainConfig | SFTConfig
-"""What a run folder may be the folder of."""
-
-
-def load_run_config(path: str | Path) -> RunConfig:
-    """Read the configuration that lies in a run folder, of whichever kind the run is.
+def load_language_model_run(path: str | Path) -> TrainConfig | SFTConfig:
+    """Read the configuration that lies in the folder of a run which trained a language model.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: it cannot be used, or the run trained something else.
     """
     data, source = read_config(path)
-    if "sft" in data:
+    kind = kind_of(data)
+    if kind is Kind.SB3:
+        raise ConfigError(f"{path}: the run trained {kind.value}, which is no language model")
+    if kind is Kind.SUPERVISED:
         return validate_config(SFTConfig, data, source=source)
     return validate_config(TrainConfig, data, source=source)

@@ -79,7 +79,7 @@ def demonstrations_of_env(env: EnvConfig, limit: int, seed: int) -> list[Demonst
     Raises:
         ConfigError: no such environment, parameters it refuses, or nothing that shows how it is done.
     """
-    from rlenvs.agents.llm.evaluation import make_env
+    from rlenvs.agents.runs.environments import make_env
 
     made = make_env(env.id, env.kwargs | {"split": "train"})
     try:

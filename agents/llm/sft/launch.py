@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import rlenvs  # noqa: F401 - registers the environments
-from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
 from rlenvs.agents.llm.config import EnvConfig
 from rlenvs.agents.llm.embedded import build_policy
 from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.engines.configured import configured_engine
-from rlenvs.agents.llm.evaluation import Examination, HeldOutEvaluation, held_out_problems, problem_source
-from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
+from rlenvs.agents.llm.evaluation import HeldOutEvaluation
+from rlenvs.agents.llm.examination import Examination
+from rlenvs.agents.llm.policy.loading import load_policy
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.processes import Processes
@@ -19,15 +19,19 @@ from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.joining import joined
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
-from rlenvs.agents.llm.run_folder import START, RunFolder, choose_run_folder, read_run_config, start_of
 from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.data import Demonstration, read_demonstrations, texts
 from rlenvs.agents.llm.sft.encoding import DemonstrationEncoder, encode
 from rlenvs.agents.llm.sft.run import SFTResult, SFTRun
 from rlenvs.agents.llm.sft.target import TargetWatch, greedy_accuracy
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
-from rlenvs.agents.llm.trackers import check_trackers
+from rlenvs.agents.llm.start import start_of
 from rlenvs.agents.reporting import TrainingView
+from rlenvs.agents.runs.checkpoint import load_latest_checkpoint
+from rlenvs.agents.runs.device import resolve_device
+from rlenvs.agents.runs.environments import held_out_problems, problem_source
+from rlenvs.agents.runs.run_folder import START, RunFolder, choose_run_folder
+from rlenvs.agents.runs.trackers import check_trackers
 from rlenvs.errors import ConfigError
 from rlenvs.problems import Problem
 
@@ -77,7 +81,7 @@ def resume(
     Raises:
         RunFolderError: it is not the folder of a supervised run, holds no usable checkpoint, or its data have changed.
     """
-    folder = RunFolder(Path(run_dir), read_run_config(Path(run_dir), SFTConfig))
+    folder = RunFolder.open(Path(run_dir), SFTConfig)
     config = folder.config
     with joined(config.distributed, config.device) as processes:
         notes: list[str] = []

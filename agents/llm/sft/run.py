@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlenvs.agents.llm.checkpoint import iteration_of, list_checkpoints, save_checkpoint
 from rlenvs.agents.llm.engines import Engine
 from rlenvs.agents.llm.evaluation import HeldOutEvaluation
-from rlenvs.agents.llm.run_folder import MODEL, RunFolder
 from rlenvs.agents.llm.sft.config import SFTConfig
 from rlenvs.agents.llm.sft.imitation import Metrics
 from rlenvs.agents.llm.sft.target import TargetWatch
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
-from rlenvs.agents.llm.signals import INTERRUPTED
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
+from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
+from rlenvs.agents.runs.run_folder import MODEL, RunFolder
+from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.errors import RlenvsError
 
 

@@ -8,10 +8,11 @@ import torch
 
 from rlenvs.agents.llm.config import AccuracyTarget, EnvConfig
 from rlenvs.agents.llm.engines import Engine, SamplingParams
-from rlenvs.agents.llm.examination import Examination, are_graded
+from rlenvs.agents.llm.examination import Examination
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.chat import ChatFormat
 from rlenvs.agents.llm.rollout.limits import Limits
+from rlenvs.agents.runs.environments import are_graded
 from rlenvs.errors import ConfigError
 from rlenvs.problems import Problem
 

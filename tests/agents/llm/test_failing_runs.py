@@ -12,10 +12,10 @@ from bare_runs import bare_config, numbers, quiet, rows
 
 from rlenvs.agents.llm import resume, train
 from rlenvs.agents.llm.callbacks import Callback
-from rlenvs.agents.llm.checkpoint import list_checkpoints
 from rlenvs.agents.llm.engines import GenerateEngine
 from rlenvs.agents.llm.learner.learner import Learner
-from rlenvs.agents.llm.signals import INTERRUPTED, REQUEUE, stop_on_signal
+from rlenvs.agents.runs.checkpoint import list_checkpoints
+from rlenvs.agents.runs.signals import INTERRUPTED, REQUEUE, stop_on_signal
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ComponentError, EngineError, RunFolderError, TrainingDivergedError
 from rlenvs.wrappers.layers.vector_shaped import VectorShapedReward

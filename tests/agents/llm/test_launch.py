@@ -18,8 +18,8 @@ from rlenvs.agents.llm.command import run_cli
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
 from rlenvs.agents.llm.evaluation import Examination
 from rlenvs.agents.llm.rollout.chat import ChatFormat
-from rlenvs.agents.llm.run_folder import RunFolder, choose_run_folder
 from rlenvs.agents.reporting import make_view
+from rlenvs.agents.runs.run_folder import RunFolder, choose_run_folder
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, DataError, DeviceError, ModelLoadError, RunFolderError
 from rlenvs.graders import Grade
@@ -79,7 +79,7 @@ KILLED = """
 import sys, torch
 torch.set_num_threads(1)
 from rlenvs.agents.llm.command import run_cli
-from rlenvs.agents.llm.run_folder import RunFolder, choose_run_folder
+from rlenvs.agents.runs.run_folder import RunFolder, choose_run_folder
 sys.exit(run_cli(sys.argv[1] if sys.argv[1] != "-" else None, sys.argv[3:], sys.argv[2] if sys.argv[2] != "-" else None, False, None, True))
 """
 

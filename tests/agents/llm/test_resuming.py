@@ -7,10 +7,12 @@ import pytest
 from bare_runs import bare_config, numbers, quiet, rows
 
 from rlenvs.agents.llm import TrainConfig, resume, train
-from rlenvs.agents.llm.checkpoint import MANIFEST_FILE, STATE_FILE, list_checkpoints
 from rlenvs.agents.llm.command import run_cli
-from rlenvs.agents.llm.resuming import FIXED, clear_leftovers, find_run, plain_config
-from rlenvs.agents.llm.run_folder import RunFolder, start_of
+from rlenvs.agents.llm.resuming import FIXED
+from rlenvs.agents.llm.start import start_of
+from rlenvs.agents.runs.checkpoint import MANIFEST_FILE, STATE_FILE, list_checkpoints
+from rlenvs.agents.runs.resuming import clear_leftovers, find_run, plain_config
+from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, RunFolderError
 

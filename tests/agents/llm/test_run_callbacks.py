@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from rlenvs.agents.llm import resume, train
 from rlenvs.agents.llm.callbacks import BestModel, Callback, KLEarlyStop, RunState, SampleLogger
 from rlenvs.agents.llm.callbacks.base import HOOKS
-from rlenvs.agents.llm.checkpoint import load_latest_checkpoint
+from rlenvs.agents.runs.checkpoint import load_latest_checkpoint
 from rlenvs.errors import CallbackError, ConfigError, RunFolderError
 
 

@@ -19,10 +19,11 @@ from transformers import (
 from rlenvs.agents.llm.algorithm.logprobs import chosen_logprobs
 from rlenvs.agents.llm.embedded import character_tokenizer
 from rlenvs.agents.llm.engines import GenerateEngine, SamplingParams
-from rlenvs.agents.llm.policy.loading import load_policy, resolve_device
+from rlenvs.agents.llm.policy.loading import load_policy
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.rollout.batch import Episode, collate
+from rlenvs.agents.runs.device import resolve_device
 from rlenvs.errors import DeviceError, ModelLoadError
 
 CPU = torch.device("cpu")

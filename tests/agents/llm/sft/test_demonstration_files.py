@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rlenvs.agents.llm.config import EnvConfig
-from rlenvs.agents.llm.sft.config import DataConfig, SFTConfig, load_run_config
+from rlenvs.agents.llm.sft.config import DataConfig, SFTConfig, load_language_model_run
 from rlenvs.agents.llm.sft.data import (
     check_messages,
     demonstrations_of_env,
@@ -217,7 +217,7 @@ def test_a_configuration_that_contradicts_itself(settings, message):
 def test_a_run_folder_says_which_kind_of_run_it_is(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("env: {id: x}\nsft: {epochs: 2}\n")
-    found = load_run_config(path)
+    found = load_language_model_run(path)
     assert isinstance(found, SFTConfig)
     assert found.sft.epochs == 2
 

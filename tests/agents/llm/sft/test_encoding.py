@@ -9,7 +9,6 @@ from tiny import tiny_policy
 from rlenvs.agents.llm.config import EmbeddedConfig, EnvConfig
 from rlenvs.agents.llm.embedded import build_policy
 from rlenvs.agents.llm.engines import Completion, SamplingParams
-from rlenvs.agents.llm.environments import make_vector_env, problem_source
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.rollout.batch import Episode
 from rlenvs.agents.llm.rollout.chat import ChatFormat
@@ -17,6 +16,7 @@ from rlenvs.agents.llm.rollout.limits import Limits
 from rlenvs.agents.llm.rollout.turns import Speaker, answers
 from rlenvs.agents.llm.sft.data import Demonstration, demonstrations_of_env, texts
 from rlenvs.agents.llm.sft.encoding import DemonstrationEncoder, encode
+from rlenvs.agents.runs.environments import make_vector_env, problem_source
 from rlenvs.errors import DataError
 
 CHATML = (

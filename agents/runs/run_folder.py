@@ -1,6 +1,5 @@
 """What a run leaves behind: config, metrics, rollouts, checkpoints, model, what its trackers write, report."""
 
-import copy
 import json
 import math
 import os
@@ -9,18 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rlenvs.agents.llm.checkpoint import list_checkpoints
-from rlenvs.agents.llm.config import TrainConfig
-from rlenvs.agents.llm.log_file import LogFile
-from rlenvs.agents.llm.sft.config import RunConfig, SFTConfig, load_run_config
-from rlenvs.agents.llm.trackers import JsonLines, Trackers, open_trackers
-from rlenvs.config_file import dump_config
+from rlenvs.agents.runs.checkpoint import list_checkpoints
+from rlenvs.agents.runs.config import RunConfig
+from rlenvs.agents.runs.kinds import kind_of
+from rlenvs.agents.runs.log_file import LogFile
+from rlenvs.agents.runs.trackers import JsonLines, Trackers, open_trackers
+from rlenvs.config_file import dump_config, read_config, validate_config
 from rlenvs.errors import DataError, RunFolderError
 from rlenvs.files import replacing
 
 CONFIG, METRICS, ROLLOUTS = "config.yaml", "metrics.jsonl", "rollouts.jsonl"
 CHECKPOINTS, MODEL, START = "checkpoints", "model", "start"
-
+BEST_RECORD = "best.json"
+"""Lies in a folder with the best model so far, and says where that is from."""
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -30,18 +30,22 @@ def read_run_config(folder: Path, kind: type[C]) -> C:
 
     Args:
         folder: of the run.
-        kind: what kind of run it is.
+        kind: class of the configuration.
 
     Raises:
         RunFolderError: it is not the folder of such a run.
+        ConfigError: the configuration cannot be used.
     """
     if not (folder / CONFIG).is_file():
         raise RunFolderError(f"{str(folder)!r} is not a run folder (no {CONFIG} in it)")
-    config = load_run_config(folder / CONFIG)
-    if not isinstance(config, kind):
-        command = "sft" if isinstance(config, SFTConfig) else "train"
-        raise RunFolderError(f"{str(folder)!r} is a run of another kind: go on with it by `rlenvs {command} --resume`")
-    return config
+    data, source = read_config(folder / CONFIG)
+    found = kind_of(data)
+    if found is not kind.kind:
+        raise RunFolderError(
+            f"{str(folder)!r} is a run of another kind: it trains {found.value}, this one {kind.kind.value}; go on "
+            f"with it by `{found.command} --resume {folder}`"
+        )
+    return validate_config(kind, data, source=source)
 
 
 def choose_run_folder(config: RunConfig) -> Path:
@@ -73,7 +77,9 @@ def _what_goes_on(folder: Path) -> str:
     """Say how to go on with what lies in a folder, where it is a run."""
     if not (folder / CONFIG).is_file():
         return ""
-    if list_checkpoints(checkpoint_folder(folder, load_run_config(folder / CONFIG))):
+    output = read_config(folder / CONFIG)[0].get("output")
+    elsewhere = output.get("checkpoint_dir") if isinstance(output, dict) else None
+    if list_checkpoints(folder / CHECKPOINTS if elsewhere is None else Path(str(elsewhere))):
         return f", or go on with it by --resume {folder}"
     return "; the run in it ended before its first checkpoint: --resume auto removes it and starts anew"
 
@@ -102,7 +108,7 @@ class RunFolder(Generic[C]):
         Raises:
             RunFolderError: it cannot be written.
         """
-        config = from_anywhere(config)
+        config = config.from_anywhere()
         if config.output.checkpoint_dir is not None:  # first: where it cannot be made, no run folder is left
             try:
                 Path(config.output.checkpoint_dir).mkdir(parents=True, exist_ok=True)
@@ -127,14 +133,18 @@ class RunFolder(Generic[C]):
         folder.change_config(config)
         return folder
 
-    @staticmethod
-    def open(path: Path) -> "RunFolder[TrainConfig]":
+    @classmethod
+    def open(cls, path: Path, kind: type[C]) -> "RunFolder[C]":
         """Open the folder of an earlier run.
 
+        Args:
+            path: the folder.
+            kind: class of its configuration.
+
         Raises:
-            RunFolderError: it is not a run folder.
+            RunFolderError: it is not the folder of such a run.
         """
-        return RunFolder(path, read_run_config(path, TrainConfig))
+        return cls(path, read_run_config(path, kind))
 
     def change_config(self, config: C) -> None:
         """Write the resolved configuration, whole or not at all.
@@ -233,35 +243,6 @@ def checkpoint_folder(path: Path, config: RunConfig) -> Path:
     """
     chosen = config.output.checkpoint_dir
     return path / CHECKPOINTS if chosen is None else Path(chosen)
-
-
-def from_anywhere(config: C) -> C:
-    """Return a configuration whose folders are absolute: whoever resumes may stand elsewhere."""
-    config = copy.deepcopy(config)
-    if config.output.checkpoint_dir is not None:
-        config.output.checkpoint_dir = os.path.abspath(config.output.checkpoint_dir)
-    config.policy.model = model_from_anywhere(config.policy.model)
-    return config
-
-
-def model_from_anywhere(model: str) -> str:
-    """Return the absolute path of a model folder; what is no folder here, a hub id for one, as it is."""
-    return os.path.abspath(model) if model != "embedded" and Path(model).is_dir() else model
-
-
-def start_of(run_dir: Path) -> Path:
-    """Return the folder with the model that a run of the embedded policy began from, which it cannot go on without.
-
-    Raises:
-        RunFolderError: it is gone.
-    """
-    start = run_dir / START
-    if not start.is_dir():
-        raise RunFolderError(
-            f"{str(start)!r}, the model that the run began with, is gone: put it back, or start a new run from this "
-            f"one's model with policy.model={run_dir / MODEL}"
-        )
-    return start
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from rlenvs.agents.llm.log_file import LogFile
+from rlenvs.agents.runs.log_file import LogFile
 
 
 class JsonLines:

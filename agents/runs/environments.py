@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +10,7 @@ import gymnasium as gym
 import rlenvs  # noqa: F401 - registers the environments
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.problems import Problem, ProblemSource
+from rlenvs.problems.grading import FREE_TEXT_TYPES
 
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 """How Python names an argument that a constructor does not take."""
@@ -21,19 +22,20 @@ def make_env(env_id: str, env_kwargs: Mapping[str, Any]) -> "gym.Env[Any, Any]":
     Raises:
         ConfigError: no such environment, or parameters it refuses; the message names the key.
     """
-    with _naming_the_key(env_id, env_kwargs):
+    with naming_the_key(env_id, env_kwargs):
         env: gym.Env[Any, Any] = gym.make(env_id, **env_kwargs)
     return env
 
 
 def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
-    """Return the source of problems behind a turn-level environment.
+    """Return the source of problems behind an environment of either level.
 
     Raises:
         ConfigError: no such environment, parameters it refuses, or an environment without a problem source.
     """
     env = make_env(env_id, env_kwargs)
-    source = getattr(env.unwrapped, "source", None)
+    turns = getattr(env.unwrapped, "base", env.unwrapped)  # the token level sees a turn-level environment
+    source = getattr(turns, "source", None)
     env.close()
     if not isinstance(source, ProblemSource):
         raise ConfigError(f"env.id {env_id!r} has no problem source to train or evaluate on; `rlenvs envs` lists ids")
@@ -41,12 +43,12 @@ def problem_source(env_id: str, env_kwargs: Mapping[str, Any]) -> ProblemSource:
 
 
 def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -> gym.vector.VectorEnv[Any, Any, Any]:
-    """Return the vector form of a turn-level environment, autoreset mode DISABLED.
+    """Return the vector form of an environment of texts or tokens, autoreset mode DISABLED.
 
     Raises:
         ConfigError: no such environment, or parameters it refuses; the message names the key.
     """
-    with _naming_the_key(env_id, env_kwargs):
+    with naming_the_key(env_id, env_kwargs):
         envs: gym.vector.VectorEnv[Any, Any, Any] = gym.make_vec(
             env_id,
             num_envs=num_envs,
@@ -58,8 +60,13 @@ def make_vector_env(env_id: str, env_kwargs: Mapping[str, Any], num_envs: int) -
 
 
 @contextlib.contextmanager
-def _naming_the_key(env_id: str, env_kwargs: Mapping[str, Any]) -> Iterator[None]:
-    """Turn what Gymnasium and the environments raise at construction into an error about `env.id` or `env.kwargs`."""
+def naming_the_key(env_id: str, env_kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what Gymnasium and the environments raise at construction into an error about `env.id` or `env.kwargs`.
+
+    Args:
+        env_id: the environment.
+        env_kwargs: its parameters.
+    """
     try:
         yield
     except UserError as error:
@@ -87,3 +94,8 @@ def held_out_problems(env_id: str, env_kwargs: Mapping[str, Any], limit: int, se
     source = problem_source(env_id, kwargs)
     problems = source.problems("held_out", limit=limit + limit // 10, seed=seed)
     return problems if len(problems) < limit + limit // 10 else problems[:limit]
+
+
+def are_graded(problems: Sequence[Problem]) -> bool:
+    """Whether answers to these problems can be right: free texts have no right answer."""
+    return any(problem.task.get("type") not in FREE_TEXT_TYPES for problem in problems)

@@ -1,10 +1,13 @@
-"""Configuration of what a run leaves behind and of how it is measured."""
+"""What the configurations of all kinds of runs have in common. Imports without torch."""
 
-from typing import Literal
+import copy
+import os
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from rlenvs.agents.llm.config.section import PositiveInt, Section
+from rlenvs.agents.runs.kinds import Kind
+from rlenvs.agents.runs.section import PositiveInt, Section
 
 
 class EvaluationConfig(Section):
@@ -12,16 +15,6 @@ class EvaluationConfig(Section):
 
     every: PositiveInt = Field(20, description="iterations between evaluations; the first and last always are")
     problems: PositiveInt = Field(1_000, description="held-out problems, or all there are")
-
-
-class TrainEvaluationConfig(EvaluationConfig):
-    """The same of a run with rewards: some of them can be asked on held-out problems too."""
-
-    components: list[str] = Field(
-        default_factory=list,
-        description="reward components whose raw value on held-out problems is measured as held_out/<name>/greedy and "
-        "/sampled, for environments that do not say what is correct",
-    )
 
 
 class OutputConfig(Section):
@@ -35,3 +28,25 @@ class OutputConfig(Section):
         default_factory=lambda: ["tensorboard"],  # type: ignore[arg-type]
         description="where metrics go besides metrics.jsonl; tensorboard where it is installed",
     )
+
+
+class RunConfig(Section):
+    """Base of the configurations of runs.
+
+    Attributes:
+        kind: of run.
+        name: names the run folder.
+        output: what the run leaves behind.
+    """
+
+    kind: ClassVar[Kind]
+    if TYPE_CHECKING:  # each kind declares them at their place among its own keys
+        name: str
+        output: OutputConfig
+
+    def from_anywhere(self) -> Self:
+        """Return the configuration with absolute folders: whoever resumes may stand elsewhere."""
+        config = copy.deepcopy(self)
+        if config.output.checkpoint_dir is not None:
+            config.output.checkpoint_dir = os.path.abspath(config.output.checkpoint_dir)
+        return config

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlenvs.agents.llm.checkpoint import (
+from rlenvs.agents.runs.checkpoint import (
     FORMAT,
     MANIFEST_FILE,
     STATE_FILE,
@@ -168,7 +168,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import torch
-from rlenvs.agents.llm.checkpoint import save_checkpoint
+from rlenvs.agents.runs.checkpoint import save_checkpoint
 from rlenvs.errors import RunFolderError
 folder = Path(sys.argv[1])
 save_checkpoint(folder, 1, {"x": torch.ones(10)}, keep=1)

@@ -3,8 +3,8 @@
 Read `protocol` first. Nothing here needs torch; what a tracker needs is imported when it is opened.
 """
 
-from rlenvs.agents.llm.trackers.jsonl import JsonLines
-from rlenvs.agents.llm.trackers.opening import check_trackers, open_trackers
-from rlenvs.agents.llm.trackers.protocol import Tracker, Trackers
+from rlenvs.agents.runs.trackers.jsonl import JsonLines
+from rlenvs.agents.runs.trackers.opening import check_trackers, open_trackers
+from rlenvs.agents.runs.trackers.protocol import Tracker, Trackers
 
 __all__ = ["JsonLines", "Tracker", "Trackers", "check_trackers", "open_trackers"]

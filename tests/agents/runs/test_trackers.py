@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from rlenvs.agents.llm.log_file import LogFile
-from rlenvs.agents.llm.trackers import JsonLines, Trackers, check_trackers, open_trackers
-from rlenvs.agents.llm.trackers.weights_and_biases import WeightsAndBiases
+from rlenvs.agents.runs.log_file import LogFile
+from rlenvs.agents.runs.trackers import JsonLines, Trackers, check_trackers, open_trackers
+from rlenvs.agents.runs.trackers.weights_and_biases import WeightsAndBiases
 from rlenvs.errors import MissingExtraError, RunFolderError
 
 
@@ -225,7 +225,7 @@ def test_where_somebody_is_logged_in_or_has_chosen_wandb_decides(tmp_path, wandb
 REAL = """
 import sys
 from pathlib import Path
-from rlenvs.agents.llm.trackers import open_trackers
+from rlenvs.agents.runs.trackers import open_trackers
 for first in (0, 3):
     trackers = open_trackers(["wandb"], Path(sys.argv[1]), "offline-run", {"seed": 7}, first, print)
     for iteration in range(first, first + 4):

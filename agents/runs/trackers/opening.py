@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlenvs.agents.llm.trackers.protocol import Tracker, Trackers
+from rlenvs.agents.runs.trackers.protocol import Tracker, Trackers
 from rlenvs.extras import require
 
 TENSORBOARD_FOLDER = "tensorboard"
@@ -49,11 +49,11 @@ def open_trackers(
         if importlib.util.find_spec("tensorboard") is None:
             note("tensorboard is not installed, so it gets no metrics: pip install 'rlenvs[report]'")
         else:
-            from rlenvs.agents.llm.trackers.tensorboard import TensorBoard
+            from rlenvs.agents.runs.trackers.tensorboard import TensorBoard
 
             trackers.append(TensorBoard(folder / TENSORBOARD_FOLDER, first_iteration))
     if "wandb" in names:
-        from rlenvs.agents.llm.trackers.weights_and_biases import WeightsAndBiases
+        from rlenvs.agents.runs.trackers.weights_and_biases import WeightsAndBiases
 
         trackers.append(WeightsAndBiases(folder, run_name, config, note))
     return Trackers(trackers, note)

@@ -1,0 +1,60 @@
+"""What the commands that start runs have in common: where their configuration comes from."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+from rlenvs.agents.runs.kinds import Kind, kind_of
+from rlenvs.config_file import read_config
+
+AUTO = "auto"
+"""As `--resume`: go on with the run of this configuration where there is one, else start it."""
+
+
+@contextlib.contextmanager
+def shipped_config(kind: str, name: str) -> Iterator[str]:
+    """Yield the path of a configuration file; where there is none of that name, of the shipped one.
+
+    Args:
+        kind: folder of the shipped ones.
+        name: path of a file, or name of a shipped one.
+    """
+    shipped = resources.files("rlenvs.configs") / kind / name
+    with contextlib.ExitStack() as stack:
+        found = not Path(name).exists() and shipped.is_file()
+        yield str(stack.enter_context(resources.as_file(shipped))) if found else name
+
+
+def with_output(overrides: Sequence[str], output: str | None) -> list[str]:
+    """Return overrides with the folder that `--output` names.
+
+    Example:
+        >>> with_output(["seed=1"], "123")
+        ['seed=1', 'output.dir="123"']
+    """
+    # json.dumps: a folder called 123 is text, and a path with a colon is no mapping
+    return [*overrides, *([f"output.dir={json.dumps(output)}"] if output else [])]
+
+
+def kind_of_run(config_path: str | None, resume_dir: str | None) -> Kind:
+    """Return what a command line asks to train.
+
+    Args:
+        config_path: a file, or the name of a shipped one; None for the default.
+        resume_dir: a run folder, `auto` or None.
+
+    Returns:
+        The kind; where there is nothing to read, reinforcement learning of a language model, which says so.
+
+    Raises:
+        ConfigError: the file is no configuration.
+    """
+    if resume_dir is not None and resume_dir != AUTO:
+        path = Path(resume_dir) / "config.yaml"
+        return kind_of(read_config(path)[0]) if path.is_file() else Kind.PPO
+    if config_path is None:
+        return Kind.PPO
+    with shipped_config("train", config_path) as found:
+        return kind_of(read_config(found)[0]) if Path(found).is_file() else Kind.PPO

@@ -1,0 +1,171 @@
+"""Which run to go on with, and what of its configuration may have changed since."""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from rlenvs.agents.runs.checkpoint import list_checkpoints
+from rlenvs.agents.runs.config import RunConfig
+from rlenvs.agents.runs.run_folder import (
+    BEST_RECORD,
+    CHECKPOINTS,
+    CONFIG,
+    METRICS,
+    ROLLOUTS,
+    START,
+    RunFolder,
+    checkpoint_folder,
+    read_run_config,
+)
+from rlenvs.errors import ConfigError, RunFolderError
+from rlenvs.shown import shown
+
+RUNS = Path("runs")
+DATED = r"-\d{8}-\d{6}(?:-(\d+))?"
+LEFTOVERS = frozenset({CONFIG, METRICS, ROLLOUTS, CHECKPOINTS, START, "samples.txt", "tensorboard", "wandb"})
+"""What a run leaves behind that ended before its first checkpoint: nothing that cannot be made again."""
+
+IGNORED = ("output.dir", "output.checkpoint_dir")
+"""Where a run is does not change what it is: folders are moved."""
+
+C = TypeVar("C", bound=RunConfig)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key that two configurations differ in.
+
+    Attributes:
+        key: its path, with dots.
+        before: the value that the run had; None where there was none.
+        after: the value that it is to have.
+    """
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        """Say what changes, on one line.
+
+        Example:
+            >>> print(Change("ppo.clip_range", 0.2, 0.1))
+            ppo.clip_range: 0.2 -> 0.1
+        """
+        return f"{self.key}: {shown(self.before)} -> {shown(self.after)}"
+
+
+def plain_config(config: BaseModel) -> dict[str, Any]:
+    """Return a configuration as plain data, for a checkpoint and for comparing."""
+    return config.model_dump(mode="json", by_alias=True)
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Return what differs between two plain configurations.
+
+    Example:
+        >>> [str(change) for change in changes({"ppo": {"epochs": 1}, "seed": 0}, {"ppo": {"epochs": 2}, "seed": 0})]
+        ['ppo.epochs: 1 -> 2']
+    """
+    return [change for change in _differences(before, after, ()) if change.key not in IGNORED]
+
+
+def refuse_breaking(found: list[Change], fixed: Mapping[str, str], instead: str) -> None:
+    """Refuse changes with which a run could not go on, or would not be the same run.
+
+    Args:
+        found: what is to change.
+        fixed: keys that cannot change in a run of this kind, those below them included, and why not.
+        instead: what to do.
+
+    Raises:
+        ConfigError: says which key, and why.
+    """
+    for change in found:
+        for key, reason in fixed.items():
+            if change.key == key or change.key.startswith(f"{key}."):
+                raise ConfigError(f"--resume: {change} cannot change in a run that goes on ({reason}): {instead}")
+
+
+def in_its_folder(config: C, folder: RunFolder[C]) -> C:
+    """Return the configuration for a run that goes on in the folder where it is, wherever its author wanted it."""
+    own = folder.config.output
+    output = config.output.model_copy(update={"dir": own.dir, "checkpoint_dir": own.checkpoint_dir})
+    return config.model_copy(update={"output": output})
+
+
+def find_run(config: RunConfig) -> Path | None:
+    """Return the run that `--resume auto` goes on with; None where a new one is to be started.
+
+    That is the run in `output.dir`, or else the newest run of the configuration's name under `runs/`, if it has a
+    checkpoint.
+
+    Raises:
+        RunFolderError: `output.dir` is a run of another kind.
+    """
+    if config.output.dir is None:
+        newest = max(_runs_called(config.name), default=None)
+        return newest[-1] if newest is not None and _has_checkpoint(newest[-1], config) else None
+    folder = Path(config.output.dir)
+    if (folder / CONFIG).is_file() and _has_checkpoint(folder, config):
+        return folder
+    return None
+
+
+def clear_leftovers(config: RunConfig) -> None:
+    """Remove what a run left in `output.dir` that ended before its first checkpoint, so that a new one can have it.
+
+    Raises:
+        RunFolderError: the folder holds something else.
+    """
+    folder = None if config.output.dir is None else Path(config.output.dir)
+    if folder is not None and folder.is_dir() and not list_checkpoints(checkpoint_folder(folder, config)):
+        _clear(folder)
+
+
+def _runs_called(name: str) -> Iterator[tuple[str, int, Path]]:
+    """Yield date, number among those of the same second, and folder of every run of a name."""
+    pattern = re.compile(re.escape(name) + DATED)
+    for path in RUNS.glob(f"{name}-*"):
+        match = pattern.fullmatch(path.name)
+        if match is not None and (path / CONFIG).is_file():
+            number = match.group(1)
+            dated = path.name if number is None else path.name.removesuffix(f"-{number}")
+            yield dated, int(number or 1), path
+
+
+def _has_checkpoint(folder: Path, config: RunConfig) -> bool:
+    return bool(list_checkpoints(checkpoint_folder(folder, read_run_config(folder, type(config)))))
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a run left that ended before its first checkpoint, if there is nothing else."""
+    found = list(folder.iterdir())
+    others = sorted(path.name for path in found if not _is_leftover(path))
+    if others:
+        raise RunFolderError(
+            f"--resume auto: {str(folder)!r} holds no checkpoint, and {others[0]!r}, which no run left there: choose "
+            "another folder with output.dir=..."
+        )
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_leftover(path: Path) -> bool:
+    return path.name in LEFTOVERS or path.name.startswith((".", "wandb")) or (path / BEST_RECORD).is_file()
+
+
+def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[Change]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _differences(before.get(key), after.get(key), (*path, str(key)))
+    elif before != after:
+        yield Change(".".join(path), before, after)
