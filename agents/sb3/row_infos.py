@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlenvs.envs.deferred import DeferredInfos
-from rlenvs.wrappers.transition_batch import row_info
+from rlenvs.wrappers.infos import row_info
 
 TRUNCATED = "TimeLimit.truncated"
 REWARD_PARTS = (

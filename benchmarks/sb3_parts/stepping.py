@@ -18,13 +18,17 @@ ENV_ID = "rlenvs/ArithmeticTokens-v0"
 GAMMA = 0.99
 REWARDS: dict[str, Any] = {
     "reward_components": {
-        "correct": {"class": "CorrectnessReward"},
+        "env": {"class": "EnvReward"},
         "step": {"class": "StepPenalty"},
         "guide": {"class": "LLMPotentialBasedReward", "params": {"potential_function": "progress", "gamma": GAMMA}},
     },
     "reward_shaping": {"step": {"decay_schedule": "linear", "decay_steps": 10**6}},
 }
-REWARDS_OF: dict[str, dict[str, Any] | None] = {"bare": None, "shaped": REWARDS}
+GRADED: dict[str, Any] = {
+    **REWARDS,
+    "reward_components": {**REWARDS["reward_components"], "correct": {"class": "CorrectnessReward"}},
+}
+REWARDS_OF: dict[str, dict[str, Any] | None] = {"bare": None, "shaped": REWARDS, "shaped and graded": GRADED}
 
 
 @dataclass(frozen=True)

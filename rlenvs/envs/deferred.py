@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from rlenvs.envs.collation import Columns, ColumnTable, Rows, pick_columns
 
-NumberColumn = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
+KnownColumn = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
+"""[N] values, and [N] which rows have one."""
 PENDING = "infos are pending"
 """The only key until the first look: C code that asks a dict for its size alone must not take it for an empty one."""
 
@@ -43,7 +44,7 @@ class DeferredInfos(dict[str, Any]):
     Args:
         make: writes the content; called once at most. It must depend on nothing that changes.
         ended: the episodes that ended in this step, for those who need not read the rest.
-        known: columns of numbers that need no writing: [N] values, and [N] which rows have one.
+        known: columns that need no writing: [N] values, and [N] which rows have one.
 
     Example:
         >>> infos = DeferredInfos(lambda: {"score": 1.0})
@@ -55,7 +56,7 @@ class DeferredInfos(dict[str, Any]):
         self,
         make: Callable[[], dict[str, Any]],
         ended: EndedEpisodes | None = None,
-        known: Mapping[str, NumberColumn] | None = None,
+        known: Mapping[str, KnownColumn] | None = None,
     ) -> None:
         super().__init__({PENDING: None})
         self.make: Callable[[], dict[str, Any]] | None = make

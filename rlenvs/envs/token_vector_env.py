@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from rlenvs.envs.collation import Rows, Table, collate, collate_finals
-from rlenvs.envs.deferred import DeferredInfos, DeferredTable, EndedEpisodes, NumberColumn
+from rlenvs.envs.deferred import DeferredInfos, DeferredTable, EndedEpisodes, KnownColumn
 from rlenvs.envs.episode import DEFAULT_MAX_CHARS, Episode, TextTask, transcript
 from rlenvs.envs.episode_rows import Answers
 from rlenvs.envs.number_rows import token_rows
@@ -145,7 +145,7 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
         self._show()
         shares = self.messages.shares()
         table = self._ongoing(rows, self.messages.so_far(), shares)
-        known = self._known(shares, np.isin(self.rows, rows))
+        known = self._known(shares, np.isin(self.rows, rows), self._judged(self.rows[:0], None))
         return self.windows.values(), DeferredInfos(lambda: collate([table], self.num_envs), known=known)
 
     def step(self, actions: Any) -> tuple[Windows, Array, Array, Array, dict[str, Any]]:
@@ -332,10 +332,11 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
             shares: [N] their progress.
         """
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP and over.any()
+        judged = self._judged(ended, answers)
         rows = self.rows[over]
         last: EndedEpisodes | None = None
         if same_step:
-            last = self._last(over, writing, ended, answers, texts, shares)
+            last = self._last(over, writing, ended, answers, texts, shares, judged)
         elif over.any():
             self.over |= over
             self.messages.rest(rows)
@@ -360,23 +361,50 @@ class TokenVectorEnv(gym.vector.VectorEnv[Windows, Array, Array]):
                 final["final_info"] = dict(last.infos)
             return {**final, **collate(tables, self.num_envs)}
 
-        return DeferredInfos(collated, last, {} if idle.any() else self._known(shares, np.ones_like(over)))
+        if same_step:
+            judged = judged[0], judged[1] & ~over
+        return DeferredInfos(collated, last, {} if idle.any() else self._known(shares, np.ones_like(over), judged))
 
     def _last(
-        self, over: Array, writing: Rows, ended: Rows, answers: Answers | None, texts: SoFar, shares: Array
+        self,
+        over: Array,
+        writing: Rows,
+        ended: Rows,
+        answers: Answers | None,
+        texts: SoFar,
+        shares: Array,
+        judged: KnownColumn,
     ) -> EndedEpisodes:
         """What the episodes that are over ended with, before the next ones begin; arguments as in `_finish`."""
         tables: list[Table] = [self._ongoing(writing[over[writing]], texts, shares)]
-        correct = np.zeros(self.num_envs, dtype=np.bool_)
         if answers is not None:
             tables.append(answers.infos.picked(over[ended]))
-            correct[ended] = answers.correct
-        infos = DeferredInfos(lambda: collate(tables, self.num_envs), known=self._known(shares.copy(), over))
-        return EndedEpisodes(self.rows[over], self.windows.of(self.rows[over]), correct[over], infos)
+        correct, answered = judged
+        known = self._known(shares.copy(), over, (correct, answered & over))
+        infos = DeferredInfos(lambda: collate(tables, self.num_envs), known=known)
+        return EndedEpisodes(self.rows[over], self.windows.of(self.rows[over]), (correct & answered)[over], infos)
 
-    def _known(self, shares: Array, present: Array) -> dict[str, NumberColumn]:
-        """The columns of infos that cost nothing, for [N] rows that have an info."""
-        return {"progress": (shares, present)} if self.task.protocol.follows_demonstration else {}
+    def _judged(self, ended: Rows, answers: Answers | None) -> KnownColumn:
+        """[N] verdicts, and [N] which rows have one."""
+        correct, judged = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
+        if answers is not None:
+            correct[ended], judged[ended] = answers.correct, True
+        return correct, judged
+
+    def _known(self, shares: Array, present: Array, judged: KnownColumn) -> dict[str, KnownColumn]:
+        """The columns of infos that cost nothing.
+
+        Args:
+            shares: [N] progress of the messages.
+            present: [N] rows that have an info.
+            judged: verdicts.
+        """
+        known = {"correct": judged}
+        if not judged[1].any():  # nobody has to look for what comes with a verdict
+            known["grade_status"] = judged
+        if self.task.protocol.follows_demonstration:
+            known["progress"] = shares, present
+        return known
 
     def _ongoing(self, rows: Rows, texts: SoFar, shares: Array) -> Table:
         """The infos of rows whose message goes on."""

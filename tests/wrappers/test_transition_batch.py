@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rlenvs.wrappers import RewardPipeline, Transition
+from rlenvs.wrappers.infos import CollatedInfos, Infos
 from rlenvs.wrappers.normalization import Normalization
-from rlenvs.wrappers.transition_batch import CollatedInfos, Infos
 
 ODD = [0, 1, 2.5, True, None, "x", "3", np.float32(1.5), np.int8(3), math.nan, {"k": 1}, [1], np.ones(1), np.array(2.0)]
 ABSENT = object()

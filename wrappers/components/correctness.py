@@ -71,8 +71,8 @@ class CorrectnessReward(BaseReward):
             raise KeyError("info has no 'correct': this environment does not grade its answers")
         right = np.array([verdict is not UNJUDGED and bool(verdict) for verdict in verdicts], dtype=np.bool_)
         values: FloatArray = np.where(judged, np.where(right, self.correct, self.incorrect), 0.0)
-        statuses = batch.infos.column("grade_status", OK)
-        if set(statuses) == {OK}:
+        statuses = batch.infos.column("grade_status", OK) if judged.any() else []
+        if set(statuses) <= {OK}:
             return values
         return [
             Score(value, str(status) if known else OK)

@@ -9,9 +9,10 @@ import numpy as np
 from rlenvs.errors import ParameterError
 from rlenvs.wrappers.base import BaseReward, FloatArray
 from rlenvs.wrappers.component_registry import register_reward
+from rlenvs.wrappers.infos import number_in
 from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.transition import Transition
-from rlenvs.wrappers.transition_batch import TransitionBatch, number_in
+from rlenvs.wrappers.transition_batch import TransitionBatch
 
 
 @register_reward()

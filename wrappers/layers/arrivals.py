@@ -9,8 +9,9 @@ from gymnasium import Space
 from gymnasium.vector.utils import iterate
 
 from rlenvs.envs.deferred import DeferredInfos, EndedEpisodes
+from rlenvs.wrappers.infos import BoolArray, CollatedInfos, row_info
 from rlenvs.wrappers.transition import RewardState
-from rlenvs.wrappers.transition_batch import BoolArray, CollatedInfos, StateBatch, row_info
+from rlenvs.wrappers.transition_batch import StateBatch
 
 UNCHANGING = frozenset({int, float, bool, str, list})  # lists too: they hold messages, which nobody changes
 

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import iterate
 from rlenvs.envs.deferred import DeferredInfos
 from rlenvs.errors import ConfigError, UserError
 from rlenvs.wrappers.config.rewards import RewardConfig, build_pipeline
+from rlenvs.wrappers.infos import BoolArray
 from rlenvs.wrappers.layers.arrivals import Arrivals, RestoredArrival, first_message, own_copy, with_parts
 from rlenvs.wrappers.layers.clock import RewardClock, refuse_second_clock
 from rlenvs.wrappers.layers.described import described
@@ -26,7 +27,7 @@ from rlenvs.wrappers.pipeline import RewardPipeline
 from rlenvs.wrappers.plain import from_plain, to_plain
 from rlenvs.wrappers.reward_batch import RewardBatch
 from rlenvs.wrappers.transition import Transition
-from rlenvs.wrappers.transition_batch import BoolArray, TransitionBatch
+from rlenvs.wrappers.transition_batch import TransitionBatch
 
 
 class VectorRewardLayer(gym.vector.VectorWrapper):

@@ -14,10 +14,11 @@ import numpy as np
 
 from rlenvs.errors import ConfigError, ParameterError
 from rlenvs.wrappers.base import FloatArray
+from rlenvs.wrappers.infos import number_in
 from rlenvs.wrappers.parameters import finite_number
 from rlenvs.wrappers.registry import Registry
 from rlenvs.wrappers.transition import RewardState
-from rlenvs.wrappers.transition_batch import StateBatch, number_in
+from rlenvs.wrappers.transition_batch import StateBatch
 
 PotentialClass = TypeVar("PotentialClass", bound="type[Potential]")
 

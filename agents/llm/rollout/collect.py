@@ -20,8 +20,8 @@ from rlenvs.agents.llm.rollout.records import EpisodeStarts, component_parts, en
 from rlenvs.agents.llm.rollout.requests import Temperatures
 from rlenvs.agents.llm.rollout.turns import Said, Speaker, answers, problem_id
 from rlenvs.errors import GraderError
+from rlenvs.wrappers.infos import row_info
 from rlenvs.wrappers.layers.vector_shaped import VectorRewardLayer
-from rlenvs.wrappers.transition_batch import row_info
 
 Records = list[dict[str, Any]]
 Metrics = dict[str, float]

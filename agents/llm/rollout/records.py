@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlenvs.wrappers.infos import row_info
 from rlenvs.wrappers.reward_batch import RewardBatch
 from rlenvs.wrappers.transition import Message
-from rlenvs.wrappers.transition_batch import row_info
 
 MAX_VALUE_CHARS = 4096
 """Longest value of an info, as JSON, that a record keeps: the tests of a code problem would outweigh all the rest."""

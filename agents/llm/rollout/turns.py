@@ -14,7 +14,7 @@ from rlenvs.agents.llm.rollout.chat import ChatFormat, Messages
 from rlenvs.agents.llm.rollout.limits import Cut, Limits
 from rlenvs.agents.llm.rollout.requests import Temperatures, requested
 from rlenvs.errors import ConfigError
-from rlenvs.wrappers.transition_batch import row_info
+from rlenvs.wrappers.infos import row_info
 
 
 @dataclass(frozen=True, slots=True)

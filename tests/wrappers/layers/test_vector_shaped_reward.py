@@ -16,7 +16,7 @@ from rlenvs.wrappers import (
     VectorPotentialShaping,
     VectorShapedReward,
 )
-from rlenvs.wrappers.transition_batch import row_info
+from rlenvs.wrappers.infos import row_info
 
 SCRIPTED = {
     "reward_components": {
