@@ -51,12 +51,13 @@ def reached_at(curve: Curve, goal: float) -> float | None:
     return None
 
 
-def draw(groups: Mapping[str, Sequence[Curve]], label: str) -> str:
+def draw(groups: Mapping[str, Sequence[Curve]], label: str, x_label: str = "iteration") -> str:
     """Return a stand-alone SVG: for each group the mean, and each of its curves faintly.
 
     Args:
         groups: name -> curves of its seeds; at most four groups.
         label: what a screen reader says.
+        x_label: name of the x axis.
     """
     series, legend, x = [], [], LEFT
     for number, (name, curves) in enumerate(groups.items()):
@@ -66,7 +67,7 @@ def draw(groups: Mapping[str, Sequence[Curve]], label: str) -> str:
             f'<path class="c{number}" d="M{x:.0f} 11h14"/><text x="{x + 19:.0f}" y="15">{escape(name)}</text>'
         )
         x += 36 + 5.8 * len(name)
-    chart = line_chart(series, label=label, percent=True, zero=True)
+    chart = line_chart(series, label=label, x_label=x_label, percent=True, zero=True)
     inner = chart.replace("<svg ", f'<svg y="{LEGEND:.0f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" ', 1)
     size = (
         f'width="{2 * WIDTH:.0f}" height="{2 * (HEIGHT + LEGEND):.0f}" viewBox="0 0 {WIDTH:.0f} {HEIGHT + LEGEND:.0f}"'

@@ -1,12 +1,16 @@
 """Sequences to copy or to reverse: the smallest task in which a policy must look back at its prompt."""
 
+import itertools
 import random
 import string
+from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
-from rlenvs.errors import ParameterError
-from rlenvs.problems.checks import check_choice, check_int
+from rlenvs.errors import ParameterError, UserError
+from rlenvs.problems.arithmetic import ENUMERATION_LIMIT
+from rlenvs.problems.checks import check_choice, check_int, check_split, seeded
+from rlenvs.problems.problem import Problem, Split, split_of
 from rlenvs.problems.procedural import Draft, ProceduralSource, Statement
 
 Order = Literal["same", "reversed", "both"]
@@ -69,6 +73,12 @@ class SequenceSource(ProceduralSource):
         self.orders = tuple(SIGNS) if order == "both" else (order,)
 
     @property
+    def size(self) -> int:
+        """How many different problems the parameters allow, both splits together."""
+        lengths = range(self.min_length, self.max_length + 1)
+        return len(self.orders) * sum(len(self.symbols) ** length for length in lengths)
+
+    @property
     def max_prompt_chars(self) -> int:
         """Length of the longest prompt."""
         return self.max_length + 1
@@ -83,11 +93,36 @@ class SequenceSource(ProceduralSource):
         """Every character of any prompt or answer, sorted; what a character tokenizer needs."""
         return "".join(sorted({*self.symbols, *(SIGNS[order] for order in self.orders)}))
 
+    def problems(self, split: Split, limit: int | None = None, seed: int = 0) -> list[Problem]:
+        """List problems of a split; more than `ENUMERATION_LIMIT` in all are not listed without a limit."""
+        check_split(split)
+        if limit is not None:
+            check_int("limit", limit, 1, 10**9)
+        rng = seeded(seed)
+        if self.size > ENUMERATION_LIMIT:
+            return super().problems(split, limit, seed)
+        drafts = [draft for draft in self._drafts() if split_of(draft.key, self.held_out_fraction) == split]
+        if not drafts:
+            raise UserError(f"the {split} split of {self} is empty: change held_out_fraction, or allow more symbols")
+        if limit is not None and limit < len(drafts):
+            drafts = [drafts[pick] for pick in sorted(rng.permutation(len(drafts))[:limit].tolist())]
+        return [self._problem(draft, split) for draft in drafts]
+
     def draft(self, dice: random.Random) -> Draft:
         """Draw a sequence and its order."""
         length = dice.randint(self.min_length, self.max_length)
         sequence = "".join(dice.choices(self.symbols, k=length))
         order = dice.choice(self.orders)
+        return self._draft(sequence, order)
+
+    def _drafts(self) -> Iterator[Draft]:
+        """All there are."""
+        for length in range(self.min_length, self.max_length + 1):
+            for symbols in itertools.product(self.symbols, repeat=length):
+                for order in self.orders:
+                    yield self._draft("".join(symbols), order)
+
+    def _draft(self, sequence: str, order: str) -> Draft:
         return Draft(min(sequence, sequence[::-1]), partial(self._state, sequence, order))
 
     def _state(self, sequence: str, order: str) -> Statement:

@@ -14,7 +14,9 @@ from rlenvs.agents.llm.memory.estimate import estimate_memory
 from rlenvs.cli import main
 
 FOLDER = resources.files("rlenvs.configs") / "train"
-NAMES = sorted(path.name for path in FOLDER.iterdir() if path.name.endswith(".yaml"))
+FILES = sorted(path.name for path in FOLDER.iterdir() if path.name.endswith(".yaml"))
+NAMES = [name for name in FILES if not name.startswith("sb3_")]
+"""Of runs of language models; those of Stable-Baselines3 are in test_sb3_configs.py."""
 EMBEDDED = {"arithmetic.yaml", "instructions.yaml", "retry.yaml", "steps.yaml"}
 QWEN = {"vocab_size": 151_936, "num_key_value_heads": 2, "tie_word_embeddings": True}
 SHAPES = {

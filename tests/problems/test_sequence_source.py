@@ -81,3 +81,22 @@ def test_progress_at_token_level_is_the_share_of_right_symbols(order):
     seen = [env.step(token)[4]["progress"] for token in tokens]
     assert seen == [0.25, 0.5, 0.75, 1.0]
     assert env.step(env.eos_id)[1:3] == (1.0, True)
+
+
+def test_few_sequences_are_listed_whole_and_each_once():
+    source = SequenceSource("abc", 1, 3, "both", held_out_fraction=0.3)
+    splits = {split: source.problems(split) for split in ("train", "held_out")}
+    prompts = [problem.prompt for problems in splits.values() for problem in problems]
+    assert len(prompts) == len(set(prompts)) == source.size == 2 * (3 + 9 + 27)
+    assert all(problem.split == split for split, problems in splits.items() for problem in problems)
+    some = source.problems("train", limit=5, seed=1)
+    assert len({problem.id for problem in some}) == 5
+    assert set(map(str, some)) <= set(map(str, splits["train"]))
+    assert source.problems("train", limit=10**6) == splits["train"]
+    rng = np.random.default_rng(0)
+    drawn = {source.sample(rng, "held_out").id for _ in range(2000)}
+    assert drawn == {problem.id for problem in splits["held_out"]}
+    with pytest.raises(UserError, match=r"the held_out split of SequenceSource.* is empty"):
+        SequenceSource("ab", 1, 1, held_out_fraction=0.0).problems("held_out")
+    with pytest.raises(UserError, match="SequenceSource has no end of problems: pass limit=N"):
+        SequenceSource(max_length=9).problems("train")
