@@ -14,8 +14,9 @@ from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
 from rlenvs.agents.runs.device import resolve_device
+from rlenvs.agents.runs.names import CONFIG
 from rlenvs.agents.runs.resuming import clear_leftovers, find_run
-from rlenvs.agents.runs.run_folder import CONFIG, checkpoint_folder, choose_run_folder, read_run_config
+from rlenvs.agents.runs.run_folder import checkpoint_folder, choose_run_folder, read_run_config
 from rlenvs.agents.runs.signals import stop_on_signal
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rlenvs.agents.runs.run_folder import MODEL, START
+from rlenvs.agents.runs.names import MODEL, START
 from rlenvs.errors import RunFolderError
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from rlenvs.agents.runs.kinds import Kind, kind_of
+from rlenvs.agents.runs.names import CONFIG
 from rlenvs.config_file import read_config
 
 AUTO = "auto"
@@ -52,7 +53,7 @@ def kind_of_run(config_path: str | None, resume_dir: str | None) -> Kind:
         ConfigError: the file is no configuration.
     """
     if resume_dir is not None and resume_dir != AUTO:
-        path = Path(resume_dir) / "config.yaml"
+        path = Path(resume_dir) / CONFIG
         return kind_of(read_config(path)[0]) if path.is_file() else Kind.PPO
     if config_path is None:
         return Kind.PPO

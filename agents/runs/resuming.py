@@ -11,17 +11,8 @@ from pydantic import BaseModel
 
 from rlenvs.agents.runs.checkpoint import list_checkpoints
 from rlenvs.agents.runs.config import RunConfig
-from rlenvs.agents.runs.run_folder import (
-    BEST_RECORD,
-    CHECKPOINTS,
-    CONFIG,
-    METRICS,
-    ROLLOUTS,
-    START,
-    RunFolder,
-    checkpoint_folder,
-    read_run_config,
-)
+from rlenvs.agents.runs.names import BEST_RECORD, CHECKPOINTS, CONFIG, METRICS, ROLLOUTS, START
+from rlenvs.agents.runs.run_folder import RunFolder, checkpoint_folder, read_run_config
 from rlenvs.errors import ConfigError, RunFolderError
 from rlenvs.shown import shown
 

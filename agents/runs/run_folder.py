@@ -12,15 +12,11 @@ from rlenvs.agents.runs.checkpoint import list_checkpoints
 from rlenvs.agents.runs.config import RunConfig
 from rlenvs.agents.runs.kinds import kind_of
 from rlenvs.agents.runs.log_file import LogFile
+from rlenvs.agents.runs.names import CHECKPOINTS, CONFIG, METRICS, ROLLOUTS
 from rlenvs.agents.runs.trackers import JsonLines, Trackers, open_trackers
 from rlenvs.config_file import dump_config, read_config, validate_config
 from rlenvs.errors import DataError, RunFolderError
 from rlenvs.files import replacing
-
-CONFIG, METRICS, ROLLOUTS = "config.yaml", "metrics.jsonl", "rollouts.jsonl"
-CHECKPOINTS, MODEL, START = "checkpoints", "model", "start"
-BEST_RECORD = "best.json"
-"""Lies in a folder with the best model so far, and says where that is from."""
 
 C = TypeVar("C", bound=RunConfig)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from rlenvs.agents.reporting import make_view
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
+from rlenvs.agents.runs.names import CONFIG
 from rlenvs.agents.runs.resuming import clear_leftovers, find_run
-from rlenvs.agents.runs.run_folder import CONFIG, checkpoint_folder, choose_run_folder, read_run_config
+from rlenvs.agents.runs.run_folder import checkpoint_folder, choose_run_folder, read_run_config
 from rlenvs.agents.runs.signals import stop_on_signal
 from rlenvs.agents.sb3.algorithms import build_model
 from rlenvs.agents.sb3.config import SB3TrainConfig

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
+from rlenvs.agents.runs.names import MODEL
 from rlenvs.agents.runs.resuming import plain_config
-from rlenvs.agents.runs.run_folder import MODEL, RunFolder
+from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.agents.sb3.callbacks import RewardComponentsCallback, RewardScheduleCallback
 from rlenvs.agents.sb3.config import SB3TrainConfig
@@ -24,7 +26,7 @@ from rlenvs.agents.sb3.metrics import run_metrics
 from rlenvs.agents.sb3.records import EpisodeRecorder
 from rlenvs.agents.sb3.stack import EnvStack
 from rlenvs.agents.sb3.state import algorithm_state, load_algorithm_state, load_random_state, random_state
-from rlenvs.errors import RlenvsError
+from rlenvs.errors import RlenvsError, TrainingDivergedError
 
 MODEL_FILE = "model.zip"
 
@@ -54,6 +56,19 @@ class SB3RunResult:
 
 class StopLearning(Exception):  # noqa: N818 - no error: the run was asked to end
     """Leaves `model.learn` between two rounds, where nothing is half done."""
+
+
+def check_finite(model: BaseAlgorithm) -> None:
+    """Refuse to go on with a policy that no longer computes anything.
+
+    Raises:
+        TrainingDivergedError: a weight is NaN or infinite.
+    """
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.policy.parameters()):
+        raise TrainingDivergedError(
+            f"an update at step {model.num_timesteps:,} made weights of the policy NaN or infinite: lower "
+            "algorithm.learning_rate or algorithm.max_grad_norm"
+        )
 
 
 class Rounds(BaseCallback):
@@ -178,9 +193,11 @@ class Run:
 
         Raises:
             StopLearning: somebody asked the run to end.
+            TrainingDivergedError: the update broke the policy; the checkpoint before it is the last.
         """
         steps = self.model.num_timesteps
         if self.collecting_ended is not None:
+            check_finite(self.model)
             now = time.perf_counter()
             self.rounds += 1
             self.times["time/rollout"] += self.collecting_ended - self.round_started

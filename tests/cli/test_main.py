@@ -138,7 +138,9 @@ def test_envs_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in lines] == ["id", *[row["id"] for row in environment_table()]]
 
 
-@pytest.mark.parametrize(("kind", "key"), [("train", "ppo"), ("sft", "data"), ("rewards", "reward_components")])
+@pytest.mark.parametrize(
+    ("kind", "key"), [("train", "ppo"), ("sft", "data"), ("sb3", "algorithm"), ("rewards", "reward_components")]
+)
 def test_schema_is_json_schema_that_knows_the_keys(kind: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", kind]) == 0
     schema = json.loads(capsys.readouterr().out)
@@ -151,13 +153,13 @@ def test_light_commands_load_neither_torch_nor_transformers() -> None:
     script = """
 import contextlib, io, sys
 from rlenvs.cli import main
-light = [["--help"], ["envs"], ["schema"], ["schema", "sft"], ["schema", "rewards"], ["doctor", "-h"], ["eval", "-h"], ["train", "-h"], ["sft", "-h"]]
+light = [["--help"], ["envs"], ["schema"], ["schema", "sft"], ["schema", "sb3"], ["schema", "rewards"], ["doctor", "-h"], ["eval", "-h"], ["train", "-h"], ["sft", "-h"]]
 with contextlib.redirect_stdout(io.StringIO()):
     codes = [main(argv) for argv in light]
 print(codes, sorted({"torch", "transformers", "rich"} & set(sys.modules)))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert result.stdout == "[0, 0, 0, 0, 0, 0, 0, 0, 0] []\n"
+    assert result.stdout == "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0] []\n"
 
 
 def test_a_reader_that_goes_away_is_not_an_error() -> None:

@@ -105,6 +105,7 @@ def run_command(words: list[str]) -> None:
 def check_yaml(block: Block, page: Path) -> None:
     from rlenvs.agents.llm.config import TrainConfig
     from rlenvs.agents.llm.sft import SFTConfig
+    from rlenvs.agents.sb3 import SB3TrainConfig
     from rlenvs.config_file import parse_config
     from rlenvs.wrappers.config.rewards import RewardConfig
 
@@ -114,6 +115,8 @@ def check_yaml(block: Block, page: Path) -> None:
         parse_config(TrainConfig, block.text, name=name)
     elif first.startswith("# sft"):
         parse_config(SFTConfig, block.text, name=name)
+    elif first.startswith("# sb3"):
+        parse_config(SB3TrainConfig, block.text, name=name)
     elif first.startswith("# rewards"):
         parse_config(RewardConfig, block.text, name=name)
 
@@ -229,7 +232,7 @@ class TestTheHarness:
         with pytest.raises(ZeroDivisionError):
             run_page(self.page(folder, "<!-- needs: json -->\n```python\n1 / 0\n```\n"), slow=False)
 
-    @pytest.mark.parametrize("kind", ["train", "rewards"])
+    @pytest.mark.parametrize("kind", ["train", "sb3", "rewards"])
     def test_yaml_is_checked(self, kind: str, folder: Path) -> None:
         page = self.page(folder, f"\n```yaml\n# {kind}\nnonsense: 1\n```\n")
         with pytest.raises(ConfigError, match=r"page\.md \(block in line 3\):2:1: nonsense: unknown key"):

@@ -83,7 +83,7 @@ def test_every_source_file_and_every_yaml_is_in_the_wheel(site: Path) -> None:
         path.relative_to(ROOT)
         for name in ("rlenvs", "wrappers", "agents", "configs")
         for path in (ROOT / name).rglob("*")
-        if path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts
+        if path.suffix in (".py", ".yaml", ".yml", ".typed") and "__pycache__" not in path.parts
     }
     links = {f"rlenvs/{room}/" for room in ("wrappers", "agents", "configs")}
     expected = {

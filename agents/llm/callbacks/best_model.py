@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from rlenvs.agents.llm.callbacks.base import Callback, RunState, register_callback
 from rlenvs.agents.llm.callbacks.watching import value_of
-from rlenvs.agents.runs.run_folder import BEST_RECORD
+from rlenvs.agents.runs.names import BEST_RECORD
 from rlenvs.errors import ParameterError, RunFolderError
 from rlenvs.files import replacing
 

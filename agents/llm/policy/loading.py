@@ -170,7 +170,7 @@ def _base_of_adapter(source: str | Path) -> str:
     Raises:
         ModelLoadError: it does not say.
     """
-    from rlenvs.agents.runs.run_folder import START
+    from rlenvs.agents.runs.names import START
 
     peft = require("peft", "llm", "loading an adapter")
     base = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path

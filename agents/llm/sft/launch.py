@@ -30,7 +30,8 @@ from rlenvs.agents.reporting import TrainingView
 from rlenvs.agents.runs.checkpoint import load_latest_checkpoint
 from rlenvs.agents.runs.device import resolve_device
 from rlenvs.agents.runs.environments import held_out_problems, problem_source
-from rlenvs.agents.runs.run_folder import START, RunFolder, choose_run_folder
+from rlenvs.agents.runs.names import START
+from rlenvs.agents.runs.run_folder import RunFolder, choose_run_folder
 from rlenvs.agents.runs.trackers import check_trackers
 from rlenvs.errors import ConfigError
 from rlenvs.problems import Problem

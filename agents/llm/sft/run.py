@@ -16,7 +16,8 @@ from rlenvs.agents.llm.sft.target import TargetWatch
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
-from rlenvs.agents.runs.run_folder import MODEL, RunFolder
+from rlenvs.agents.runs.names import MODEL
+from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.errors import RlenvsError
 

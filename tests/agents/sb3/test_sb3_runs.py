@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from sb3_runs import SMALL, numbers, quiet, rows, sb3_config, sb3_data
-from stable_baselines3 import DQN, PPO
+from stable_baselines3 import A2C, DQN, PPO
 
 from rlenvs.agents.llm import TrainConfig, resume
 from rlenvs.agents.runs.checkpoint import STATE_FILE, iteration_of, list_checkpoints
 from rlenvs.agents.runs.signals import REQUEUE
 from rlenvs.agents.sb3 import SB3TrainConfig, make_vec_env, resume_sb3, train_sb3
 from rlenvs.agents.sb3.resuming import FIXED
-from rlenvs.errors import ComponentError, ConfigError, RunFolderError
+from rlenvs.errors import ComponentError, ConfigError, RunFolderError, TrainingDivergedError
 from rlenvs.wrappers import BaseReward
 from rlenvs.wrappers.component_registry import component_registry
 
@@ -229,6 +229,27 @@ def test_a_component_that_fails_in_the_middle_ends_the_run_with_a_way_back(tmp_p
     assert note.startswith("failed in iteration ")
     assert f"rlenvs train --resume {tmp_path / 'run'}" in note
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_an_update_that_breaks_the_policy_ends_the_run_before_it_is_saved(tmp_path, monkeypatch):
+    real, rounds = A2C.train, []
+
+    def train(model):
+        real(model)
+        rounds.append(model.num_timesteps)
+        if len(rounds) == 7:
+            with torch.no_grad():
+                next(iter(model.policy.parameters()))[0] = float("nan")
+
+    monkeypatch.setattr(A2C, "train", train)
+    with pytest.raises(
+        TrainingDivergedError, match=r"an update at step 112 made weights of the policy NaN or infinite"
+    ):
+        train_sb3(sb3_config(tmp_path, "a2c"), view=quiet())
+    monkeypatch.undo()
+    assert rows(tmp_path / "run")[-1]["step"] == 96
+    resumed = resume_sb3(tmp_path / "run", view=quiet())
+    assert resumed.timesteps == 192
 
 
 def test_what_a_reward_cannot_do_here_shows_before_anything_is_written(tmp_path):
