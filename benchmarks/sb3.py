@@ -5,8 +5,9 @@
 * `step`: the adapter (`rlenvs.agents.sb3.make_vec_env`) and `DummyVecEnv` over the same environments take the same
   random tokens, bare and inside a reward of two components, a schedule and a potential. They take turns; figures are
   medians over the rounds, of processor time, and the ratio is the median of the ratios within a round.
-* `learn`: `model.learn` of configurations that ship, with the time within environments (rewards included), the policy's
-  forward passes while it collects, and updates. The rest is what Stable-Baselines3 does between these.
+* `learn`: `model.learn` of configurations that ship, with the processor time within environments (rewards included),
+  within the policy's forward passes while it collects, and within updates. The rest is what Stable-Baselines3 does in
+  between. An environment step costs the less the more environments take it together, so each is measured twice.
 """
 
 import argparse
@@ -18,13 +19,12 @@ from pathlib import Path
 import numpy as np
 import stable_baselines3
 import torch
-from sb3_parts.profiling import Profile, print_profiles
+from sb3_parts.profiling import CASES, Profile, print_profiles
 from sb3_parts.stepping import StepTimes, print_steps
 
 import rlenvs
 
 SIZES = (8, 64, 256)
-CONFIGURATIONS = ("sb3_ppo.yaml", "sb3_dqn.yaml")
 PARTS = ("step", "learn")
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[list[StepTimes], list[
         steps = print_steps(SIZES[:2] if args.quick else SIZES, 1 if args.quick else 9, 16 if args.quick else 400)
     if "learn" in args.parts:
         print()
-        profiles = print_profiles(CONFIGURATIONS, 3_000 if args.quick else 60_000)
+        profiles = print_profiles(CASES, 3_000 if args.quick else 60_000)
     return steps, profiles
 
 

@@ -18,8 +18,25 @@ FORWARD = ("forward", "_predict", "predict_values")
 
 
 @dataclass(frozen=True)
+class Case:
+    """A configuration that ships, and what is changed of it."""
+
+    config: str
+    overrides: tuple[str, ...] = ()
+
+
+CASES = (
+    Case("sb3_ppo.yaml"),
+    Case("sb3_ppo.yaml", ("env.num_envs=256", "algorithm.n_steps=4")),
+    Case("sb3_dqn.yaml"),
+    Case("sb3_dqn.yaml", ("env.num_envs=64", "algorithm.gradient_steps=8")),
+)
+"""Each as it ships, and with four times the environments and as many updates per environment step."""
+
+
+@dataclass(frozen=True)
 class Profile:
-    """Seconds of one `learn`."""
+    """Processor seconds of one `learn`."""
 
     name: str
     steps: int
@@ -35,7 +52,7 @@ class Profile:
 
 
 class Stopwatch:
-    """Adds up the time within some functions; calls within calls count once."""
+    """Adds up the processor time within some functions; calls within calls count once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -46,60 +63,61 @@ class Stopwatch:
 
         @wraps(call)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
+            started = time.process_time()
             self.depth += 1
             try:
                 return call(*args, **kwargs)
             finally:
                 self.depth -= 1
                 if not self.depth:
-                    self.seconds += time.perf_counter() - started
+                    self.seconds += time.process_time() - started
 
         return timed
 
 
-def learner(config_name: str, shaped: bool) -> tuple[BaseAlgorithm, VectorEnvAdapter]:
-    """The algorithm and environments of a configuration that ships, with its reward or the environment's own."""
-    path = resources.files("rlenvs.configs") / "train" / config_name
-    config = SB3TrainConfig.load(str(path))
+def learner(case: Case, shaped: bool) -> tuple[BaseAlgorithm, VectorEnvAdapter]:
+    """The algorithm and environments of a case, with the reward of its configuration or the environment's own."""
+    path = resources.files("rlenvs.configs") / "train" / case.config
+    config = SB3TrainConfig.load(str(path), case.overrides)
     rewards = config.rewards if shaped else None
     envs = make_vec_env(config.env.id, config.env.num_envs, config.env.kwargs, rewards, seed=0)
     return build_model(config, envs), envs
 
 
-def profile(config_name: str, shaped: bool, steps: int) -> Profile:
+def profile(case: Case, shaped: bool, steps: int) -> Profile:
     """Learn for some steps, after some more that warm up."""
-    model, envs = learner(config_name, shaped)
+    model, envs = learner(case, shaped)
     model.learn(max(steps // 5, 1))
-    policy, update = Stopwatch(), Stopwatch()
+    env, policy, update = Stopwatch(), Stopwatch(), Stopwatch()
+    timed_envs: Any = envs
+    timed_envs.step_wait = env.around(timed_envs.step_wait)
     patched: Any = model
     patched.train = update.around(patched.train)
     for name in FORWARD:
         if hasattr(patched.policy, name):
             setattr(patched.policy, name, policy.around(getattr(patched.policy, name)))
-    before, already = envs.env_seconds, model.num_timesteps
-    started = time.perf_counter()
+    already, started = model.num_timesteps, time.process_time()
     model.learn(steps, reset_num_timesteps=False)
-    total = time.perf_counter() - started
+    total = time.process_time() - started
     kind = "with its reward" if shaped else "bare"
     return Profile(
-        f"{config_name.removesuffix('.yaml')}, {kind}, {envs.num_envs} environments",
+        f"{case.config.removesuffix('.yaml')}, {kind}, {envs.num_envs} environments",
         model.num_timesteps - already,
-        envs.env_seconds - before,
+        env.seconds,
         policy.seconds,
         update.seconds,
         total,
     )
 
 
-def print_profiles(names: Sequence[str], steps: int, show: Callable[[str], None] = print) -> list[Profile]:
+def print_profiles(cases: Sequence[Case], steps: int, show: Callable[[str], None] = print) -> list[Profile]:
     """Measure and print a table in Markdown."""
     show("| configuration | env | policy | update | the rest | steps per second |")
     show("|---|---:|---:|---:|---:|---:|")
     found = []
-    for name in names:
+    for case in cases:
         for shaped in (False, True):
-            row = profile(name, shaped, steps)
+            row = profile(case, shaped, steps)
             found.append(row)
             rest = row.total - row.env - row.policy - row.update
             shares = " | ".join(f"{part / row.total:.1%}" for part in (row.env, row.policy, row.update, rest))

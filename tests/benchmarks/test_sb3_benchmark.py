@@ -27,7 +27,7 @@ def test_a_quick_run_prints_every_table(capsys):
     printed = capsys.readouterr().out
     assert "stable-baselines3 2." in printed
     assert [(row.num_envs, row.rewards) for row in steps] == [
-        (8, "bare"), (64, "bare"), (8, "shaped"), (64, "shaped"),
+        (8, "bare"), (64, "bare"), (8, "shaped"), (64, "shaped"), (8, "shaped and graded"), (64, "shaped and graded"),
     ]  # fmt: skip
     assert min(row.dummy for row in steps) > 0
     assert steps[1].ratio > 2  # a fraction of what an idle machine shows, and still never by chance
@@ -35,7 +35,7 @@ def test_a_quick_run_prints_every_table(capsys):
         assert 0 < row.env + row.policy + row.update < row.total
         assert row.steps >= 3_000
         assert f"| {row.name} |" in printed
-    assert len(profiles) == 4
+    assert len(profiles) == 8
 
 
 def test_both_contestants_play_the_same_episodes():
