@@ -37,7 +37,7 @@ def make_env() -> gym.Env:
     )
     # The penalty comes once there is something to be short about.
     env = ScheduledReward(
-        env, {"short": {"schedule": "warmup", "initial_weight": 0.5, "min_weight": 0.0, "decay_steps": 50_000}}
+        env, {"short": {"decay_schedule": "warmup", "initial_weight": 0.5, "min_weight": 0.0, "decay_steps": 50_000}}
     )
     return PotentialShaping(env, "progress", gamma=GAMMA)
 

@@ -55,7 +55,9 @@ def test_there_is_a_file_for_ppo():
 def test_an_entry_builds_the_shaped_environment_and_the_policy(name, env_id):
     entry = FILES[name][env_id]
     assert gym.spec(env_id).id == env_id
-    envs = make_vec_env(env_id, 2, seed=0, wrapper_class=wrapper_of(entry), env_kwargs={"render_mode": None})
+    envs = make_vec_env(
+        env_id, entry["n_envs"], seed=0, wrapper_class=wrapper_of(entry), env_kwargs={"render_mode": None}
+    )
     layer = envs.envs[0]
     assert isinstance(layer, ShapedReward)
     assert isinstance(layer.env, gym.Wrapper)
@@ -66,5 +68,4 @@ def test_an_entry_builds_the_shaped_environment_and_the_policy(name, env_id):
     assert isinstance(model.policy.features_extractor, TokenEmbedding)
     assert model.n_steps * entry["n_envs"] % model.batch_size == 0
     assert entry["n_timesteps"] == int(entry["n_timesteps"])
-    model.n_steps = 4
     assert model.lr_schedule(0.5) == pytest.approx(0.5 * model.lr_schedule(1.0))
