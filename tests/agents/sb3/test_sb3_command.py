@@ -31,7 +31,7 @@ def test_a_section_algorithm_makes_it_a_run_of_stable_baselines(tmp_path, run_ya
     out = capsys.readouterr().out
     assert "run small: 6 iterations on cpu, PPO (" in out
     assert "reward components: right, short, guide" in out
-    assert "| return +" in out
+    assert "| return " in out
     assert "| shaped " in out
     assert "finished: run folder here, report here/report.html, greedy accuracy " in out
     assert [row["iteration"] for row in rows(tmp_path / "here")] == list(range(7))
@@ -120,6 +120,8 @@ def test_schema_describes_every_algorithm(capsys):
     }  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGUSR1, 75)])
 def test_a_signal_stops_between_two_rounds_and_the_run_goes_on_exactly(tmp_path, run_yaml, number, code):
     long = ["algorithm.total_timesteps=2560", "evaluation.every=1000", "output.checkpoint_every=1000", "--plain"]
@@ -129,12 +131,12 @@ def test_a_signal_stops_between_two_rounds_and_the_run_goes_on_exactly(tmp_path,
         [*command, "--output", "killed"], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         metrics = tmp_path / "killed" / "metrics.jsonl"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not (metrics.exists() and metrics.read_text().count("\n") > 4):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
-        out = process.communicate(timeout=60)[0]
+        out = process.communicate(timeout=240)[0]
     assert process.returncode == code
     assert "resume rlenvs train --resume killed" in out
     assert main(["train", "--resume", "killed", "--plain"]) == 0
