@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
-# Two waiting OpenMP threads that spin cost more than they gain once another process runs.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Tests run side by side and start processes of their own: threads that spin while they wait would slow the others down.
+test test-all: export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: train test test-all check format clean help
 
