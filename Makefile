@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
-# Two waiting OpenMP threads that spin cost more than they gain once another process runs.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Tests run side by side and start processes of their own: threads that spin while they wait would slow the others down.
+test test-all: export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: train test test-all check format clean help
 
@@ -31,7 +31,7 @@ train: $(VENV)/.installed-run ## warm-start the embedded policy and train it wit
 
 test: $(VENV)/.installed-dev ## the fast suite and the slow tests chosen for CI
 	$(BIN)/python -m pytest -n auto -m 'not slow'
-	$(BIN)/python -m pytest -m 'slow and ci'
+	$(BIN)/python -m pytest -n auto -m 'slow and ci'
 
 test-all: $(VENV)/.installed-all ## every test, the slow ones too; reasoning-gym needs a C compiler
 	$(BIN)/python -m pytest -n auto -m 'not slow'

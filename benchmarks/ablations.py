@@ -50,7 +50,7 @@ VARIANTS: dict[str, list[str]] = {
     "rloo, groups of 8": ["ppo.estimator=rloo", *GROUPS],
     "grpo, groups of 8": ["ppo.estimator=grpo", *GROUPS],
     "grpo, uniform groups dropped": ["ppo.estimator=grpo", *GROUPS, "rollout.drop_uniform_groups=true"],
-    "engine's log-probabilities": ["ppo.old_logprobs=engine"],
+    "log-probabilities recomputed": ["ppo.old_logprobs=recompute"],
     "truncated importance": ["ppo.importance=token_truncate"],
     "over-long masked": ["rollout.mask_overlong=true"],
     "bfloat16 autocast": ["memory.autocast=bfloat16"],

@@ -65,7 +65,7 @@ class ForwardLoop:
                 input_ids=ids, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1
             )
             cache = output.past_key_values
-            token, logprob = pick(output.logits[:, -1], temperature, uniform_at(seeds, lengths), greedy=False)
+            token, logprob, _ = pick(output.logits[:, -1], temperature, uniform_at(seeds, lengths), greedy=False)
             tokens.append(token)
             logprobs.append(logprob)
             lengths += ~ended

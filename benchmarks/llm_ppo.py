@@ -11,9 +11,9 @@ own and they take turns, iteration by iteration, so that a busy neighbour slows 
 * ragged: the model ends its answers, after 16 tokens in the mean.
 * turns: one, two and three turns of 64 tokens with 50 tokens of feedback between them (ours alone).
 
-Ours is `PPOTrainer` as it comes, and with the switches that pay here (`FAST`); with a critic, on a vector environment
-and under a reward of three components and a potential. TRL's PPO needs a reward model; its GRPO gets a reward of one
-line and has no critic.
+Ours is `PPOTrainer` as it comes, with what it leaves to the engine and the packing taken back (`CAUTIOUS`), and in
+bfloat16; with a critic, on a vector environment and under a reward of three components and a potential. TRL's PPO needs
+a reward model; its GRPO gets a reward of one line and has no critic.
 """
 
 import argparse
@@ -50,12 +50,9 @@ REWARDS = {
 }
 LOADS = ["fixed", "ragged", "turns"]
 PHASES = ("generate", "env+reward", "score", "update")
-FAST = ["ppo.old_logprobs=engine", "memory.packing=true", "memory.optimizer=adamw_fused"]
-VARIANTS: dict[str, list[str]] = {
-    "defaults": [],
-    "float32": FAST,
-    "bfloat16": [*FAST, "memory.autocast=bfloat16", "rollout.engine.dtype=bfloat16"],
-}
+CAUTIOUS = ["ppo.old_logprobs=recompute", "memory.packing=false"]
+BFLOAT16 = ["ppo.old_logprobs=engine", "memory.autocast=bfloat16", "rollout.engine.dtype=bfloat16"]
+VARIANTS: dict[str, list[str]] = {"defaults": [], "cautious": CAUTIOUS, "bfloat16": BFLOAT16}
 PEER_PRECISIONS = ("float32", "bfloat16")
 
 
@@ -274,7 +271,7 @@ def contenders(args: argparse.Namespace, load: str, folder: Path) -> Iterator[li
         if load == "turns":
             for turns in (1, 2, 3):
                 name = f"{turns} turn{'s' if turns > 1 else ''}"
-                found.append(stack.enter_context(ours(name, args, model, f"turns{turns}", FAST, log)))
+                found.append(stack.enter_context(ours(name, args, model, f"turns{turns}", [], log)))
         else:
             for variant in args.variants:
                 name = f"ours, {variant}"

@@ -15,8 +15,6 @@ from types import TracebackType
 from typing import Any, TextIO
 
 CPU_HYGIENE = {
-    # Threads that spin while they wait cost more than they gain once another process runs.
-    "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
     # Nothing is downloaded and nobody is told.
     "HF_HUB_OFFLINE": "1",

@@ -313,7 +313,7 @@ def _start_model(config: TrainConfig, device: torch.device, view: TrainingView) 
 
 def _load_models(source: str, config: TrainConfig, device: torch.device) -> tuple[Policy, Reference | None]:
     critic = config.ppo.critic if config.ppo.uses_critic else "detached"  # a head that nobody asks costs nothing
-    policy = load_policy(source, device, config.policy, config.memory, critic)
+    policy = load_policy(source, device, config.policy, config.memory, critic, config.seed)
     if config.ppo.kl_coef == 0.0:
         return policy, None
     return policy, load_reference(policy, source, config.policy, config.memory)

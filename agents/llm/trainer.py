@@ -9,6 +9,7 @@ import torch
 
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.engines import Engine
+from rlenvs.agents.llm.engines.configured import source_of_old_logprobs
 from rlenvs.agents.llm.learner.learner import Learner
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.agents.llm.policy.reference import Reference
@@ -51,6 +52,8 @@ class PPOTrainer:
         processes: Processes = ALONE,
     ) -> None:
         check_gammas(envs.pipeline.potentials, config.ppo.gamma)
+        old = source_of_old_logprobs(config, policy, engine)
+        config = config.model_copy(update={"ppo": config.ppo.model_copy(update={"old_logprobs": old})})
         self.policy = policy
         self.engine = engine
         self.envs = envs

@@ -1,7 +1,6 @@
 """`rlenvs sft`: fine-tune a language model on demonstrations."""
 
 import argparse
-import os
 from typing import TYPE_CHECKING
 
 from rlenvs.cli.parser import UsageError, add_command
@@ -64,8 +63,6 @@ def run(args: argparse.Namespace) -> int:
     if args.resume not in (None, "auto") and (args.settings or args.output):
         given = ", ".join(map(repr, [*args.settings, *(["--output"] if args.output else [])]))
         raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {given} out")
-    # Before torch is loaded: threads that spin while they wait cost more than they gain once another process runs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in ("torch", "transformers"):
         require(module, "llm", "fine-tuning")
     from rlenvs.agents.llm.sft.command import run_cli

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +92,6 @@ def run(args: argparse.Namespace) -> int:
             overrides.append(f"{key}={json.dumps(value)}")  # text stays text, whatever it looks like
     if args.resume not in (None, "auto") and config is not None:
         raise UsageError(f"--resume goes on with the configuration of {args.resume}; leave {config!r} out")
-    # Before torch is loaded: threads that spin while they wait cost more than they gain once another process runs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     code: int = _agent_for(args, config)(
         config_path=config,
         overrides=overrides,

@@ -50,7 +50,8 @@ class CompletionsServer(ThreadingHTTPServer):
         finish = "length"
         for step in range(body["max_tokens"]):
             logits = self.policy.model(torch.tensor([[*body["prompt"], *ids]])).logits[:, -1].float()
-            token, logprob = pick(logits, temperature, uniform_at(seed, torch.tensor([step])), temperature.item() == 0)
+            uniform = uniform_at(seed, torch.tensor([step]))
+            token, logprob, _ = pick(logits, temperature, uniform, temperature.item() == 0)
             plain = torch.log_softmax(logits, dim=-1)[0]
             shown = torch.log_softmax(logits / temperature, dim=-1)[0] if self.tempered and temperature > 0 else plain
             ids.append(token.item())

@@ -42,8 +42,9 @@ class PPOConfig(Section):
         "token", description="mean over tokens, over episodes, or constant: over episodes * rollout.max_new_tokens"
     )
     entropy_coef: NonNegative = Field(0.0, description="weight of the entropy bonus")
-    old_logprobs: Literal["recompute", "engine"] = Field(
-        "recompute", description="engine: trust the engine's; saves a pass where engine and trainer agree"
+    old_logprobs: Literal["auto", "recompute", "engine"] = Field(
+        "auto",
+        description="engine: trust the engine's, which saves a pass; auto: where it computes what the trainer does",
     )
     importance: ImportanceMode | None = Field(
         None, description="weights pi_trainer / pi_engine on the policy loss; null: none"

@@ -1,13 +1,14 @@
 """The engine that a configuration asks for."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from rlenvs.agents.llm.config import EngineConfig
+from rlenvs.agents.llm.config import EngineConfig, TrainConfig
 from rlenvs.agents.llm.engines.choice import make_engine
 from rlenvs.agents.llm.engines.http import HttpEngine
 from rlenvs.agents.llm.engines.protocol import Engine
+from rlenvs.agents.llm.engines.static import StaticEngine
 from rlenvs.agents.llm.policy.model import Policy
 from rlenvs.errors import ConfigError, ParameterError
 
@@ -40,6 +41,24 @@ def configured_engine(config: EngineConfig, policy: Policy, batch_size: int, nam
     except ParameterError as error:
         raise ConfigError(f"rollout.engine.{error.parameter}: {error.message}") from error
     return engine
+
+
+def source_of_old_logprobs(config: TrainConfig, policy: Policy, engine: Engine) -> Literal["recompute", "engine"]:
+    """Return whose log-probabilities the ratio of PPO starts from.
+
+    Left to `auto`, the engine's: where it computes with the trainer's own weights in float32, so that the two agree to
+    the last digits, and nobody asked for the weights that correct for a difference.
+
+    Args:
+        config: of the run.
+        policy: what is trained.
+        engine: what samples from it.
+    """
+    if config.ppo.old_logprobs != "auto":
+        return config.ppo.old_logprobs
+    same_weights = isinstance(engine, StaticEngine) and engine.dtype is None and config.policy.quantize is None
+    same_precision = policy.model.dtype == torch.float32 and config.memory.autocast is None
+    return "engine" if same_weights and same_precision and config.ppo.importance is None else "recompute"
 
 
 def _way_of_weights(config: EngineConfig) -> Any:

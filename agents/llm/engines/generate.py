@@ -87,11 +87,13 @@ class _Sampler:
         self.seeds_B = seeds_B
         self.greedy = 0.0 in temperatures
         self.logprobs: list[Tensor] = []
+        self.entropies: list[Tensor] = []
 
     def __call__(self, _ids_BL: Tensor, scores_BV: Tensor) -> Tensor:
         uniform_B = uniform_at(self.seeds_B, torch.full_like(self.seeds_B, len(self.logprobs)))
-        token_B, logprob_B = pick(scores_BV, self.temperature_B, uniform_B, self.greedy)
+        token_B, logprob_B, entropy_B = pick(scores_BV, self.temperature_B, uniform_B, self.greedy)
         self.logprobs.append(logprob_B)
+        self.entropies.append(entropy_B)
         return torch.full_like(scores_BV, -torch.inf).scatter_(1, token_B[:, None], 0.0)
 
 
@@ -128,12 +130,14 @@ def _generate_batch(policy: Policy, requests: Sequence[Request], seeds_B: Tensor
             stopping_criteria=StoppingCriteriaList([stopper]),
             synced_gpus=False,  # processes sample by themselves, also where transformers finds a model in shares
         )
-    logprobs_BT = torch.stack(sampler.logprobs, dim=1)
+    logprobs_BT, entropies_BT = (torch.stack(found, dim=1) for found in (sampler.logprobs, sampler.entropies))
     if not bool(logprobs_BT.isfinite().all()):
         raise EngineError("engine 'generate': the model's logits are not finite")
     return [
-        Completion(ids, logprobs[: len(ids)], finish or "length")
-        for ids, logprobs, finish in zip(stopper.ids, logprobs_BT.tolist(), stopper.finish, strict=True)
+        Completion(ids, logprobs[: len(ids)], finish or "length", entropies=entropies[: len(ids)])
+        for ids, logprobs, entropies, finish in zip(
+            stopper.ids, logprobs_BT.tolist(), entropies_BT.tolist(), stopper.finish, strict=True
+        )
     ]
 
 

@@ -58,12 +58,14 @@ class Completion:
         logprobs: log-probability of each under the (tempered) sampling distribution; 0 when greedy.
         finish: `stop` where the model ended it, `length` where the limit did.
         values: V before each token, by the policy's critic; None where the engine has none that is the trainer's.
+        entropies: of the distribution that each was sampled from, nats; None where the engine does not know them.
     """
 
     ids: list[int]
     logprobs: list[float]
     finish: Finish
     values: list[float] | None = None
+    entropies: list[float] | None = None
 
 
 class Engine(Protocol):

@@ -38,7 +38,7 @@ def uniform_at(seeds: Tensor, counts: Tensor) -> Tensor:
     return _logical_shift(state, 11).double() * 2.0**-53
 
 
-def pick(logits_BV: Tensor, temperature_B: Tensor, uniform_B: Tensor, greedy: bool) -> tuple[Tensor, Tensor]:
+def pick(logits_BV: Tensor, temperature_B: Tensor, uniform_B: Tensor, greedy: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Choose one token per row.
 
     Args:
@@ -48,18 +48,20 @@ def pick(logits_BV: Tensor, temperature_B: Tensor, uniform_B: Tensor, greedy: bo
         greedy: whether any temperature is 0. Told by the caller, because looking would wait for the device.
 
     Returns:
-        tokens `[B]` int64 and their log-probabilities `[B]` float32 under the tempered distribution, 0 for greedy
-        rows. Log-probabilities that are not finite mean that the logits were not.
+        tokens `[B]` int64, their log-probabilities `[B]` float32 under the tempered distribution, 0 for greedy rows,
+        and the entropies `[B]` of that distribution in nats, for greedy rows that of temperature 1. Log-probabilities
+        that are not finite mean that the logits were not.
     """
     divisor_B = torch.where(temperature_B == 0, 1.0, temperature_B) if greedy else temperature_B
     log_probs_BV = torch.log_softmax(logits_BV.float() / divisor_B[:, None], dim=-1)
-    token_B = from_uniform(log_probs_BV.exp(), uniform_B)
+    probabilities_BV = log_probs_BV.exp()
+    token_B = from_uniform(probabilities_BV, uniform_B)
     if greedy:
         token_B = torch.where(temperature_B == 0, logits_BV.argmax(dim=-1), token_B)
     logprob_B = log_probs_BV.gather(1, token_B[:, None])[:, 0]
     if greedy:  # times zero, not zero: what is not finite stays visible
         logprob_B = torch.where(temperature_B == 0, logprob_B * 0 + 0.0, logprob_B)
-    return token_B, logprob_B
+    return token_B, logprob_B, torch.special.entr(probabilities_BV).sum(dim=-1)
 
 
 def from_uniform(probabilities_BV: Tensor, uniform_B: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ class Row:
     seed: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     finish: Finish | None = None
 
@@ -60,7 +61,7 @@ class _Sampled:
             self.arrived.record()
 
     def lists(self, rows: int) -> list[list[Any]]:
-        """Wait for the first rows: tokens, log-probabilities, values."""
+        """Wait for the first rows: tokens, log-probabilities, entropies, values."""
         if self.arrived is not None:
             self.arrived.synchronize()
         return [tensor[:rows].tolist() for tensor in self.tensors]
@@ -164,8 +165,8 @@ class Call:
         temperature_B = torch.tensor([row.params.temperature for row in rows], device=device)
         uniform_B = uniform_at(torch.tensor([row.seed for row in rows], device=device), torch.tensor(0, device=device))
         greedy = any(row.params.temperature == 0 for row in rows)
-        token_B, logprob_B = pick(logits_BV, temperature_B, uniform_B, greedy)
-        self._take(rows, token_B.tolist(), logprob_B.tolist(), values_B.tolist())
+        found = pick(logits_BV, temperature_B, uniform_B, greedy)
+        self._take(rows, *(tensor.tolist() for tensor in (*found, values_B)))
 
     def _upload(self) -> None:
         """Tell the device what the live rows are."""
@@ -201,15 +202,18 @@ class Call:
         if sum(going) < before:
             self.stepper.hold([*going, *[0] * (self.stepper.rows - len(going))])
 
-    def _take(self, rows: list[Row], tokens: list[int], logprobs: list[float], values: list[float]) -> None:
+    def _take(
+        self, rows: list[Row], tokens: list[int], logprobs: list[float], entropies: list[float], values: list[float]
+    ) -> None:
         policy = self.engine.policy
-        for row, token, logprob, value in zip(rows, tokens, logprobs, values, strict=True):
+        for row, token, logprob, entropy, value in zip(rows, tokens, logprobs, entropies, values, strict=True):
             if row.finish is not None:
                 continue
             if not math.isfinite(logprob):
                 raise EngineError("engine 'static': the model's logits are not finite")
             row.ids.append(token)
             row.logprobs.append(logprob)
+            row.entropies.append(entropy)
             row.values.append(value)
             row.finish = finish_of(row.ids, row.params, policy.eos_ids, policy.tokenizer)
 

@@ -96,8 +96,10 @@ class StaticEngine:
                     Call(self, rows).run()
                 valued = self.stepper.critic is not None
                 return [
-                    Completion(row.ids, row.logprobs, row.finish or "length", row.values if valued else None)
-                    for row in rows
+                    Completion(
+                        r.ids, r.logprobs, r.finish or "length", r.values if valued else None, entropies=r.entropies
+                    )
+                    for r in rows
                 ]
             except (RuntimeError, ValueError, LookupError, TypeError) as error:  # what a model's code and torch raise
                 self.close()

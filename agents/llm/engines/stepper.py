@@ -80,8 +80,8 @@ class Stepper:
         """Say which rows go on."""
         self.going[: self.rows].copy_(torch.tensor(going))
 
-    def step(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Sample one token per row: `[rows]` tokens, log-probabilities and values, overwritten by the next step."""
+    def step(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Sample one token per row: `[rows]` tokens, log-probabilities, entropies, values; the next step takes them."""
         if not self.graphs:
             self._advance()
         else:
@@ -90,7 +90,8 @@ class Stepper:
             if key not in self._recorded:
                 self._recorded[key] = self._record()
             self._recorded[key].replay()
-        return self.token[: self.rows], self.logprob[: self.rows], self.value[: self.rows]
+        n = self.rows
+        return self.token[:n], self.logprob[:n], self.entropy[:n], self.value[:n]
 
     def values(self, features_BD: Tensor) -> Tensor:
         """Return V `[B]` of the states with these features; zeros where there is no critic here."""
@@ -108,9 +109,10 @@ class Stepper:
         n = self.rows
         logits_BV, features_BD = self.decoder.step(self.token[:n], self.position[:n])
         uniform_B = uniform_at(self.seed[:n], self.count[:n])
-        token_B, logprob_B = pick(logits_BV, self.temperature[:n], uniform_B, self.greedy)
+        token_B, logprob_B, entropy_B = pick(logits_BV, self.temperature[:n], uniform_B, self.greedy)
         self.token[:n].copy_(token_B)
         self.logprob[:n].copy_(logprob_B)
+        self.entropy[:n].copy_(entropy_B)
         if self.critic is not None:
             self.value[:n].copy_(self.values(features_BD))
         self.position[:n] += self.going[:n]
@@ -146,5 +148,5 @@ class Stepper:
             torch.zeros(rows, dtype=torch.long, device=device) for _ in range(5)
         )
         self.temperature = torch.ones(rows, device=device)
-        self.logprob, self.value = (torch.zeros(rows, device=device) for _ in range(2))
+        self.logprob, self.entropy, self.value = (torch.zeros(rows, device=device) for _ in range(3))
         self.forget()

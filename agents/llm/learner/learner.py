@@ -46,7 +46,7 @@ class Learner:
         self.processes = processes
         self.iteration = 0
         self.kl_coefficient = make_kl_coefficient(config.ppo)
-        self.micro_batches = MicroBatches(config.memory, can_shrink=not processes.lockstep)
+        self.micro_batches = MicroBatches(config.memory, not processes.lockstep, bool(policy.options.packing))
         self.optimizer = make_optimizer(policy, config.ppo, config.memory)
         offloads = config.memory.offload_optimizer and policy.device.type != "cpu"
         self.moments = ParkedOptimizer(self.optimizer, policy.device, offloads)

@@ -34,9 +34,7 @@ def make_optimizer(policy: Policy, config: PPOConfig, memory: MemoryConfig | Non
         library = require("bitsandbytes", "quantize", "memory.optimizer 'adamw_8bit'")
         optimizer: torch.optim.Optimizer = library.optim.AdamW8bit(groups, **settings)
         return optimizer
-    # On a CPU the fused kernel rounds differently in the last bit, so that it is a choice there.
-    fused = policy.device.type == "cuda" or kind == "adamw_fused"
-    return torch.optim.AdamW(groups, fused=fused or None, **settings)
+    return torch.optim.AdamW(groups, fused=True, **settings)
 
 
 def _trained(parameters: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:

@@ -131,7 +131,7 @@ def _metrics(
     assert logprobs_BA is not None
     assert sampled_BA is not None
     metrics: Metrics = {}
-    if config.old_logprobs == "recompute":
+    if config.old_logprobs != "engine":
         _, metrics = _importance(logprobs_BA, sampled_BA, mask_BA, config)
     if entropies_BA is not None:
         metrics["entropy"] = _mean(entropies_BA, mask_BA)
@@ -174,11 +174,13 @@ def _evaluate(
     engine is trusted and reported values, only the last state of episodes that did not end is left to value.
     """
     trusted = config.old_logprobs == "engine"
+    # None in all processes where one has none: what is gathered of them must be of one kind.
+    entropies = None if processes.any(batch.sampled_entropies_BA is None) else batch.sampled_entropies_BA
     if trusted and not config.uses_critic:
-        return batch.sampled_logprobs_BA, None, None, None
+        return batch.sampled_logprobs_BA, entropies, None, None
     if trusted and not processes.any(batch.sampled_values_BA is None):
         last_B = _value_last(batch, policy, temperature, micro_batches, processes)
-        return batch.sampled_logprobs_BA, None, batch.sampled_values_BA, last_B
+        return batch.sampled_logprobs_BA, entropies, batch.sampled_values_BA, last_B
     shape = batch.turn_rewards_BA
     logprobs_BA, entropies_BA, values_BA = (torch.zeros_like(shape) for _ in range(3))
     last_B = shape.new_zeros(len(batch))
@@ -198,7 +200,7 @@ def _evaluate(
     micro_batches.survive(passes)
     return (
         batch.sampled_logprobs_BA if trusted else logprobs_BA,
-        None if trusted else entropies_BA,
+        entropies if trusted else entropies_BA,
         values_BA if config.uses_critic else None,
         last_B if config.uses_critic else None,
     )

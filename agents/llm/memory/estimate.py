@@ -116,13 +116,10 @@ def estimate_memory(config: TrainConfig, model_config: Any = None) -> MemoryEsti
         "moments": offload and config.memory.offload_optimizer,
     }
     there = {part: 0 if away.get(part) else size for part, size in held.items()}
-    # The fused kernel updates in place; the others hold two more tensors of the size of the one they are at.
-    fused = device == "cuda" or config.memory.optimizer != "adamw"
-    step = 0 if fused else 2 * max((p.nbytes for p in shapes.trained()), default=0)
     parts = {
         "rollout": there | {"passes": shapes.rollout_pass()},
         "scoring": there | {"reference": reference, "passes": shapes.scoring_pass()},
-        "update": there | {"moments": moments, "gradients": gradients, "passes": max(shapes.update_pass(), step)},
+        "update": there | {"moments": moments, "gradients": gradients, "passes": shapes.update_pass()},
     }
     return MemoryEstimate(device, config.rollout.context_tokens, parts, _notes(config, shapes, device))
 

@@ -20,10 +20,12 @@ class MicroBatches:
     Args:
         config: limits in sequences and in tokens.
         can_shrink: False where other processes count on this one to make as many passes as it said.
+        packed: whether the sequences of a micro-batch lie one behind the other, without padding.
     """
 
-    def __init__(self, config: MemoryConfig, can_shrink: bool = True) -> None:
+    def __init__(self, config: MemoryConfig, can_shrink: bool = True, packed: bool = False) -> None:
         self.can_shrink = can_shrink
+        self.packed = packed
         self.sequences = config.micro_batch_size
         self.tokens = config.micro_batch_tokens
 
@@ -41,12 +43,13 @@ class MicroBatches:
             yield from index.split(self.sequences) if len(index) else ()  # no rows are no micro-batch, not an empty one
             return
         order = index[torch.sort(lengths_B[index], stable=True).indices]
-        start = 0
+        start = together = 0
         for end, length in enumerate(lengths_B[order].tolist()):
-            rows = end - start + 1
-            if rows > 1 and (rows > self.sequences or rows * length > self.tokens):
+            rows, together = end - start + 1, together + length
+            tokens = together if self.packed else rows * length
+            if rows > 1 and (rows > self.sequences or tokens > self.tokens):
                 yield order[start:end]
-                start = end
+                start, together = end, length
         if len(order):
             yield order[start:]
 

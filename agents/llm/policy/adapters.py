@@ -87,9 +87,15 @@ def check_same(model: Any, config: AdapterConfig, source: str | Path) -> None:
     """Refuse to go on with an adapter that is not what the configuration describes.
 
     Raises:
-        ConfigError: rank, alpha or kind differ.
+        ConfigError: rank, alpha, kind or the layers that it changes differ.
     """
     loaded = model.peft_config[DEFAULT]
+    if isinstance(config.target_modules, list) and loaded.target_modules != set(config.target_modules):
+        there = sorted(loaded.target_modules) if isinstance(loaded.target_modules, set) else loaded.target_modules
+        raise ConfigError(
+            f"policy.adapter.target_modules: the adapter in {str(source)!r} changes {there}, not "
+            f"{sorted(config.target_modules)}"
+        )
     for key, wanted, there in (
         ("rank", config.rank, loaded.r),
         ("alpha", config.alpha, loaded.lora_alpha),

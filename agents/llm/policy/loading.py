@@ -36,6 +36,7 @@ def load_policy(
     config: PolicyConfig | None = None,
     memory: MemoryConfig | None = None,
     critic: CriticKind = "detached",
+    seed: int = 0,
 ) -> Policy:
     """Load a folder or a hub id, with the critic where the folder has one.
 
@@ -48,6 +49,7 @@ def load_policy(
         config: what of it is trained, and how the rest is held; None: as it is in the folder, in float32.
         memory: how passes are computed.
         critic: where values come from.
+        seed: of a new adapter's initial weights.
 
     Raises:
         ModelLoadError: it cannot be loaded; the message says why.
@@ -58,7 +60,7 @@ def load_policy(
     check_source(source)
     options = ForwardOptions() if memory is None else ForwardOptions.from_config(memory)
     try:
-        model, tokenizer = _load_model(source, device, config)
+        model, tokenizer = _load_model(source, device, config, seed)
         policy = Policy(model.to(device), tokenizer, critic, options)
         load_critic(model, policy.critic, source)
     except UserError:
@@ -89,7 +91,7 @@ def load_reference(
     return FrozenCopy(load_policy(source, policy.device, config, memory))
 
 
-def _load_model(source: str | Path, device: torch.device, config: PolicyConfig | None) -> tuple[Any, Any]:
+def _load_model(source: str | Path, device: torch.device, config: PolicyConfig | None, seed: int) -> tuple[Any, Any]:
     """Return the model, with adapters where they are to be trained, and the tokenizer."""
     transformers = require("transformers", "llm", "loading a language model")
     adapter = _adapter_folder(source)
@@ -106,7 +108,7 @@ def _load_model(source: str | Path, device: torch.device, config: PolicyConfig |
         elif wanted is not None:
             adapters.check_same(model, wanted, source)
     elif wanted is not None:
-        model = adapters.attach(model, wanted)
+        model = adapters.attach(model, wanted, seed)
     return model, tokenizer
 
 

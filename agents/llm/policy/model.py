@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ class Policy(nn.Module):
         self._compiled: dict[str, Any] = {}
         self._checkpointed: dict[str, list[Any]] = {}
         self.options = options or ForwardOptions()
-        if self.options.packing:
+        if self.options.packing == "auto":
+            self.options = replace(self.options, packing=self._packs_well())
+        elif self.options.packing:
             self._check_packing()
 
     @property
@@ -293,6 +295,17 @@ class Policy(nn.Module):
         if type(layer) is nn.Linear:  # subclasses hold their weights otherwise
             return LinearHead(layer.weight, layer.bias, scale, softcap)
         return _BentHead(layer, scale, softcap)
+
+    def _packs_well(self) -> bool:
+        """Whether packing saves time here and changes nothing."""
+        trunk = base_of(self.model).base_model
+        if self.options.compile or not beside.fits(trunk, self.device):
+            return False
+        try:
+            self._check_packing()
+        except (ConfigError, TypeError, ValueError, RuntimeError):  # models that cannot fail each in its own way
+            return False
+        return True
 
     @torch.no_grad()
     def _check_packing(self) -> None:

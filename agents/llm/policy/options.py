@@ -1,6 +1,7 @@
 """How a policy's passes are computed: none of it changes what is learned beyond rounding."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -15,14 +16,14 @@ class ForwardOptions:
         logprob_chunk: tokens whose logits exist at the same time.
         autocast: type of the matrix products; None: that of the weights.
         gradient_checkpointing: compute the activations of a layer again in the backward pass.
-        packing: put sequences one behind the other instead of padding them.
+        packing: put sequences one behind the other instead of padding them; a policy decides what `auto` means for it.
         compile: `torch.compile` the trunk.
     """
 
     logprob_chunk: int = 1_024
     autocast: torch.dtype | None = None
     gradient_checkpointing: bool = False
-    packing: bool = False
+    packing: bool | Literal["auto"] = False
     compile: bool = False
 
     @classmethod

@@ -18,6 +18,7 @@ class Episode:
         action: True where the policy sampled the token.
         sampled_logprobs: one per action token, as the engine reported it.
         sampled_values: V before each action token, as far as the engine reported it.
+        sampled_entropies: of what each was sampled from, as far as the engine reported it.
         turn_rewards: (index into the action tokens, reward): each turn's reward on its last action token.
         terminated: whether the task ended; otherwise the state after the last token still has a value.
         cut: whether a limit of the run, on tokens or on turns, ended a message or the episode.
@@ -34,13 +35,21 @@ class Episode:
     group: int = 0
     score: float = 0.0
     sampled_values: list[float] = field(default_factory=list)
+    sampled_entropies: list[float] = field(default_factory=list)
 
-    def add_message(self, ids: Sequence[int], logprobs: Sequence[float], values: Sequence[float] | None = None) -> None:
+    def add_message(
+        self,
+        ids: Sequence[int],
+        logprobs: Sequence[float],
+        values: Sequence[float] | None = None,
+        entropies: Sequence[float] | None = None,
+    ) -> None:
         """Append what the policy sampled."""
         self.ids.extend(ids)
         self.action.extend([True] * len(ids))
         self.sampled_logprobs.extend(logprobs)
         self.sampled_values.extend(values or ())
+        self.sampled_entropies.extend(entropies or ())
 
     def add_feedback(self, ids: Sequence[int]) -> None:
         """Append tokens that the policy did not sample."""
@@ -73,6 +82,7 @@ class RolloutBatch:
         group_B: number of each episode's problem, on the CPU.
         lengths_B: tokens of each episode, on the CPU.
         sampled_values_BA: V before each action token, as the engine reported them; None where it did not for all.
+        sampled_entropies_BA: of what each was sampled from, likewise.
     """
 
     ids_BL: Tensor
@@ -86,6 +96,7 @@ class RolloutBatch:
     group_B: Tensor
     lengths_B: Tensor
     sampled_values_BA: Tensor | None = None
+    sampled_entropies_BA: Tensor | None = None
 
     def __len__(self) -> int:
         return self.ids_BL.shape[0]
@@ -115,16 +126,13 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
     action = torch.zeros(count, length, dtype=torch.bool)
     mask = torch.zeros(count, actions, dtype=torch.bool)
     rewards = torch.zeros(count, actions)
-    logprobs, values = torch.zeros(count, actions), torch.zeros(count, actions)
-    valued = all(len(episode.sampled_values) == len(episode.sampled_logprobs) for episode in episodes)
+    logprobs = torch.zeros(count, actions)
     for row, episode in enumerate(episodes):
         ids[row, : len(episode.ids)] = torch.tensor(episode.ids)
         attention[row, : len(episode.ids)] = True
         action[row, : len(episode.ids)] = torch.tensor(episode.action)
         mask[row, : len(episode.sampled_logprobs)] = True
         logprobs[row, : len(episode.sampled_logprobs)] = torch.tensor(episode.sampled_logprobs)
-        if valued:
-            values[row, : len(episode.sampled_values)] = torch.tensor(episode.sampled_values)
         for position, reward in episode.turn_rewards:
             if episode.sampled_logprobs:
                 rewards[row, position] += reward
@@ -141,5 +149,15 @@ def collate(episodes: Sequence[Episode], pad_id: int, device: torch.device) -> R
         cut_B=torch.tensor([episode.cut for episode in episodes], dtype=torch.bool, device=device),
         group_B=torch.tensor([episode.group for episode in episodes], dtype=torch.long),
         lengths_B=torch.tensor([len(episode.ids) for episode in episodes], dtype=torch.long),
-        sampled_values_BA=values.to(device) if valued else None,
+        sampled_values_BA=_reported([episode.sampled_values for episode in episodes], mask, device),
+        sampled_entropies_BA=_reported([episode.sampled_entropies for episode in episodes], mask, device),
     )
+
+
+def _reported(rows: Sequence[Sequence[float]], mask_BA: Tensor, device: torch.device) -> Tensor | None:
+    """Return `[B, A]` of what an engine reported of every action token; None where it left one out."""
+    if any(len(row) != count for row, count in zip(rows, mask_BA.sum(dim=1).tolist(), strict=True)):
+        return None
+    found_BA = torch.zeros(mask_BA.shape)
+    found_BA[mask_BA] = torch.tensor([number for row in rows for number in row])
+    return found_BA.to(device)

@@ -113,7 +113,7 @@ class Speaker:
         self.seconds += time.perf_counter() - started
         said = {}
         for (row, episode), completion, ours in zip(episodes.items(), completions, binding, strict=True):
-            episode.add_message(completion.ids, completion.logprobs, completion.values)
+            episode.add_message(completion.ids, completion.logprobs, completion.values, completion.entropies)
             said[row] = self._said(completion, ours)
             episode.cut = said[row].overlong or episode.cut
         return said

@@ -133,7 +133,7 @@ def _go_on(folder: RunFolder[SFTConfig], processes: Processes, state: Mapping[st
 def _start_policy(config: SFTConfig, demonstrations: Sequence[Demonstration]) -> Policy:
     device = resolve_device(config.device)
     if config.policy.model != "embedded":
-        return load_policy(config.policy.model, device, config.policy, config.memory)
+        return load_policy(config.policy.model, device, config.policy, config.memory, seed=config.seed)
     # Random weights, and an alphabet that the demonstrations need.
     made = build_policy(config.policy.embedded, texts(demonstrations), config.seed)
     return Policy(made.model.to(device), made.tokenizer, options=ForwardOptions.from_config(config.memory))

@@ -52,7 +52,7 @@ class SFTTrainer:
             weight_decay=learning.weight_decay,
         )
         self.optimizer = make_optimizer(policy, self.schedule, config.memory)
-        micro_batches = MicroBatches(config.memory)
+        micro_batches = MicroBatches(config.memory, packed=bool(policy.options.packing))
         self.imitation = Imitation(policy, self.optimizer, micro_batches, learning.max_grad_norm, processes)
         self.steps = 0
         self.tokens = 0

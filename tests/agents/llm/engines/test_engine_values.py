@@ -5,8 +5,10 @@ import torch
 from tiny import tiny_policy
 from tiny_models import tiny_model
 
-from rlenvs.agents.llm.config import MemoryConfig, PPOConfig
-from rlenvs.agents.llm.engines import SamplingParams, StaticEngine
+from rlenvs.agents.llm.config import MemoryConfig, PPOConfig, TrainConfig
+from rlenvs.agents.llm.engines import Engine, SamplingParams, StaticEngine
+from rlenvs.agents.llm.engines.configured import source_of_old_logprobs
+from rlenvs.agents.llm.engines.generate import GenerateEngine
 from rlenvs.agents.llm.learner.scoring import score_rollout
 from rlenvs.agents.llm.memory.micro_batches import MicroBatches
 from rlenvs.agents.llm.policy.model import Policy
@@ -25,14 +27,14 @@ def valued_policy(kind: str, critic: str = "detached") -> Policy:
     return policy
 
 
-def play(policy: Policy, engine: StaticEngine, turns: int = 2) -> RolloutBatch:
+def play(policy: Policy, engine: Engine, turns: int = 2) -> RolloutBatch:
     """Some rows end by themselves, some by the limit, some wait for a slot; every other one has ended."""
     generator = torch.Generator().manual_seed(1)
     episodes = [Episode(list(prompt), [False] * len(prompt)) for prompt in PROMPTS]
     for turn in range(turns):
         completions = engine.generate([episode.ids for episode in episodes], SamplingParams(6 + turn), generator)
         for row, (episode, completion) in enumerate(zip(episodes, completions, strict=True)):
-            episode.add_message(completion.ids, completion.logprobs, completion.values)
+            episode.add_message(completion.ids, completion.logprobs, completion.values, completion.entropies)
             episode.credit(0.5 * row + turn)
             if turn + 1 < turns:
                 episode.add_feedback([4 + row % 3, 6])
@@ -56,6 +58,54 @@ def test_the_engine_reports_the_values_that_a_forward_pass_gives(kind: str, batc
         found = policy.evaluate(*batch.rows(torch.arange(len(batch))), 1.0)
     torch.testing.assert_close(batch.sampled_values_BA[batch.mask_BA], found.values_M, atol=1e-4, rtol=1e-4)
     assert found.values_M.std() > 0.1, "values that are all alike would show nothing"
+
+
+@pytest.mark.parametrize("engine", [StaticEngine, GenerateEngine])
+def test_the_engine_reports_the_entropies_that_a_forward_pass_gives(engine: type) -> None:
+    policy = valued_policy("llama")
+    batch = play(policy, engine(policy, 4))
+    assert batch.sampled_entropies_BA is not None
+    with torch.no_grad():
+        found = policy.evaluate(*batch.rows(torch.arange(len(batch))), 1.0)
+    torch.testing.assert_close(batch.sampled_entropies_BA[batch.mask_BA], found.entropies_M, atol=1e-4, rtol=1e-4)
+    assert (batch.sampled_entropies_BA[~batch.mask_BA] == 0).all()
+    trusted, recomputed = (score(policy, batch, old).metrics["entropy"] for old in ("engine", "recompute"))
+    assert trusted == pytest.approx(recomputed, abs=1e-4)
+    assert recomputed > 0.1
+
+
+def test_what_the_engine_left_out_of_one_episode_counts_for_none() -> None:
+    policy = valued_policy("llama")
+    episodes = [Episode([5, 6], [False, False]) for _ in range(2)]
+    episodes[0].add_message([7, 8], [-1.0, -1.0], [0.5, 0.5], [1.0, 2.0])
+    episodes[1].add_message([7], [-1.0])
+    batch = collate(episodes, policy.pad_id, policy.device)
+    assert batch.sampled_values_BA is None
+    assert batch.sampled_entropies_BA is None
+    assert "entropy" not in score(policy, batch, "engine").metrics
+
+
+OURS = {
+    "env": {"id": "rlenvs/Arithmetic-v0"},
+    "rewards": {"reward_components": {"right": {"class": "CorrectnessReward"}}},
+}
+
+
+def test_left_to_itself_the_trainer_trusts_an_engine_that_computes_what_it_does() -> None:
+    def chosen(engine: Engine | None = None, dtype: torch.dtype = torch.float32, *overrides: str) -> str:
+        policy = valued_policy("llama").to(dtype)
+        engine = engine or StaticEngine(policy, 4)
+        return source_of_old_logprobs(TrainConfig.load(OURS, overrides), policy, engine)
+
+    policy = valued_policy("llama")
+    assert chosen() == "engine"
+    assert chosen(GenerateEngine(policy, 4)) == "recompute"
+    assert chosen(StaticEngine(policy, 4, dtype=torch.bfloat16)) == "recompute"
+    assert chosen(None, torch.bfloat16) == "recompute"
+    assert chosen(None, torch.float32, "memory.autocast=bfloat16") == "recompute"
+    assert chosen(None, torch.float32, "ppo.importance=token_truncate") == "recompute"
+    assert chosen(None, torch.float32, "ppo.old_logprobs=recompute") == "recompute"
+    assert chosen(GenerateEngine(policy, 4), torch.float32, "ppo.old_logprobs=engine") == "engine"
 
 
 @pytest.mark.parametrize("critic", ["detached", "shared"])

@@ -1,5 +1,7 @@
 """Row streams and inverse sampling, against plain definitions."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -79,14 +81,26 @@ def test_frequencies_are_the_probabilities(vocabulary):
 def test_each_row_has_its_own_temperature():
     logits = torch.tensor([[0.0, 1.0, 3.0]]).expand(3, -1)
     temperature = torch.tensor([0.0, 1.0, 2.0])
-    tokens, logprobs = pick(logits, temperature, torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64), greedy=True)
+    tokens, logprobs, entropies = pick(
+        logits, temperature, torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64), greedy=True
+    )
     assert tokens.tolist() == [2, 0, 0]
     expected = [0.0, torch.log_softmax(logits[0], 0)[0].item(), torch.log_softmax(logits[0] / 2, 0)[0].item()]
     assert logprobs.tolist() == pytest.approx(expected)
+    tempered = [torch.distributions.Categorical(logits=logits[0] / t).entropy().item() for t in (1.0, 1.0, 2.0)]
+    assert entropies.tolist() == pytest.approx(tempered)
+
+
+def test_a_token_that_cannot_be_drawn_adds_nothing_to_the_entropy():
+    logits = torch.tensor([[0.0, -torch.inf, 0.0]])
+    _, _, entropies = pick(logits, torch.ones(1), torch.tensor([0.5], dtype=torch.float64), greedy=False)
+    assert entropies.item() == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_logits_that_are_not_numbers_show(temperature):
     logits = torch.tensor([[0.0, float("nan"), 1.0]])
-    _, logprobs = pick(logits, torch.tensor([temperature]), torch.tensor([0.5], dtype=torch.float64), temperature == 0)
+    _, logprobs, _ = pick(
+        logits, torch.tensor([temperature]), torch.tensor([0.5], dtype=torch.float64), temperature == 0
+    )
     assert not logprobs.isfinite().all()

@@ -37,9 +37,8 @@ def adamw_by_hand(parameter, gradients, lr):
     return value
 
 
-@pytest.mark.parametrize("kind", ["adamw", "adamw_fused"])
-def test_steps_are_those_of_adamw(kind):
-    start, policy = tiny_policy(0, hidden_size=128, heads=4), steps(kind)[0]
+def test_steps_are_those_of_adamw():
+    start, policy = tiny_policy(0, hidden_size=128, heads=4), steps("adamw")[0]
     generator = torch.Generator().manual_seed(0)
     gradients = [[torch.randn(p.shape, generator=generator) for p in start.parameters()] for _ in range(5)]
     trunk = len(list(start.model.parameters()))
@@ -47,11 +46,6 @@ def test_steps_are_those_of_adamw(kind):
         lr = 1e-3 if place < trunk else 1e-2
         expected = adamw_by_hand(before.detach(), [row[place] for row in gradients], lr)
         torch.testing.assert_close(after.detach().double(), expected, atol=2e-6, rtol=1e-5)
-
-
-def test_fused_on_a_cpu_is_another_kernel_and_a_choice():
-    assert make_optimizer(tiny_policy(), CONFIG).param_groups[0]["fused"] is None
-    assert steps("adamw_fused")[1].param_groups[0]["fused"] is True
 
 
 def test_eight_bit_moments_take_almost_the_same_steps():
@@ -76,12 +70,11 @@ def test_eight_bit_moments_without_their_package_name_the_extra(monkeypatch):
         make_optimizer(tiny_policy(), CONFIG, MemoryConfig(optimizer="adamw_8bit"))
 
 
-@pytest.mark.parametrize("kind", ["adamw", "adamw_fused"])
-def test_what_is_frozen_has_no_moments(kind):
+def test_what_is_frozen_has_no_moments():
     policy = tiny_policy()
     policy.model.requires_grad_(False)
     trained = policy.model.lm_head.weight.requires_grad_(True)
-    policy, optimizer = steps(kind, policy=policy)
+    policy, optimizer = steps("adamw", policy=policy)
     assert set(optimizer.state) == {trained, *policy.value_head.parameters()}
     held = sum(value.nbytes for state in optimizer.state.values() for value in state.values())
     assert held == sum(8 * p.numel() + 4 for p in optimizer.state)

@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM
 from rlenvs.agents.llm.policy.model import Evaluation, Policy
 from rlenvs.agents.llm.policy.options import ForwardOptions
 from rlenvs.agents.llm.rollout.batch import collate
+from rlenvs.errors import ConfigError
 
 EVERY = sorted(MODELS | BENT_MODELS)
 CLOSE = {"atol": 1e-6, "rtol": 1e-5}
@@ -93,6 +94,33 @@ def test_padding_order_micro_batches_and_packing_change_nothing(kind):
     policy.options = ForwardOptions(packing=True, logprob_chunk=4)
     check(outcome(policy, [batch]), expected)
     check(outcome(policy, [left(*batch)]), expected)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_left_to_itself_a_policy_packs_where_that_changes_nothing(kind):
+    model, tokenizer = tiny_model(kind)
+    sdpa = model.config._attn_implementation == "sdpa"
+    policy = Policy(model, tokenizer, options=ForwardOptions(packing="auto"))
+    assert policy.options.packing is sdpa
+    assert not Policy(model, tokenizer, options=ForwardOptions(packing="auto", compile=True)).options.packing
+
+
+def test_a_model_whose_sequences_would_see_each_other_is_not_packed():
+    class Mixing(torch.nn.Module):
+        """Adds to every state the one before it, wherever that belongs."""
+
+        def __init__(self, norm):
+            super().__init__()
+            self.norm = norm
+
+        def forward(self, hidden):
+            return self.norm(hidden + torch.nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1])
+
+    model, tokenizer = tiny_model("llama")
+    model.model.norm = Mixing(model.model.norm)
+    assert Policy(model, tokenizer, options=ForwardOptions(packing="auto")).options.packing is False
+    with pytest.raises(ConfigError, match=r"memory.packing: layers of 'llama' see across packed sequences"):
+        Policy(model, tokenizer, options=ForwardOptions(packing=True))
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma2", "gpt2", "odd"])

@@ -52,7 +52,7 @@ def test_memory_options_reach_policy_and_reference(folder):
     config, memory = PolicyConfig(model="x"), MemoryConfig(autocast="bfloat16", logprob_chunk=3)
     policy = load_policy(folder, CPU, config, memory)
     reference = load_reference(policy, folder, config, memory)
-    assert policy.options == reference.policy.options == ForwardOptions(3, torch.bfloat16)
+    assert policy.options == reference.policy.options == ForwardOptions(3, torch.bfloat16, packing=True)
     assert not any(parameter.requires_grad for parameter in reference.policy.parameters())
 
 
@@ -146,6 +146,26 @@ def test_what_is_no_model_says_what_it_is(folder, tmp_path, monkeypatch):
             load_policy(source, CPU)
     for source in ("run/model", "gpt2", "Qwen/Qwen2.5-0.5B-Instruct"):
         check_source(source)
+
+
+def test_the_seed_decides_what_a_new_adapter_starts_from(folder):
+    def starts(seed):
+        policy = load_policy(folder, CPU, PolicyConfig(model="x", adapter=LORA), seed=seed)
+        return torch.cat([p.detach().flatten() for p in policy.policy_parameters()])
+
+    assert torch.equal(starts(3), starts(3))
+    assert not torch.equal(starts(3), starts(4))
+
+
+def test_an_adapter_of_other_layers_is_refused(folder, tmp_path):
+    made = LORA.model_copy(update={"target_modules": ["q_proj", "v_proj"]})
+    load_policy(folder, CPU, PolicyConfig(model="x", adapter=made)).save(tmp_path / "sft")
+    load_policy(tmp_path / "sft", CPU, PolicyConfig(model="x", adapter=made))
+    other = LORA.model_copy(update={"target_modules": ["q_proj", "k_proj"]})
+    with pytest.raises(
+        ConfigError, match=r"target_modules: .* changes \['q_proj', 'v_proj'\], not \['k_proj', 'q_proj'\]"
+    ):
+        load_policy(tmp_path / "sft", CPU, PolicyConfig(model="x", adapter=other))
 
 
 def test_adapters_that_are_not_lora_are_refused(folder, tmp_path):

@@ -31,7 +31,7 @@ def gradients(policy):
 def test_options_come_from_the_configuration():
     config = MemoryConfig(logprob_chunk=7, autocast="bfloat16", gradient_checkpointing=True, packing=True, compile=True)
     assert ForwardOptions.from_config(config) == ForwardOptions(7, torch.bfloat16, True, True, True)
-    assert ForwardOptions.from_config(MemoryConfig()) == ForwardOptions()
+    assert ForwardOptions.from_config(MemoryConfig()) == ForwardOptions(packing="auto")
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma2"])
