@@ -16,9 +16,9 @@ def _importable():
     sys.path.remove(str(FOLDER))
 
 
-def a_run(variant, seed, values, every=10, metric="accuracy/greedy"):
+def a_run(variant, seed, values, every=10, metrics=("accuracy/train", "accuracy/greedy")):
     curve = [[place * every, value] for place, value in enumerate(values)]
-    return {"variant": variant, "seed": seed, "episodes": 128, "seconds": 1, "curves": {metric: curve}}
+    return {"variant": variant, "seed": seed, "episodes": 128, "seconds": 1, "curves": dict.fromkeys(metrics, curve)}
 
 
 def test_the_mean_is_that_of_what_all_seeds_measured():
@@ -66,9 +66,9 @@ def test_the_page_has_what_was_measured_and_says_what_was_not_reached(tmp_path):
     slow, never = a_run("without it", 0, [0.0, 0.4, 0.8]), a_run("without it", 1, [0.0, 0.1, 0.2])
     page = write_page(tmp_path, "steps", steps, [a_run("with the potential", 0, [0.0, 0.8, 1.0]), slow, never])
     text = page.read_text()
-    assert "| with the potential | 0 | 0.0% → 100.0% | 1,280 |" in text
-    assert "| without it | 0 | 0.0% → 80.0% | 2,560 |" in text
-    assert "| without it | 1 | 0.0% → 20.0% | not reached |" in text
+    assert "| with the potential | 0 | 0.0% → 100.0% | 0.0% → 100.0% | 1,280 |" in text
+    assert "| without it | 0 | 0.0% → 80.0% | 0.0% → 80.0% | 2,560 |" in text
+    assert "| without it | 1 | 0.0% → 20.0% | 0.0% → 20.0% | not reached |" in text
     assert "median: with the potential 1,280; without it 1 of 2 seeds got there." in text
     both = {metric: [[0, 0.25], [30, 0.5]] for metric in TASKS["instructions"].lines}
     write_page(tmp_path, "instructions", TASKS["instructions"], [a_run("", 3, [0.0]) | {"curves": both}])
