@@ -44,10 +44,10 @@ TASKS = {
         {"with the potential": (), "without it": WITHOUT_POTENTIAL},
         goal=0.8,
         note=(
-            "The reward is paid for the final answer; the potential is the share of steps that are done. It saves nothing "
-            "here: the warm start already finds a third of the answers, so that the reward is not rare, and over whole "
-            "episodes shaping is a baseline and nothing else. With a lower `gae_lambda` and a critic that has just begun "
-            "it does harm: every final answer is then a loss of what the potential had paid before it."
+            "The reward is paid for the final answer; the potential is the share of steps that are done. It saves "
+            "nothing here: the warm start already finds a third of the answers, so that the reward is not rare, and "
+            "over whole episodes shaping is a baseline and nothing else. With a lower `gae_lambda` and a critic that "
+            "has just begun it does harm: a final answer then costs what the potential had paid before it."
         ),
     ),
     "instructions": Task(
