@@ -80,7 +80,8 @@ class DerivationPotential(Potential):
             return 0.0
         done = min(int(done or 0), len(messages) - 1)
         share = PrefixProgress(messages[done]).push("".join(written.split()))
-        return self.scale * (done + share) / len(messages)
+        value: float = self.scale * (done + share) / len(messages)
+        return value
 
 
 def derivation_of(task: Any) -> tuple[str, ...]:
