@@ -45,7 +45,7 @@ class DerivationPotential(Potential):
         >>> task = {"type": "math", "gold": "14", "extract": "whole", "steps": steps}
         >>> phi = DerivationPotential()
         >>> round(phi(RewardState(info={"task": task, "steps_done": 1, "response_so_far": "9+"})), 3)
-        0.467
+        0.444
     """
 
     def __init__(self, scale: float = 1.0) -> None:
