@@ -76,7 +76,7 @@ class SequenceSource(ProceduralSource):
     def size(self) -> int:
         """How many different problems the parameters allow, both splits together."""
         lengths = range(self.min_length, self.max_length + 1)
-        return len(self.orders) * sum(len(self.symbols) ** length for length in lengths)
+        return len(self.orders) * sum(int(len(self.symbols) ** length) for length in lengths)
 
     @property
     def max_prompt_chars(self) -> int:

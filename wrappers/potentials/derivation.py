@@ -45,7 +45,7 @@ class DerivationPotential(Potential):
         >>> task = {"type": "math", "gold": "14", "extract": "whole", "steps": steps}
         >>> phi = DerivationPotential()
         >>> round(phi(RewardState(info={"task": task, "steps_done": 1, "response_so_far": "9+"})), 3)
-        0.467
+        0.444
     """
 
     def __init__(self, scale: float = 1.0) -> None:
@@ -80,7 +80,8 @@ class DerivationPotential(Potential):
             return 0.0
         done = min(int(done or 0), len(messages) - 1)
         share = PrefixProgress(messages[done]).push("".join(written.split()))
-        return self.scale * (done + share) / len(messages)
+        value: float = self.scale * (done + share) / len(messages)
+        return value
 
 
 def derivation_of(task: Any) -> tuple[str, ...]:

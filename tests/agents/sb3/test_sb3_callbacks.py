@@ -7,7 +7,7 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env as make_dummy_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 
 from rlenvs.agents.sb3 import RewardComponentsCallback, RewardScheduleCallback, TokenEmbedding, make_vec_env
 from rlenvs.errors import UserError, WrapperOrderError
@@ -228,3 +228,35 @@ def test_a_plain_environment_has_returns_only():
     _, rows = learn(PPO, env, RewardComponentsCallback(), 64, n_steps=16, batch_size=64)
     assert rows[0]["return/true"] == rows[0]["return/shaped"]
     assert not [key for key in rows[0] if key.startswith(("component/", "weight/"))]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_environments_in_other_processes_say_the_same():
+    def lines(kind):
+        env = make_dummy_vec_env(
+            ENV, n_envs=2, seed=0, env_kwargs=KWARGS, vec_env_cls=kind, wrapper_class=ShapedReward,
+            wrapper_kwargs={"config": LINEAR},
+        )  # fmt: skip
+        try:
+            return learn(A2C, env, [RewardScheduleCallback(), RewardComponentsCallback()], 40, n_steps=10)[1]
+        finally:
+            env.close()
+
+    one, other = lines(SubprocVecEnv), lines(DummyVecEnv)
+    assert one[-1]["weight/right"] == pytest.approx(1 - 38 / 100)
+    for mine, theirs in zip(one, other, strict=True):
+        kept = {key for key in mine if not key.startswith("time/")}
+        assert {key: mine[key] for key in kept} == pytest.approx({key: theirs[key] for key in kept})
+
+
+def test_tensorboard_gets_them_under_their_names(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    callbacks = [RewardScheduleCallback(), RewardComponentsCallback()]
+    model = A2C("MlpPolicy", dummy(LINEAR), seed=0, policy_kwargs=NETWORK, device="cpu", tensorboard_log=str(tmp_path))
+    model.learn(80, callback=callbacks, log_interval=1)
+    events = accumulator.EventAccumulator(str(tmp_path / "A2C_1")).Reload()
+    names = {"return/true", "return/shaped", "component/right/raw", "component/right/contribution", "weight/right"}
+    assert set(events.Tags()["scalars"]) >= names | {"failures/right", "invalid/right", "reward/total", "reward/env"}
+    weights = [(event.step, event.value) for event in events.Scalars("weight/right")]
+    assert weights == [(step, pytest.approx(1 - (step - 4) / 100)) for step in (20, 40, 60, 80)]
