@@ -11,15 +11,12 @@ from rlenvs.agents.llm.policy.loading import check_source
 from rlenvs.agents.llm.processes.bystander import view_of
 from rlenvs.agents.llm.processes.failing import one_message
 from rlenvs.agents.llm.processes.launch import Launch, decided_by_main
-from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
 from rlenvs.agents.runs.device import resolve_device
-from rlenvs.agents.runs.names import CONFIG
-from rlenvs.agents.runs.resuming import clear_leftovers, find_run
-from rlenvs.agents.runs.run_folder import checkpoint_folder, choose_run_folder, read_run_config
+from rlenvs.agents.runs.resuming import changed_config, clear_leftovers, find_run, rehearse_going_on
+from rlenvs.agents.runs.run_folder import choose_run_folder
 from rlenvs.agents.runs.signals import stop_on_signal
 from rlenvs.config_file import dump_config
-from rlenvs.errors import ConfigError
 
 DEFAULT_CONFIG = "arithmetic.yaml"
 
@@ -66,12 +63,8 @@ def _run(
     if dry_run and rank != 0:
         return 0
     if resume_dir is not None and resume_dir != AUTO:
-        if config_path or output or without_rewards:
-            raise ConfigError(
-                "--resume goes on with the run's own configuration: leave out CONFIG, --output and --no-reward "
-                "(or use --resume auto)"
-            )
-        return _go_on(Path(resume_dir), changed_config(Path(resume_dir), overrides), dry_run, plain)
+        config = changed_config(resume_dir, TrainConfig, overrides, config_path, output, without_rewards)
+        return _go_on(Path(resume_dir), config, dry_run, plain)
     with shipped_config("train", config_path or DEFAULT_CONFIG) as path:
         config = TrainConfig.load(path, with_output(overrides, output), without_rewards)
     if resume_dir == AUTO:
@@ -97,25 +90,12 @@ def _run(
 
 def _go_on(run_dir: Path, config: TrainConfig, dry_run: bool, plain: bool) -> int:
     if dry_run:
-        print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
-        done = [iteration_of(path) for path in list_checkpoints(checkpoint_folder(run_dir, config))]
-        print(f"# goes on with {run_dir} after iteration {done[-1] if done else '?'}")  # noqa: T201 - as above
+        print(rehearse_going_on(run_dir, config), end="")  # noqa: T201 - this is the output of the command
         return 0
     launch = Launch.from_environment()
     view = view_of(0 if launch is None else launch.rank, plain)
     with stop_on_signal(view.log) as stop:
         return resume(run_dir, config=config, view=view, stop=stop).exit_code
-
-
-def changed_config(run_dir: Path, overrides: Sequence[str]) -> TrainConfig:
-    """Return the configuration of a run with `key=value` overrides.
-
-    Raises:
-        RunFolderError: it is not the folder of a training run.
-        ConfigError: an override cannot be used.
-    """
-    config = read_run_config(run_dir, TrainConfig)
-    return TrainConfig.load(run_dir / CONFIG, overrides) if overrides else config
 
 
 def quieten_transformers() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.config.policy import model_from_anywhere
-from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, refuse_breaking
+from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, take_over
 from rlenvs.agents.runs.run_folder import RunFolder
 
 FIXED = {
@@ -47,7 +47,4 @@ def take_changes(folder: RunFolder[TrainConfig], saved: Mapping[str, Any], wante
     before = TrainConfig.load(saved)
     before.policy.model = model_from_anywhere(before.policy.model)
     found = changes(plain_config(before), plain_config(config))
-    refuse_breaking(found, FIXED, INSTEAD)
-    if config != folder.config:
-        folder.change_config(config)
-    return found
+    return take_over(folder, config, found, FIXED, INSTEAD)

@@ -2,17 +2,19 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from rlenvs.agents.runs.checkpoint import list_checkpoints
+from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.runs.config import RunConfig
+from rlenvs.agents.runs.loading import load_run
 from rlenvs.agents.runs.names import BEST_RECORD, CHECKPOINTS, CONFIG, METRICS, ROLLOUTS, START
 from rlenvs.agents.runs.run_folder import RunFolder, checkpoint_folder, read_run_config
+from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, RunFolderError
 from rlenvs.shown import shown
 
@@ -81,6 +83,59 @@ def refuse_breaking(found: list[Change], fixed: Mapping[str, str], instead: str)
         for key, reason in fixed.items():
             if change.key == key or change.key.startswith(f"{key}."):
                 raise ConfigError(f"--resume: {change} cannot change in a run that goes on ({reason}): {instead}")
+
+
+def take_over(
+    folder: RunFolder[C], config: C, found: list[Change], fixed: Mapping[str, str], instead: str
+) -> list[Change]:
+    """Let a run go on with a changed configuration, and write it into its folder.
+
+    Args:
+        folder: of the run.
+        config: what it is to go on with.
+        found: what has changed since the checkpoint.
+        fixed: as in `refuse_breaking`.
+        instead: as in `refuse_breaking`.
+
+    Returns:
+        What has changed.
+
+    Raises:
+        ConfigError: the run cannot go on with it.
+        RunFolderError: it cannot be written.
+    """
+    refuse_breaking(found, fixed, instead)
+    if config != folder.config:
+        folder.change_config(config)
+    return found
+
+
+def changed_config(run_dir: str | Path, kind: type[C], overrides: Sequence[str], *others: object) -> C:
+    """Return the configuration that `--resume RUN_DIR` goes on with.
+
+    Args:
+        run_dir: folder of the run.
+        kind: class of its configuration.
+        overrides: `key=value`.
+        others: options of the command that cannot be given with it.
+
+    Raises:
+        RunFolderError: it is not the folder of such a run.
+        ConfigError: an override cannot be used, or one of the other options was given.
+    """
+    if any(others):
+        raise ConfigError(
+            "--resume goes on with the run's own configuration: leave out CONFIG, --output and --no-reward "
+            "(or use --resume auto)"
+        )
+    config = read_run_config(Path(run_dir), kind)
+    return load_run(kind, Path(run_dir) / CONFIG, overrides) if overrides else config
+
+
+def rehearse_going_on(run_dir: Path, config: RunConfig) -> str:
+    """Return what a run goes on with as YAML, and as a comment where; nothing is loaded or written."""
+    done = [iteration_of(path) for path in list_checkpoints(checkpoint_folder(run_dir, config))]
+    return f"{dump_config(config)}# goes on with {run_dir} after iteration {done[-1] if done else '?'}\n"
 
 
 def in_its_folder(config: C, folder: RunFolder[C]) -> C:

@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlenvs.agents.reporting import make_view
-from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
-from rlenvs.agents.runs.names import CONFIG
-from rlenvs.agents.runs.resuming import clear_leftovers, find_run
-from rlenvs.agents.runs.run_folder import checkpoint_folder, choose_run_folder, read_run_config
+from rlenvs.agents.runs.resuming import changed_config, clear_leftovers, find_run, rehearse_going_on
+from rlenvs.agents.runs.run_folder import choose_run_folder
 from rlenvs.agents.runs.signals import stop_on_signal
 from rlenvs.agents.sb3.algorithms import build_model
 from rlenvs.agents.sb3.config import SB3TrainConfig
 from rlenvs.agents.sb3.launch import check, resume_sb3, train_sb3
 from rlenvs.agents.sb3.stack import EnvStack
 from rlenvs.config_file import dump_config
-from rlenvs.errors import ConfigError
 
 
 def run_cli(
@@ -42,12 +39,8 @@ def run_cli(
         The exit code.
     """
     if resume_dir is not None and resume_dir != AUTO:
-        if config_path or output or without_rewards:
-            raise ConfigError(
-                "--resume goes on with the run's own configuration: leave out CONFIG, --output and --no-reward "
-                "(or use --resume auto)"
-            )
-        return _go_on(Path(resume_dir), changed_config(Path(resume_dir), overrides), dry_run, plain)
+        config = changed_config(resume_dir, SB3TrainConfig, overrides, config_path, output, without_rewards)
+        return _go_on(Path(resume_dir), config, dry_run, plain)
     assert config_path is not None  # without a file the language-model agent is asked
     with shipped_config("train", config_path) as path:
         config = SB3TrainConfig.load(path, with_output(overrides, output), without_rewards)
@@ -88,22 +81,9 @@ def rehearsal(config: SB3TrainConfig, new: bool = True) -> str:
     return dump_config(config) + "".join(f"# {fact}\n" for fact in facts)
 
 
-def changed_config(run_dir: Path, overrides: Sequence[str]) -> SB3TrainConfig:
-    """Return the configuration of a run with `key=value` overrides.
-
-    Raises:
-        RunFolderError: it is not the folder of such a run.
-        ConfigError: an override cannot be used.
-    """
-    config = read_run_config(run_dir, SB3TrainConfig)
-    return SB3TrainConfig.load(run_dir / CONFIG, overrides) if overrides else config
-
-
 def _go_on(run_dir: Path, config: SB3TrainConfig, dry_run: bool, plain: bool) -> int:
     if dry_run:
-        print(dump_config(config), end="")  # noqa: T201 - this is the output of the command
-        done = [iteration_of(path) for path in list_checkpoints(checkpoint_folder(run_dir, config))]
-        print(f"# goes on with {run_dir} after iteration {done[-1] if done else '?'}")  # noqa: T201 - as above
+        print(rehearse_going_on(run_dir, config), end="")  # noqa: T201 - this is the output of the command
         return 0
     view = make_view(plain=True if plain else None)
     with stop_on_signal(view.log) as stop:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, refuse_breaking
+from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, take_over
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.sb3.config import SB3TrainConfig
 
@@ -42,7 +42,4 @@ def take_changes(
     """
     config = in_its_folder(folder.config if wanted is None else wanted, folder)
     found = changes(dict(saved), plain_config(config))
-    refuse_breaking(found, FIXED, INSTEAD)
-    if config != folder.config:
-        folder.change_config(config)
-    return found
+    return take_over(folder, config, found, FIXED, INSTEAD)
