@@ -120,6 +120,7 @@ class SB3TrainConfig(RunConfig):
     name: str = Field("sb3", pattern=r"^[\w.-]+$", description="names the run folder")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="of every random stream of the run")
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="small networks are fastest on the CPU")
+    threads: PositiveInt = Field(1, description="of the CPU; small networks wait longer for a second than it saves")
     env: TokenEnvConfig
     rewards: RewardConfig | None = Field(None, description="null: what the environment pays")
     normalize_reward: bool = Field(

@@ -2,8 +2,8 @@
 
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,17 @@ class SB3RunResult:
     seconds: float = 0.0
     interrupted: bool = False
     exit_code: int = 0
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch compute with that many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class StopLearning(Exception):  # noqa: N818 - no error: the run was asked to end
@@ -148,6 +159,10 @@ class Run:
         Raises:
             RlenvsError: a reward component or an environment failed; logs, report and a checkpoint are there.
         """
+        with cpu_threads(self.config.threads):
+            return self._go()
+
+    def _go(self) -> SB3RunResult:
         self._show_plan()
         logger = Logger(folder=None, output_formats=[])
         self.model.set_logger(logger)

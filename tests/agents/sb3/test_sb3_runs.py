@@ -320,3 +320,16 @@ def test_rollouts_are_episodes_with_what_they_were_paid_for(finished):
             assert np.mean([record["reward"] for record in mine]) == pytest.approx(line["return/shaped"], abs=1e-5)
             assert np.mean([record["env_reward"] for record in mine]) == pytest.approx(line["return/true"])
             assert np.mean([record["correct"] for record in mine]) == pytest.approx(line["accuracy/train"])
+
+
+def test_a_run_has_its_own_number_of_threads_and_gives_the_others_back(tmp_path):
+    seen = []
+
+    def stop():
+        seen.append(torch.get_num_threads())
+        return len(seen) > 1
+
+    before = torch.get_num_threads()
+    train_sb3(SB3TrainConfig.load({**sb3_data(tmp_path, "ppo"), "threads": before + 1}), view=quiet(), stop=stop)
+    assert seen == [before + 1] * 2
+    assert torch.get_num_threads() == before
