@@ -59,20 +59,32 @@ def draw(groups: Mapping[str, Sequence[Curve]], label: str, x_label: str = "iter
         label: what a screen reader says.
         x_label: name of the x axis.
     """
-    series, legend, x = [], [], LEFT
+    series = []
     for number, (name, curves) in enumerate(groups.items()):
         series += [Series(name, curve, number + FAINT) for curve in curves]
         series.append(Series(name, mean_curve(curves), number))
-        legend.append(
-            f'<path class="c{number}" d="M{x:.0f} 11h14"/><text x="{x + 19:.0f}" y="15">{escape(name)}</text>'
-        )
-        x += 36 + 5.8 * len(name)
+    legend, top = legend_of(list(groups))
     chart = line_chart(series, label=label, x_label=x_label, percent=True, zero=True)
-    inner = chart.replace("<svg ", f'<svg y="{LEGEND:.0f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" ', 1)
+    inner = chart.replace("<svg ", f'<svg y="{top:.0f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" ', 1)
     size = (
-        f'width="{2 * WIDTH:.0f}" height="{2 * (HEIGHT + LEGEND):.0f}" viewBox="0 0 {WIDTH:.0f} {HEIGHT + LEGEND:.0f}"'
+        f'width="{2 * WIDTH:.0f}" height="{2 * (HEIGHT + top):.0f}" viewBox="0 0 {WIDTH:.0f} {HEIGHT + top:.0f}"'
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>'
-        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(legend)}{inner}</svg>\n'
+        f'<rect width="100%" height="100%" fill="#fff"/>{legend}{inner}</svg>\n'
     )
+
+
+def legend_of(names: Sequence[str]) -> tuple[str, float]:
+    """Return the names beside their colours, in as many lines as they need, and the height of that."""
+    parts, x, y = [], LEFT, 15.0
+    for number, name in enumerate(names):
+        width = 36 + 5.8 * len(name)
+        if x > LEFT and x + width > WIDTH:
+            x, y = LEFT, y + 14
+        parts.append(
+            f'<path class="c{number}" d="M{x:.0f} {y - 4:.0f}h14"/>'
+            f'<text x="{x + 19:.0f}" y="{y:.0f}">{escape(name)}</text>'
+        )
+        x += width
+    return "".join(parts), y - 15 + LEGEND

@@ -40,7 +40,7 @@ TASKS = {
     ),
     "steps": Task(
         "A derivation in steps, with and without the potential",
-        {"accuracy/train": "sampled, training problems", "accuracy/greedy": "greedy, held-out problems"},
+        {"accuracy/train": "in training", "accuracy/greedy": "held out, greedy"},
         {"with the potential": (), "without it": WITHOUT_POTENTIAL},
         goal=0.8,
         note=(
