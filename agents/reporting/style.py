@@ -36,7 +36,7 @@ a{color:var(--accent)}
   border:1px solid var(--line); border-radius:8px; overflow:hidden; margin:0}
 .tiles div{background:var(--panel);padding:14px 18px}
 .tiles dt{font-size:.82rem;color:var(--muted)}
-.tiles dd{margin:0;font-size:1.4rem;letter-spacing:-.01em;line-height:1.35;white-space:nowrap}
+.tiles dd{margin:0;font-size:1.4rem;letter-spacing:-.01em;line-height:1.35}
 .tiles dd small{display:block;font-size:.85rem;letter-spacing:0;white-space:normal}
 .arrow{color:var(--muted);padding:0 .15em}
 .up{color:var(--good)}
@@ -167,7 +167,7 @@ footer{max-width:1280px;margin:3rem auto 0;padding:0 28px 40px;color:var(--muted
   svg{font-size:12px}
   .tiles{grid-template-columns:1fr 1fr}
   .tiles div{padding:10px 12px}
-  .tiles dd{font-size:1.1rem;white-space:normal}
+  .tiles dd{font-size:1.1rem}
 }
 @media (max-width:400px){
   .tiles{grid-template-columns:1fr}
