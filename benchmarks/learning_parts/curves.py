@@ -66,9 +66,7 @@ def draw(groups: Mapping[str, Sequence[Curve]], label: str, x_label: str = "iter
     legend, top = legend_of(list(groups))
     chart = line_chart(series, label=label, x_label=x_label, percent=True, zero=True)
     inner = chart.replace("<svg ", f'<svg y="{top:.0f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" ', 1)
-    size = (
-        f'width="{2 * WIDTH:.0f}" height="{2 * (HEIGHT + top):.0f}" viewBox="0 0 {WIDTH:.0f} {HEIGHT + top:.0f}"'
-    )
+    size = f'width="{2 * WIDTH:.0f}" height="{2 * (HEIGHT + top):.0f}" viewBox="0 0 {WIDTH:.0f} {HEIGHT + top:.0f}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>'
         f'<rect width="100%" height="100%" fill="#fff"/>{legend}{inner}</svg>\n'
