@@ -81,7 +81,11 @@ class Stepper:
         self.going[: self.rows].copy_(torch.tensor(going))
 
     def step(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Sample one token per row: `[rows]` tokens, log-probabilities, entropies, values; the next step takes them."""
+        """Sample one token per row.
+
+        Returns:
+            Tokens, log-probabilities, entropies and values, each `[rows]`, overwritten by the next step.
+        """
         if not self.graphs:
             self._advance()
         else:

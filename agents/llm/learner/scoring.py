@@ -175,7 +175,8 @@ def _evaluate(
     """
     trusted = config.old_logprobs == "engine"
     # None in all processes where one has none: what is gathered of them must be of one kind.
-    entropies = None if processes.any(batch.sampled_entropies_BA is None) else batch.sampled_entropies_BA
+    told = trusted and not processes.any(batch.sampled_entropies_BA is None)
+    entropies = batch.sampled_entropies_BA if told else None
     if trusted and not config.uses_critic:
         return batch.sampled_logprobs_BA, entropies, None, None
     if trusted and not processes.any(batch.sampled_values_BA is None):
