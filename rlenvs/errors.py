@@ -11,6 +11,8 @@ RlenvsError
 │   │   └── UnsupportedModelError   an engine does not know the model's architecture
 │   ├── DeviceError                 the requested device is absent
 │   ├── RunFolderError              a run folder is in the way, unreadable or holds no usable checkpoint
+│   ├── StudyError                  a study that does not fit what is asked of it, or cannot be run like that
+│   ├── StorageError                the storage of a study is down, unreadable or not one
 │   ├── RenderModeError (TypeError)  a render mode that an environment of texts does not have
 │   └── WrapperOrderError           wrappers stacked in an order that cannot work
 ├── ComponentError (RuntimeError)   a reward component failed for a reason the judged text cannot provoke
@@ -19,6 +21,7 @@ RlenvsError
 ├── EngineError (RuntimeError)      an engine could not finish a batch; nothing of the batch is returned
 ├── UserModelError (RuntimeError)   a model that plays the user of a conversation gave no message
 ├── CallbackError (RuntimeError)    a callback of a run failed; says which, where and why
+├── TuningError (RuntimeError)      a study cannot go on: every trial fails, or workers keep dying; says the first cause
 ├── PeerError (RuntimeError)        another process of a run of several failed, is gone or does not answer
 └── TrainingDivergedError (RuntimeError)  an update destroyed the policy; says what to lower
 ```
@@ -89,6 +92,14 @@ class RunFolderError(UserError):
     """A run folder that is in the way, unreadable, or holds no usable checkpoint."""
 
 
+class StudyError(UserError):
+    """A study that does not fit what is asked of it, or that cannot be run like that."""
+
+
+class StorageError(UserError):
+    """The storage of a study is down, cannot be read, or is no storage at all."""
+
+
 class RenderModeError(UserError, TypeError):
     """A render mode that an environment of texts does not have.
 
@@ -129,6 +140,10 @@ class UserModelError(RlenvsError, RuntimeError):
 
 class TrainingDivergedError(RlenvsError, RuntimeError):
     """An update destroyed the policy."""
+
+
+class TuningError(RlenvsError, RuntimeError):
+    """A study cannot go on: every trial fails, or its workers keep dying. The message says the first cause."""
 
 
 class PeerError(RlenvsError, RuntimeError):

@@ -1,0 +1,253 @@
+"""Worker processes on this machine: started, started again when they die, and told when to end."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from rlenvs import errors
+from rlenvs.agents.tuning.attempt import Objective
+from rlenvs.agents.tuning.interrupts import Interrupts
+from rlenvs.agents.tuning.job import Job
+from rlenvs.agents.tuning.plan import StudyPlan
+from rlenvs.agents.tuning.worker import GAVE_UP, INTERRUPTED, LENGTH_BYTES
+from rlenvs.errors import TuningError
+
+if TYPE_CHECKING:
+    from rlenvs.agents.tuning.running import Watch
+
+__all__ = ["run_in_processes"]
+
+LOOK_S = 0.1
+"""Seconds between two looks at the workers."""
+
+END_S = 30.0
+"""Seconds that workers have to give their trials back."""
+
+DEATHS_PER_WORKER = 5
+"""Workers may die as often as it takes, as long as trials finish in between; so often each without any is a defect."""
+
+SHOWN_LINES = 5
+
+
+class WorkerProcess:
+    """One of the workers, in one process after the other.
+
+    Args:
+        number: of the worker, from 0.
+        folder: for what it prints and for its report.
+    """
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.number = number
+        self.log = folder / f"worker-{number}.log"
+        self.report = folder / f"worker-{number}.json"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, job: bytes) -> None:
+        """Start a process for it."""
+        self.report.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "rlenvs.agents.tuning.worker", str(os.getpid()), str(self.report)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is for us, who pass it on
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
+            )
+        with contextlib.suppress(BrokenPipeError):
+            self._input.write(len(job).to_bytes(LENGTH_BYTES) + job)
+            self._input.flush()
+
+    @property
+    def _input(self) -> IO[bytes]:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    def stop(self) -> None:
+        """Tell it to begin no new trial."""
+        with contextlib.suppress(OSError, ValueError):
+            self._input.close()
+
+    def failure(self) -> Exception | None:
+        """Return why it gave up; None: it did not."""
+        try:
+            report = json.loads(self.report.read_text())
+        except (OSError, ValueError):
+            return None
+        kind = getattr(errors, report["kind"], TuningError)
+        error: Exception = kind(report["message"])
+        for note in report["notes"]:
+            error.add_note(note)
+        return error
+
+    def last_lines(self) -> str:
+        """Return the end of what it printed, as a note."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()[-SHOWN_LINES:]
+        return "\n".join([f"worker {self.number} last printed:", *lines]) if lines else ""
+
+
+def _import_path() -> list[str]:
+    """Where a worker finds this package; the rest of our path comes with the job."""
+    given = os.environ.get("PYTHONPATH", "")
+    return [str(Path(errors.__file__).parents[1]), *(entry for entry in given.split(os.pathsep) if entry)]
+
+
+class Crew:
+    """The workers of one session.
+
+    Args:
+        count: how many.
+        folder: for what they print.
+        job: returns the job of a worker that starts now.
+    """
+
+    def __init__(self, count: int, folder: Path, job: Callable[[], bytes]) -> None:
+        self.workers = [WorkerProcess(number, folder) for number in range(count)]
+        self.job = job
+        self.deaths = 0  # since a trial finished last
+
+    def start(self) -> None:
+        """Start every worker."""
+        job = self.job()
+        for worker in self.workers:
+            worker.start(job)
+
+    def look(self, *, ending: bool) -> bool:
+        """See how the workers are; say whether any is still at work.
+
+        Args:
+            ending: workers that die are not started again.
+
+        Raises:
+            RlenvsError: one of them gave up.
+            TuningError: they keep dying.
+        """
+        at_work = False
+        for worker in self.workers:
+            assert worker.process is not None
+            code = worker.process.poll()
+            if code is None:
+                at_work = True
+                continue
+            if code == GAVE_UP and (failure := worker.failure()) is not None:
+                raise failure
+            if code not in (0, INTERRUPTED) and not ending:
+                self._start_again(worker, code)
+                at_work = True
+        return at_work
+
+    def _start_again(self, worker: WorkerProcess, code: int) -> None:
+        self.deaths += 1
+        if self.deaths > DEATHS_PER_WORKER * len(self.workers):
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            error = TuningError(f"the workers keep dying ({how}): {self.deaths} times since a trial last finished")
+            if lines := worker.last_lines():
+                error.add_note(lines)
+            raise error
+        worker.start(self.job())
+
+    def stop(self) -> None:
+        """Tell them to begin no new trial."""
+        for worker in self.workers:
+            worker.stop()
+
+    def end(self) -> None:
+        """Have them give their trials back and end; kill who does not."""
+        for worker in self._alive():
+            worker.terminate()
+        deadline = time.monotonic() + END_S
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(LOOK_S / 4)
+
+    def kill(self) -> None:
+        """End them at once."""
+        for process in self._alive():
+            process.kill()
+        for worker in self.workers:
+            if worker.process is not None:
+                worker.process.wait()
+                worker.stop()
+
+    def _alive(self) -> list[subprocess.Popen[bytes]]:
+        processes = [worker.process for worker in self.workers if worker.process is not None]
+        return [process for process in processes if process.poll() is None]
+
+
+@contextlib.contextmanager
+def _folder(log_dir: Path | None) -> Iterator[Path]:
+    if log_dir is None:
+        with tempfile.TemporaryDirectory(prefix="rlenvs-tune-") as name:
+            yield Path(name)
+    else:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        yield log_dir
+
+
+def run_in_processes(
+    plan: StudyPlan,
+    function: Objective,
+    watch: "Watch",
+    until: Callable[[], bool],
+    interrupts: Interrupts,
+    *,
+    workers: int,
+    log_dir: Path | None = None,
+) -> None:
+    """Work on a study with processes of this machine until it is done.
+
+    Args:
+        plan: what the study is; its storage is a URL.
+        function: the objective.
+        watch: tells of finished trials.
+        until: begin no new trial once this is true.
+        interrupts: asks everybody to end.
+        workers: how many processes.
+        log_dir: for what they print.
+
+    Raises:
+        RlenvsError: a worker gave up, or they keep dying.
+        KeyboardInterrupt: everybody was asked to end; running trials were given back.
+    """
+    began = time.monotonic()
+
+    def job() -> bytes:
+        left = None if plan.timeout_s is None else max(0.0, plan.timeout_s - (time.monotonic() - began))
+        return Job(plan, function, watch.finished_before, left).dumps()
+
+    with _folder(log_dir) as folder:
+        crew = Crew(workers, folder, job)
+        try:
+            crew.start()
+            _accompany(crew, watch, until, interrupts)
+        finally:
+            try:
+                crew.end()
+            finally:
+                crew.kill()
+
+
+def _accompany(crew: Crew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
+    ending = False
+    while True:
+        count = watch.count
+        ledger = watch.look()
+        if watch.count != count:
+            crew.deaths = 0
+        at_work = crew.look(ending=ending or ledger.done)
+        if not at_work:
+            return
+        if not ending and until():
+            ending = True
+            crew.stop()
+        with interrupts.exposed():
+            time.sleep(LOOK_S)
