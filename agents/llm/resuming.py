@@ -5,7 +5,8 @@ from typing import Any
 
 from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.config.policy import model_from_anywhere
-from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, take_over
+from rlenvs.agents.runs.changes import Change, changes, plain_config
+from rlenvs.agents.runs.resuming import in_its_folder, take_over
 from rlenvs.agents.runs.run_folder import RunFolder
 
 FIXED = {

@@ -16,9 +16,9 @@ from rlenvs.agents.llm.evaluation import HeldOutEvaluation
 from rlenvs.agents.llm.examination import Examination
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
+from rlenvs.agents.runs.changes import plain_config
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
 from rlenvs.agents.runs.names import MODEL
-from rlenvs.agents.runs.resuming import plain_config
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.errors import PeerError, RlenvsError

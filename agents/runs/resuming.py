@@ -3,12 +3,10 @@
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel
-
+from rlenvs.agents.runs.changes import Change, refuse_breaking
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints
 from rlenvs.agents.runs.config import RunConfig
 from rlenvs.agents.runs.loading import load_run
@@ -16,73 +14,13 @@ from rlenvs.agents.runs.names import BEST_RECORD, CHECKPOINTS, CONFIG, METRICS, 
 from rlenvs.agents.runs.run_folder import RunFolder, checkpoint_folder, read_run_config
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, RunFolderError
-from rlenvs.shown import shown
 
 RUNS = Path("runs")
 DATED = r"-\d{8}-\d{6}(?:-(\d+))?"
 LEFTOVERS = frozenset({CONFIG, METRICS, ROLLOUTS, CHECKPOINTS, START, "samples.txt", "tensorboard", "wandb"})
 """What a run leaves behind that ended before its first checkpoint: nothing that cannot be made again."""
 
-IGNORED = ("output.dir", "output.checkpoint_dir")
-"""Where a run is does not change what it is: folders are moved."""
-
 C = TypeVar("C", bound=RunConfig)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One key that two configurations differ in.
-
-    Attributes:
-        key: its path, with dots.
-        before: the value that the run had; None where there was none.
-        after: the value that it is to have.
-    """
-
-    key: str
-    before: Any
-    after: Any
-
-    def __str__(self) -> str:
-        """Say what changes, on one line.
-
-        Example:
-            >>> print(Change("ppo.clip_range", 0.2, 0.1))
-            ppo.clip_range: 0.2 -> 0.1
-        """
-        return f"{self.key}: {shown(self.before)} -> {shown(self.after)}"
-
-
-def plain_config(config: BaseModel) -> dict[str, Any]:
-    """Return a configuration as plain data, for a checkpoint and for comparing."""
-    return config.model_dump(mode="json", by_alias=True)
-
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Return what differs between two plain configurations.
-
-    Example:
-        >>> [str(change) for change in changes({"ppo": {"epochs": 1}, "seed": 0}, {"ppo": {"epochs": 2}, "seed": 0})]
-        ['ppo.epochs: 1 -> 2']
-    """
-    return [change for change in _differences(before, after, ()) if change.key not in IGNORED]
-
-
-def refuse_breaking(found: list[Change], fixed: Mapping[str, str], instead: str) -> None:
-    """Refuse changes with which a run could not go on, or would not be the same run.
-
-    Args:
-        found: what is to change.
-        fixed: keys that cannot change in a run of this kind, those below them included, and why not.
-        instead: what to do.
-
-    Raises:
-        ConfigError: says which key, and why.
-    """
-    for change in found:
-        for key, reason in fixed.items():
-            if change.key == key or change.key.startswith(f"{key}."):
-                raise ConfigError(f"--resume: {change} cannot change in a run that goes on ({reason}): {instead}")
 
 
 def take_over(
@@ -207,11 +145,3 @@ def _clear(folder: Path) -> None:
 
 def _is_leftover(path: Path) -> bool:
     return path.name in LEFTOVERS or path.name.startswith((".", "wandb")) or (path / BEST_RECORD).is_file()
-
-
-def _differences(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[Change]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in dict.fromkeys([*before, *after]):
-            yield from _differences(before.get(key), after.get(key), (*path, str(key)))
-    elif before != after:
-        yield Change(".".join(path), before, after)

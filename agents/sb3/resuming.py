@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rlenvs.agents.runs.resuming import Change, changes, in_its_folder, plain_config, take_over
+from rlenvs.agents.runs.changes import Change, changes, plain_config
+from rlenvs.agents.runs.resuming import in_its_folder, take_over
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.sb3.config import SB3TrainConfig
 

@@ -14,9 +14,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
+from rlenvs.agents.runs.changes import plain_config
 from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
 from rlenvs.agents.runs.names import MODEL
-from rlenvs.agents.runs.resuming import plain_config
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.agents.sb3.callbacks import RewardComponentsCallback, RewardScheduleCallback

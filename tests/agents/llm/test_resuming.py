@@ -10,8 +10,9 @@ from rlenvs.agents.llm import TrainConfig, resume, train
 from rlenvs.agents.llm.command import run_cli
 from rlenvs.agents.llm.resuming import FIXED
 from rlenvs.agents.llm.start import start_of
+from rlenvs.agents.runs.changes import plain_config
 from rlenvs.agents.runs.checkpoint import MANIFEST_FILE, STATE_FILE, list_checkpoints
-from rlenvs.agents.runs.resuming import clear_leftovers, find_run, plain_config
+from rlenvs.agents.runs.resuming import clear_leftovers, find_run
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.config_file import dump_config
 from rlenvs.errors import ConfigError, RunFolderError

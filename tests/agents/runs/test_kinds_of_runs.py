@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import pytest
 
+from rlenvs.agents.runs.changes import changes, plain_config, refuse_breaking
 from rlenvs.agents.runs.command import kind_of_run
 from rlenvs.agents.runs.config import OutputConfig, RunConfig
 from rlenvs.agents.runs.kinds import Kind, kind_of
 from rlenvs.agents.runs.loading import load_run
-from rlenvs.agents.runs.resuming import changes, find_run, in_its_folder, plain_config, refuse_breaking
+from rlenvs.agents.runs.resuming import find_run, in_its_folder
 from rlenvs.agents.runs.run_folder import RunFolder, choose_run_folder
 from rlenvs.errors import ConfigError, RunFolderError
 
