@@ -1,9 +1,56 @@
 """Optuna tunes the reward layer: which weights, schedules, normalisers and potentials make the policy best.
 
 Read `space` (what trials may set), `trial_config` (from a base configuration and a space to the configuration of a
-trial) and `optimizer` (a study from Python).
+trial) and `optimizer` (a study from Python). Nothing here is loaded by `import rlenvs`; this package needs the extra
+`tune`.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
 
-__all__ = ["SearchSpace", "TunedParameter"]
+if TYPE_CHECKING:
+    from rlenvs.agents.tuning.optimizer import BayesianRewardOptimizer
+    from rlenvs.agents.tuning.plan import StudyPlan
+    from rlenvs.agents.tuning.pruners import PrunerConfig
+    from rlenvs.agents.tuning.result import TuningResult
+    from rlenvs.agents.tuning.running import run_study
+    from rlenvs.agents.tuning.samplers import SamplerConfig
+    from rlenvs.agents.tuning.storage import open_storage
+    from rlenvs.agents.tuning.trial_config import TrialConfigs
+
+__all__ = [
+    "BayesianRewardOptimizer",
+    "PrunerConfig",
+    "SamplerConfig",
+    "SearchSpace",
+    "StudyPlan",
+    "TrialConfigs",
+    "TunedParameter",
+    "TuningResult",
+    "open_storage",
+    "run_study",
+]
+
+_LAZY = {
+    "BayesianRewardOptimizer": "optimizer",
+    "PrunerConfig": "pruners",
+    "SamplerConfig": "samplers",
+    "StudyPlan": "plan",
+    "TrialConfigs": "trial_config",
+    "TuningResult": "result",
+    "open_storage": "storage",
+    "run_study": "running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs Optuna only when it is asked for, so that configurations can be read without it."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    from rlenvs.extras import require
+
+    require("optuna", "tune", "tuning")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

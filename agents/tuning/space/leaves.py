@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rlenvs.agents.tuning.space.specs import FloatSpec, IntSpec, Scalar
+from rlenvs.agents.tuning.space.specs import FloatSpec, IntSpec, Scalar, plain_scalar
 from rlenvs.config_source import KeyPath
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Leaf:
             return self.spec.draw(trial, self.name, watch)
         if isinstance(self.spec, FloatSpec | IntSpec):
             return self.spec.draw(trial, self.name)
-        return self.spec(trial)
+        return plain_scalar(self.spec(trial))
 
     @property
     def is_function(self) -> bool:
@@ -151,7 +151,7 @@ def _fingerprint(template: Template, asked: Mapping[KeyPath, Any]) -> Any:
 
 
 def plain_json(value: Any) -> Any:
-    """Return a value as JSON has it; what JSON does not have, as text.
+    """Return a value as JSON has it; numbers that JSON does not have as text, objects as the names of their classes.
 
     Example:
         >>> plain_json((1, {"a": float("inf"), 2: None}))
@@ -165,4 +165,5 @@ def plain_json(value: Any) -> Any:
         return str(value)
     if isinstance(value, Scalar):
         return json.loads(json.dumps(value))
-    return repr(value)
+    # Not its repr: that may hold an address, and be another one after a resume.
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"

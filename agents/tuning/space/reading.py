@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlenvs.agents.tuning.space.leaves import Choice, ChoiceSpec, Leaf, Template
-from rlenvs.agents.tuning.space.specs import KEYS, TYPES, ChoiceKeys, Scalar, choice_problems, read_range
+from rlenvs.agents.tuning.space.specs import KEYS, TYPES, ChoiceKeys, Scalar, choice_problems, plain_scalar, read_range
 from rlenvs.config_source import KeyPath, Problem, dotted
 from rlenvs.shown import shown
 from rlenvs.suggestions import nearest
@@ -90,7 +90,7 @@ class SpaceReader:
         if isinstance(data, Mapping):
             found = [self._labelled(label, value, path, name, at) for label, value in data.items()]
         elif isinstance(data, Sequence) and not isinstance(data, str | bytes):
-            values = [_plain(value) for value in data]
+            values = [plain_scalar(value) for value in data]
             self.problems += choice_problems(values, at)
             found = [Choice(value, value) for value in values]
         else:
@@ -119,7 +119,7 @@ class SpaceReader:
                 self._template(item, (*path, index), f"{name}.{index}", (*at, index))
                 for index, item in enumerate(value)
             ]
-        return _plain(value)
+        return plain_scalar(value)
 
     def _sub_tree(self, data: Mapping[Any, Any], path: KeyPath, name: str, at: KeyPath) -> dict[str, Template]:
         tree: dict[str, Template] = {}
@@ -197,11 +197,6 @@ def _put(tree: dict[str, Template], parts: tuple[str, ...], value: Template) -> 
         return False
     tree[last] = value
     return True
-
-
-def _plain(value: Any) -> Any:
-    item = getattr(value, "item", None)
-    return item() if callable(item) and getattr(value, "ndim", None) == 0 else value
 
 
 def _kind(value: object) -> str:

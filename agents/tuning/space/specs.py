@@ -162,7 +162,7 @@ def read_range(data: Mapping[str, Any], at: KeyPath) -> ReadSpec:
         choice = unknown_choice("type", kind if isinstance(kind, str) else shown(kind), TYPES)
         return ReadSpec(None, (Problem(at, str(choice), at=(*at, "type")),))
     model = TYPES[kind]
-    plain = {str(key): _plain(value) for key, value in data.items()}
+    plain = {str(key): plain_scalar(value) for key, value in data.items()}
     if "choices" in plain and kind == "categorical":
         plain["choices"] = None  # may hold what JSON does not
     try:
@@ -183,12 +183,10 @@ def _without_type(data: Mapping[str, Any], at: KeyPath) -> list[Problem]:
     return [Problem(at, f"missing key 'type' (one of {', '.join(TYPES)})")]
 
 
-def _plain(value: Any) -> Any:
-    """Turn scalars of numpy into Python's own."""
+def plain_scalar(value: Any) -> Any:
+    """Turn a scalar of numpy into Python's own; anything else stays what it is."""
     item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", None) == 0:
-        return item()
-    return value
+    return item() if callable(item) and getattr(value, "ndim", None) == 0 else value
 
 
 def _check_range(low: float, high: float) -> None:

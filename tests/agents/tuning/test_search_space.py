@@ -119,7 +119,7 @@ class TestWhatIsRead:
     def test_a_space_with_functions_travels(self):
         offset = 3
         space = SearchSpace.parse({"a": lambda trial: offset + trial.suggest_int("n", 0, 1), "b": FLOAT})
-        sent = cloudpickle.loads(cloudpickle.dumps(space))  # noqa: S301 - our own bytes
+        sent = cloudpickle.loads(cloudpickle.dumps(space))
         assert sent.suggest(optuna.trial.FixedTrial({"n": 1, "b": 1.0})) == {("a",): 4, ("b",): 1.0}
         assert sent.fingerprint() == space.fingerprint()
 
@@ -142,7 +142,7 @@ class TestWhatIsWrong:
             ({"type": "int", "low": 1, "high": 9, "log": True, "step": 2}, "a.step: does not go with log: true; leave one of them out"),
             ({"type": "float", "low": 0, "high": 1, "step": 0.4}, "a.step: must divide high - low (1.0), got 0.4: 0.8 would be highest"),
             ({"type": "int", "low": 0, "high": 10, "step": 4}, "a.step: must divide high - low (10), got 4: 8 would be highest"),
-            ({"type": "float", "low": 0, "high": 1, "step": -1}, "a.step: must be > 0, got -1.0"),
+            ({"type": "float", "low": 0, "high": 1, "step": -1}, "a.step: must be > 0.0, got -1"),
             ({"type": "float", "low": "0", "high": 1}, "a.low: expected a number, got '0'"),
             ({"type": "float", "low": 0, "high": math.inf}, "a.high: expected a finite number, got inf"),
             ({"type": "int", "low": 0.5, "high": 1}, "a.low: expected an integer, got 0.5"),
