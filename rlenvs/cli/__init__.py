@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rlenvs._version import __version__
-from rlenvs.cli import doctor, envs, evaluate, report, rewards, schema, score, sft, tasks, train
+from rlenvs.cli import doctor, envs, evaluate, report, rewards, schema, score, sft, tasks, train, tune
 from rlenvs.cli.parser import CommandParser, UsageError
 from rlenvs.errors import RlenvsError, UserError
 from rlenvs.suggestions import did_you_mean
 
 __all__ = ["build_parser", "main"]
 
-COMMANDS = (train, sft, evaluate, score, rewards, tasks, report, envs, schema, doctor)
+COMMANDS = (train, sft, tune, evaluate, score, rewards, tasks, report, envs, schema, doctor)
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2

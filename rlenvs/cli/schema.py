@@ -31,10 +31,10 @@ def register(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "kind",
         nargs="?",
-        choices=("train", "sft", "sb3", "rewards"),
+        choices=("train", "sft", "sb3", "tune", "rewards"),
         default="train",
-        help="train: a training run; sft: a supervised one; sb3: one of Stable-Baselines3; rewards: a reward recipe "
-        "(default: train)",
+        help="train: a training run; sft: a supervised one; sb3: one of Stable-Baselines3; tune: a study; "
+        "rewards: a reward recipe (default: train)",
     )
 
 
@@ -52,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
         from rlenvs.agents.sb3.config import SB3TrainConfig
 
         schema = SB3TrainConfig.model_json_schema()
+    elif args.kind == "tune":
+        from rlenvs.agents.tuning.config import TuneConfig
+
+        schema = TuneConfig.model_json_schema()
     else:
         from rlenvs.wrappers.config.rewards import RewardConfig
 
