@@ -1,4 +1,4 @@
-"""Calling an objective as its author wrote it: with the trial, its own arguments, and a configuration if it wants one."""
+"""Calling an objective as its author wrote it: with the trial, its own arguments and, if asked for, a configuration."""
 
 import inspect
 from collections.abc import Callable, Mapping

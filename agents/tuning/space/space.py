@@ -187,7 +187,7 @@ def _asks(leaf: Leaf) -> Any:
     if isinstance(leaf.spec, ChoiceSpec):
         return [(type(choice.stored), choice.stored) for choice in leaf.spec.choices]
     assert isinstance(leaf.spec, FloatSpec | IntSpec)
-    return leaf.spec.distribution
+    return leaf.spec.model_dump(exclude={"name"})
 
 
 def _described(leaf: Leaf) -> str:

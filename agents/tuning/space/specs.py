@@ -16,7 +16,6 @@ from rlenvs.config_source import KeyPath, Problem
 from rlenvs.shown import shown
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
 __all__ = ["KEYS", "TYPES", "ChoiceKeys", "FloatSpec", "IntSpec", "RangeSpec", "Scalar", "read_range"]
@@ -60,13 +59,6 @@ class FloatSpec(_Spec):
         return self
 
     @property
-    def distribution(self) -> "BaseDistribution":
-        """The range as Optuna has it."""
-        from optuna.distributions import FloatDistribution
-
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    @property
     def described(self) -> str:
         """The range in words."""
         return f"float {_range_in_words(self.low, self.high, self.log, self.step)}"
@@ -100,13 +92,6 @@ class IntSpec(_Spec):
             raise ConfigKeyError("step", "does not go with log: true; leave one of them out")
         _check_step(self.low, self.high, self.step)
         return self
-
-    @property
-    def distribution(self) -> "BaseDistribution":
-        """The range as Optuna has it."""
-        from optuna.distributions import IntDistribution
-
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
 
     @property
     def described(self) -> str:
