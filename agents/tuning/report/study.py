@@ -4,13 +4,18 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.importance import get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from rlenvs.agents.tuning.tickets import FAILURE, LOST, RETRY_OF, SURPLUS
 
 COMPLETE, PRUNED, FAILED, RUNNING, WAITING = "complete", "pruned", "failed", "running", "waiting"
 STATES = {
@@ -79,19 +84,20 @@ class StudyView:
         """Return how many trials are in a state."""
         return sum(trial.state == state for trial in self.trials)
 
-    @property
+    @cached_property
     def ranked(self) -> list[TrialView]:
         """The trials that can be the best one."""
         return [trial for trial in self.trials if trial.ranks]
 
-    @property
+    @cached_property
     def front(self) -> list[TrialView]:
         """The best trial, or with several objectives all that no other trial beats in every one of them."""
         ranked = self.ranked
         if len(self.maximize) == 1 and ranked:
             sign = 1 if self.maximize[0] else -1
             return [max(ranked, key=lambda trial: (sign * trial.values[0], -trial.number))]
-        return [trial for trial in ranked if not any(self._beats(other, trial) for other in ranked)]
+        gains = np.array([trial.values for trial in ranked]) * np.where(self.maximize, 1.0, -1.0)
+        return [trial for trial, own in zip(ranked, gains, strict=True) if not _is_beaten(own, gains)]
 
     def best_so_far(self, objective: int) -> list[tuple[int, float]]:
         """Return (trial, best value up to and with it) for each trial that can be the best."""
@@ -102,10 +108,15 @@ class StudyView:
             best.append((trial.number, choose(value, best[-1][1]) if best else value))
         return best
 
-    def _beats(self, one: TrialView, other: TrialView) -> bool:
-        signs = [1 if more else -1 for more in self.maximize]
-        gains = [sign * (a - b) for sign, a, b in zip(signs, one.values, other.values, strict=True)]
-        return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)
+
+def _is_beaten(own: NDArray[np.float64], gains: NDArray[np.float64]) -> bool:
+    """Say whether some row is at least as large everywhere and larger somewhere.
+
+    Args:
+        own: [objectives] what one trial reached, more is better.
+        gains: [trials, objectives] what all reached.
+    """
+    return bool(((gains >= own).all(axis=1) & (gains > own).any(axis=1)).any())
 
 
 def view_of_study(study: optuna.Study, objectives: Sequence[str] = ()) -> StudyView:
@@ -116,7 +127,10 @@ def view_of_study(study: optuna.Study, objectives: Sequence[str] = ()) -> StudyV
         objectives: names of what is optimised, where the study has none.
     """
     frozen = study.get_trials(deepcopy=False)
-    kept = [trial for trial in frozen if not trial.user_attrs.get("lost") and not trial.user_attrs.get("surplus")]
+    retried = {trial.user_attrs.get(RETRY_OF) for trial in frozen}
+    lost = [trial for trial in frozen if LOST in trial.user_attrs and trial.number in retried]
+    gone = {trial.number for trial in lost}
+    kept = [trial for trial in frozen if trial.number not in gone and not trial.user_attrs.get(SURPLUS)]
     distributions: dict[str, BaseDistribution] = {}
     for trial in kept:
         for name, distribution in trial.distributions.items():
@@ -128,7 +142,7 @@ def view_of_study(study: optuna.Study, objectives: Sequence[str] = ()) -> StudyV
         objectives=tuple(named) if len(named) == count else objective_names(count),
         maximize=tuple(direction == StudyDirection.MAXIMIZE for direction in study.directions),
         trials=tuple(_trial_view(trial) for trial in kept),
-        lost=sum(bool(trial.user_attrs.get("lost")) for trial in frozen),
+        lost=len(lost),
         distributions=distributions,
     )
 
@@ -178,7 +192,7 @@ def _importance(study: optuna.Study, objective: int, more: bool) -> dict[str, fl
 
 def _trial_view(trial: FrozenTrial) -> TrialView:
     values = tuple(float(value) for value in trial.values or ()) if trial.state == TrialState.COMPLETE else ()
-    retried = trial.user_attrs.get("retry_of")
+    retried = trial.user_attrs.get(RETRY_OF)
     return TrialView(
         number=trial.number,
         state=STATES[trial.state],
@@ -195,7 +209,7 @@ def _trial_view(trial: FrozenTrial) -> TrialView:
 def _failure(trial: FrozenTrial) -> str:
     if trial.state != TrialState.FAIL:
         return ""
-    return str(trial.user_attrs.get("failure") or "no cause was recorded")
+    return str(trial.user_attrs.get(FAILURE) or trial.user_attrs.get(LOST) or "no cause was recorded")
 
 
 def order_of_importance(view: StudyView, importances: Sequence[Mapping[str, float]]) -> list[str]:
