@@ -4,14 +4,14 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from rlenvs.agents.reporting.formatting import format_number, one_line, typeset
+from rlenvs.agents.reporting.formatting import format_number, typeset
 from rlenvs.agents.reporting.markup import shorten
 from rlenvs.agents.reporting.svg import thin_out
 from rlenvs.agents.tuning.report.axes import Axis, axis_of, number_axis, whole_axis, written, x_at, y_at
 from rlenvs.agents.tuning.report.figures import Hover, LegendEntry, Mark, draw_chart, draw_line, draw_marks, figure
 from rlenvs.agents.tuning.report.study import COMPLETE, FAILED, PRUNED, StudyView, TrialView
 
-MAX_MARKS = 1_000
+MAX_MARKS = 500
 MAX_CURVES = 200
 MAX_SLICES = 24
 FAINTEST = 0.3
@@ -25,7 +25,7 @@ def describe_trial(view: StudyView, trial: TrialView) -> str:
     params = ", ".join(f"{name} {written(value)}" for name, value in drawn[:PARAMS_IN_TITLE])
     more = f" and {len(drawn) - PARAMS_IN_TITLE} more" if len(drawn) > PARAMS_IN_TITLE else ""
     note = " (outside its constraints)" if trial.violated else ""
-    return shorten(one_line(f"trial {trial.number}{note}: {values or trial.state}; {params}{more}"), 400)
+    return shorten(f"trial {trial.number}{note}: {values or trial.state}; {params}{more}", 400)
 
 
 def direction_of(more: bool) -> str:
@@ -136,7 +136,8 @@ def _slice(view: StudyView, name: str, objective: int, done: Sequence[TrialView]
             age = FAINTEST + (1 - FAINTEST) * trial.number / last
             style = _style(trial, front)
             height = y.share(trial.values[objective]) or 0.0
-            marks.append(Mark(share, height, describe_trial(view, trial), style, 1.0 if "best" in style else age))
+            said = f"trial {trial.number}, {written(trial.params[name])}: {written(trial.values[objective])}"
+            marks.append(Mark(share, height, said, style, 1.0 if "best" in style else age))
     unit = f"{'logarithmic, ' if x.log else ''}{len(marks)} trials"
     label = f"{view.objectives[objective]} against {name}, {len(marks)} trials"
     return figure(name, unit, draw_chart(x, y, draw_marks(marks), label), style="slice")
