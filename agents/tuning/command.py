@@ -20,11 +20,11 @@ from rlenvs.agents.tuning.report.comparison import ComparisonView
 from rlenvs.agents.tuning.report.study import StudyView
 from rlenvs.agents.tuning.running import run_study
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
+from rlenvs.agents.tuning.space.leaves import plain_json
 from rlenvs.agents.tuning.storage import open_storage
 from rlenvs.agents.tuning.study_folder import (
     JOURNAL,
     REPORT,
-    TRIALS,
     WORKER_LOGS,
     StudyFolder,
     choose_study_folder,
@@ -113,7 +113,7 @@ class Prepared:
             pruner=config.pruner,
             fingerprint={
                 "search_space": self.configs.space.fingerprint(),
-                "base": plain_config(config)["base"],
+                "base_config": plain_json(self.configs.base),
                 "objective": plain_config(config)["objective"],
             },
         )
@@ -242,7 +242,7 @@ def _run(folder: StudyFolder, prepared: Prepared, how: Manner) -> int:
     plan = prepared.plan(folder.storage)
     study = join_study(plan, open_storage(folder.storage), resume=True)
     progress.start(Ledger(study.get_trials(deepcopy=False), plan.n_trials, plan.max_retries).outcomes)
-    function = TrialFunction(config.objective.build(folder / TRIALS), {}, prepared.configs)
+    function = TrialFunction(config.objective.build(folder.path), {}, prepared.configs)
     with progress, requeue_on_sigusr1() as requeue:
         progress.log(_headline(prepared, folder, progress.done))
         try:

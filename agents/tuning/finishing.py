@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import RootModel
@@ -11,7 +10,6 @@ from rlenvs.agents.runs.names import CONFIG
 from rlenvs.agents.tuning.study_folder import (
     BEST_CONFIG,
     COMPARISON,
-    FRESH,
     FRONT,
     REPORT,
     TRIAL_ROWS,
@@ -86,9 +84,9 @@ def compare_with_base(
 
     note(f"measuring base and best configuration on {len(seeds)} fresh seed{'s' if len(seeds) > 1 else ''}")
     best = configs.generate_from_params(view.front[0].params)
-    measure = objective.measure(folder / FRESH)
+    measure = objective.measure(folder.path)
     comparison = compare_on_fresh_seeds(configs.base, best, measure, objective.metrics[0].name, seeds)
-    data = {"trial": view.front[0].number, **asdict(comparison)}
+    data = {"trial": view.front[0].number, **comparison.to_dict()}
     folder.write(COMPARISON, json.dumps(data, indent=2) + "\n")
     return data
 

@@ -14,9 +14,9 @@ from rlenvs.files import replacing
 
 __all__ = ["StudyFolder", "choose_study_folder", "find_study", "is_study_folder"]
 
-JOURNAL, TRIALS, TRIAL_ROWS = "journal.log", "trials", "trials.jsonl"
+JOURNAL, TRIAL_ROWS = "journal.log", "trials.jsonl"
 BEST_CONFIG, FRONT, COMPARISON, REPORT = "best_config.yaml", "front", "comparison.json", "report.html"
-FRESH, WORKER_LOGS = "fresh", "workers"
+WORKER_LOGS = "workers"
 RUNS = Path("runs")
 DATED = r"-(\d{8}-\d{6})(?:-(\d+))?"
 

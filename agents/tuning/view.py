@@ -62,9 +62,8 @@ class StudyProgress:
         """Write the line of a trial that has ended."""
         self._take(trial)
         spent = None if trial.duration is None else trial.duration.total_seconds()
-        width = len(str(self.n_trials))
         fields = [
-            f"trial {trial.number:>{width}} | {self.done:>{width}}/{self.n_trials}",
+            f"trial {trial.number} | {self.done}/{self.n_trials}",
             self._outcome(trial),
             *([f"best {format_number(self.best[1])} (trial {self.best[0]})"] if self.best else []),
             format_duration(spent),
