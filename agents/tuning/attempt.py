@@ -27,10 +27,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.joining import StudyAsAsked
-from rlenvs.agents.tuning.liveness import OWNER, Worker, beating
+from rlenvs.agents.tuning.liveness import Worker, beating
 from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.storage import storage_failures
-from rlenvs.agents.tuning.tickets import BLAMELESS, FAILURE, INDEX, LOST, Ticket, add_retry, attempt_of
+from rlenvs.agents.tuning.tickets import BLAMELESS, FAILURE, LOST, OWNER, Ticket, add_retry, attempt_of
 from rlenvs.errors import StorageError
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def claim(storage: "BaseStorage", waiting: Iterable[Ticket], worker: Worker) -> 
         try:
             if not storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                 continue
-            storage.set_trial_system_attr(trial_id, INDEX, ticket.index)
-            storage.set_trial_system_attr(trial_id, OWNER, asdict(worker))
+            storage.set_trial_system_attr(trial_id, OWNER, {**asdict(worker), "index": ticket.index})
         except UpdateFinishedTrialError:
             continue
         return ticket

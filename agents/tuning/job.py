@@ -11,7 +11,7 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 
 from rlenvs.agents.tuning.attempt import Objective
 from rlenvs.agents.tuning.plan import StudyPlan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from rlenvs.agents.tuning.plan import StudyPlan
@@ -65,7 +66,10 @@ def join_study(plan: StudyPlan, storage: "BaseStorage", *, resume: bool) -> optu
         else:
             try:
                 study = optuna.create_study(
-                    study_name=plan.name, storage=storage, directions=list(plan.directions), load_if_exists=resume
+                    study_name=plan.name,
+                    storage=storage,
+                    directions=[StudyDirection[direction.upper()] for direction in plan.directions],
+                    load_if_exists=resume,
                 )
             except DuplicatedStudyError as error:
                 raise StudyError(

@@ -8,7 +8,8 @@ over, needs:
 * Changes of state and new trials are on the disk before they count; parameters, reports and signs of life follow with
   the next of those.
 
-A line in the middle that cannot be read means that somebody else has written to the file: that is said, with its number.
+A line in the middle that cannot be read means that somebody else has written to the file: that is said, with its
+number.
 """
 
 import contextlib

@@ -22,17 +22,20 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from rlenvs.agents.tuning.storage import storage_failures
+from rlenvs.agents.tuning.tickets import OWNER
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 __all__ = ["Observer", "Worker", "beating"]
 
-OWNER = "rlenvs:owner"
 BEAT = "rlenvs:beat"
 
 DEAD_STATES = ("Z", "X", "x")
 """A process that ended and whose parent has not yet asked how is still in the table."""
+
+LONGEST_FAREWELL_S = 5.0
+"""A storage that hangs holds the thread up, and is to hold up nothing else."""
 
 AT_WORK: set[str] = set()
 """Workers of this very process: one that is not here has left its loop, though the process lives."""
@@ -65,7 +68,7 @@ class Worker:
     def of(cls, trial: FrozenTrial) -> "Worker | None":
         """Return whoever claimed a trial; None where the claim was not signed yet."""
         data: Any = trial.system_attrs.get(OWNER)
-        return None if data is None else cls(**data)
+        return None if data is None else cls(**{key: value for key, value in data.items() if key != "index"})
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -164,4 +167,4 @@ def beating(storage: "BaseStorage", trial_id: int, every_s: float) -> Iterator[N
         yield
     finally:
         ended.set()
-        thread.join()
+        thread.join(LONGEST_FAREWELL_S)

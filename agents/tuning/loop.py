@@ -1,17 +1,19 @@
 """The loop of a worker: claim a ticket, run it, look after the others, until nothing is left to do."""
 
+import contextlib
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from rlenvs.agents.tuning.attempt import PLACE, TRACEBACK, Objective, attempt, claim, reap
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.liveness import Observer, Worker
 from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.tickets import AHEAD, FAILURE, LOW, Ledger, add_retry, add_tickets
+from rlenvs.agents.tuning.tickets import AHEAD, FAILURE, LOW, SURPLUS, Ledger, add_retry, add_tickets
 from rlenvs.errors import TuningError
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def work(
     interrupts: Interrupts,
     until: Callable[[], bool],
     finished_before: Collection[int] = (),
-    after_trial: Callable[[], None] | None = None,
+    after_trial: Callable[[], object] | None = None,
 ) -> None:
     """Work on a study until every trial asked for is finished.
 
@@ -101,10 +103,10 @@ def _look_after(study: optuna.Study, ledger: Ledger, observer: Observer, plan: S
 
 def _retire(storage: "BaseStorage", surplus: list[FrozenTrial]) -> None:
     """Take retries that were made twice out of the queue. They count nowhere; this is for whoever reads the study."""
-    from rlenvs.agents.tuning.tickets import SURPLUS
-
     for trial in surplus:
-        if trial.state == TrialState.WAITING and storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+        if trial.state.is_finished():
+            continue
+        with contextlib.suppress(UpdateFinishedTrialError):
             storage.set_trial_user_attr(trial._trial_id, SURPLUS, True)
             storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 

@@ -36,8 +36,8 @@ class StudyPlan:
         seed: of all proposals, in [0, 2**32).
         sampler: who proposes parameters.
         pruner: which trials end early.
-        fingerprint: what else must be equal for whoever joins or resumes the study, as plain JSON: the search space, the
-            base configuration, the objective.
+        fingerprint: what else must be equal for whoever joins or resumes the study, as plain JSON: the search space,
+            the base configuration, the objective.
         heartbeat_s: seconds between two signs of life of a running trial.
         grace_s: seconds without a sign of life after which a trial is given to somebody else. A worker that ended on
             the same machine is noticed at once.

@@ -2,7 +2,7 @@
 
 | URL | what it is for |
 |---|---|
-| `journal:PATH`, or a path that ends in `.log` | one machine, or several that share a file system with locks; the default |
+| `journal:PATH`, or a path that ends in `.log` | one machine, or several that share files and locks; the default |
 | `sqlite:///PATH` | one machine |
 | `postgresql://user@host/name`, `mysql+pymysql://...` | several machines |
 | `grpc://host:port` | hundreds of workers, through `serve_storage` in front of a database |
@@ -23,7 +23,7 @@ from rlenvs.extras import require
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["open_storage", "serve_storage", "storage_failures"]
+__all__ = ["close_storage", "open_storage", "serve_storage", "storage_failures"]
 
 CONNECT_S = 5
 """Seconds to wait for a server before it counts as down."""
@@ -179,6 +179,17 @@ def _reason(error: BaseException) -> str:
         return f"its driver is not installed ({original})"
     lines = [line.strip() for line in str(original).splitlines() if line.strip()]
     return lines[0] if lines else type(original).__name__
+
+
+def close_storage(storage: "BaseStorage") -> None:
+    """Close the connections of a storage; it opens new ones when it is used again. Files need no closing."""
+    import optuna
+
+    if isinstance(storage, optuna.storages._CachedStorage):
+        storage._backend.scoped_session.remove()
+        storage._backend.engine.dispose()
+    elif isinstance(storage, optuna.storages.GrpcStorageProxy):
+        storage.close()
 
 
 def storage_failures() -> tuple[type[BaseException], ...]:

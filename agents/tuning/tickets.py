@@ -41,7 +41,9 @@ RETRY_OF = "retry_of"
 SURPLUS = "surplus"
 """User attribute: this ticket was made twice and is never run."""
 
-INDEX = "rlenvs:index"
+OWNER = "rlenvs:owner"
+"""System attribute: who claimed the trial, and its `index` among those asked for."""
+
 ATTEMPT = "rlenvs:attempt"
 BLAMELESS = "rlenvs:blameless"
 """System attribute of a lost trial: it was given back, and that is not to be held against it."""
@@ -175,7 +177,7 @@ def trial_index(trial: Trial | FrozenTrial) -> int:
         trial: one that a worker has begun.
     """
     frozen = trial if isinstance(trial, FrozenTrial) else trial.storage.get_trial(trial._trial_id)
-    return int(frozen.system_attrs.get(INDEX, frozen.number))
+    return int(frozen.system_attrs.get(OWNER, {}).get("index", frozen.number))
 
 
 def trial_seed(trial: Trial | FrozenTrial, seed: int = 0) -> int:

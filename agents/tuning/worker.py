@@ -1,7 +1,7 @@
-"""A worker process: `python -m rlenvs.agents.tuning.worker PARENT REPORT`, fed by whoever started it.
+"""A worker process: `python -m rlenvs.agents.tuning.worker PARENT JOB REPORT`, started by a session of tuning.
 
-On its standard input come the length of the job, the job, and nothing more until it is to begin no new trial, which a
-single byte says. What makes the worker give up is written to the file REPORT, as JSON.
+JOB is a file that says what to do. When its standard input is closed the worker begins no new trial. What makes it give
+up is written to the file REPORT, as JSON.
 """
 
 import contextlib
@@ -10,9 +10,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import optuna
+
+from rlenvs import errors
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.job import Job
 from rlenvs.agents.tuning.joining import check_identity, quiet
@@ -27,11 +31,28 @@ GAVE_UP = 3
 """Exit code of a worker that wrote its reason to the report; starting it again would not help."""
 
 INTERRUPTED = 130
-LENGTH_BYTES = 8
 
 
-def serve(job: Job, interrupts: Interrupts, stopped: Callable[[], bool]) -> None:
+def told(error: RlenvsError) -> dict[str, Any]:
+    """Return why a worker gives up, as plain JSON."""
+    return {"kind": type(error).__name__, "message": str(error), "notes": getattr(error, "__notes__", [])}
+
+
+def understood(report: Mapping[str, Any]) -> Exception:
+    """Return the error that a worker told of."""
+    error: Exception = getattr(errors, report["kind"], errors.TuningError)(report["message"])
+    for note in report["notes"]:
+        error.add_note(note)
+    return error
+
+
+def serve(job: Job, interrupts: Interrupts, stopped: Callable[[optuna.Study], bool]) -> None:
     """Work on the study of a job until nothing is left to do.
+
+    Args:
+        job: what to do.
+        interrupts: asks the worker to end.
+        stopped: says of the study whether no new trial is to begin.
 
     Raises:
         KeyboardInterrupt: the worker was asked to end; its trial was given back.
@@ -39,8 +60,6 @@ def serve(job: Job, interrupts: Interrupts, stopped: Callable[[], bool]) -> None
         StorageError: the storage is gone.
         TuningError: every trial fails.
     """
-    import optuna
-
     deadline = None if job.seconds is None else time.monotonic() + job.seconds
     with quiet():
         try:
@@ -52,7 +71,7 @@ def serve(job: Job, interrupts: Interrupts, stopped: Callable[[], bool]) -> None
                 study,
                 job.function,
                 interrupts=interrupts,
-                until=lambda: stopped() or (deadline is not None and time.monotonic() >= deadline),
+                until=lambda: stopped(study) or (deadline is not None and time.monotonic() >= deadline),
                 finished_before=job.finished_before,
             )
         except storage_failures() as error:
@@ -79,35 +98,22 @@ def _watch(pipe: int, stop: threading.Event) -> None:
     threading.Thread(target=wait, name="waits to be told to stop", daemon=True).start()
 
 
-def main(parent: int, report: Path) -> int:
+def main(parent: int, job_file: Path, report: Path) -> int:
     """Run a worker process; return its exit code."""
     die_with(parent)
-    pipe = _take_input()
+    stop = threading.Event()
+    _watch(_take_input(), stop)
     with Interrupts() as interrupts:
         try:
-            with open(pipe, "rb", closefd=False, buffering=0) as file:
-                job = Job.loads(_read(file.read, int.from_bytes(_read(file.read, LENGTH_BYTES))))
-            stop = threading.Event()
-            _watch(pipe, stop)
-            serve(job, interrupts, stop.is_set)
+            job = Job.loads(job_file.read_bytes())
+            serve(job, interrupts, lambda study: stop.is_set())
         except KeyboardInterrupt:
             return INTERRUPTED
         except RlenvsError as error:
-            notes = getattr(error, "__notes__", [])
-            report.write_text(json.dumps({"kind": type(error).__name__, "message": str(error), "notes": notes}))
+            report.write_text(json.dumps(told(error)))
             return GAVE_UP
     return 0
 
 
-def _read(read: Callable[[int], bytes], count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = read(count - len(data))
-        if not more:
-            raise SystemExit("whoever started this worker ended before it had said what to do")
-        data += more
-    return data
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))

@@ -1,22 +1,21 @@
 """Worker processes on this machine: started, started again when they die, and told when to end."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from rlenvs import errors
 from rlenvs.agents.tuning.attempt import Objective
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.job import Job
 from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.worker import GAVE_UP, INTERRUPTED, LENGTH_BYTES
+from rlenvs.agents.tuning.worker import GAVE_UP, INTERRUPTED, understood
 from rlenvs.errors import TuningError
 
 if TYPE_CHECKING:
@@ -41,19 +40,24 @@ class WorkerProcess:
 
     Args:
         number: of the worker, from 0.
-        folder: for what it prints and for its report.
+        folder: for its job and its report.
+        log_dir: for what it prints.
     """
 
-    def __init__(self, number: int, folder: Path) -> None:
+    def __init__(self, number: int, folder: Path, log_dir: Path) -> None:
         self.number = number
-        self.log = folder / f"worker-{number}.log"
+        self.log = log_dir / f"worker-{number}.log"
+        self.job = folder / f"worker-{number}.job"
         self.report = folder / f"worker-{number}.json"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, job: bytes) -> None:
         """Start a process for it."""
+        self.stop()
         self.report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "rlenvs.agents.tuning.worker", str(os.getpid()), str(self.report)]
+        self.job.write_bytes(job)
+        arguments = [str(os.getpid()), str(self.job), str(self.report)]
+        command = [sys.executable, "-m", "rlenvs.agents.tuning.worker", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -63,32 +67,18 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is for us, who pass it on
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
             )
-        with contextlib.suppress(BrokenPipeError):
-            self._input.write(len(job).to_bytes(LENGTH_BYTES) + job)
-            self._input.flush()
-
-    @property
-    def _input(self) -> IO[bytes]:
-        assert self.process is not None
-        assert self.process.stdin is not None
-        return self.process.stdin
 
     def stop(self) -> None:
         """Tell it to begin no new trial."""
-        with contextlib.suppress(OSError, ValueError):
-            self._input.close()
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
 
     def failure(self) -> Exception | None:
         """Return why it gave up; None: it did not."""
         try:
-            report = json.loads(self.report.read_text())
+            return understood(json.loads(self.report.read_text()))
         except (OSError, ValueError):
             return None
-        kind = getattr(errors, report["kind"], TuningError)
-        error: Exception = kind(report["message"])
-        for note in report["notes"]:
-            error.add_note(note)
-        return error
 
     def last_lines(self) -> str:
         """Return the end of what it printed, as a note."""
@@ -107,12 +97,13 @@ class Crew:
 
     Args:
         count: how many.
-        folder: for what they print.
+        folder: for their jobs and reports.
+        log_dir: for what they print.
         job: returns the job of a worker that starts now.
     """
 
-    def __init__(self, count: int, folder: Path, job: Callable[[], bytes]) -> None:
-        self.workers = [WorkerProcess(number, folder) for number in range(count)]
+    def __init__(self, count: int, folder: Path, log_dir: Path, job: Callable[[], bytes]) -> None:
+        self.workers = [WorkerProcess(number, folder, log_dir) for number in range(count)]
         self.job = job
         self.deaths = 0  # since a trial finished last
 
@@ -183,16 +174,6 @@ class Crew:
         return [process for process in processes if process.poll() is None]
 
 
-@contextlib.contextmanager
-def _folder(log_dir: Path | None) -> Iterator[Path]:
-    if log_dir is None:
-        with tempfile.TemporaryDirectory(prefix="rlenvs-tune-") as name:
-            yield Path(name)
-    else:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        yield log_dir
-
-
 def run_in_processes(
     plan: StudyPlan,
     function: Objective,
@@ -224,8 +205,11 @@ def run_in_processes(
         left = None if plan.timeout_s is None else max(0.0, plan.timeout_s - (time.monotonic() - began))
         return Job(plan, function, watch.finished_before, left).dumps()
 
-    with _folder(log_dir) as folder:
-        crew = Crew(workers, folder, job)
+    with tempfile.TemporaryDirectory(prefix="rlenvs-tune-") as name:
+        folder = Path(name)
+        logs = folder if log_dir is None else log_dir
+        logs.mkdir(parents=True, exist_ok=True)
+        crew = Crew(workers, folder, logs, job)
         try:
             crew.start()
             _accompany(crew, watch, until, interrupts)

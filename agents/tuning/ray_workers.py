@@ -1,0 +1,185 @@
+"""Workers as tasks of a Ray cluster that runs already, wherever it finds room for them.
+
+The study is shared through its storage alone, so that must be one that every node reaches: a database, a storage
+server, or a journal on a file system that all nodes have.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from rlenvs.agents.tuning.attempt import Objective
+from rlenvs.agents.tuning.interrupts import Interrupts
+from rlenvs.agents.tuning.job import Job
+from rlenvs.agents.tuning.plan import StudyPlan
+from rlenvs.agents.tuning.worker import serve, told, understood
+from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, END_S, LOOK_S
+from rlenvs.errors import RlenvsError, TuningError
+from rlenvs.extras import require
+
+if TYPE_CHECKING:
+    from rlenvs.agents.tuning.running import Watch
+
+__all__ = ["run_on_ray"]
+
+STOP = "rlenvs:stop:{session}"
+"""User attribute of a study: workers of this session are to begin no new trial."""
+
+
+def serve_task(data: bytes, session: str) -> dict[str, Any] | None:
+    """Be a worker; return why it gave up, or None."""
+    try:
+        job = Job.loads(data)
+        with Interrupts() as interrupts:
+            serve(job, interrupts, lambda study: STOP.format(session=session) in study.user_attrs)
+    except RlenvsError as error:
+        return told(error)
+    return None
+
+
+class RayCrew:
+    """The tasks of one session.
+
+    Args:
+        ray: the module.
+        count: how many.
+        job: returns the job of a worker that starts now.
+    """
+
+    def __init__(self, ray: Any, count: int, job: Callable[[], bytes]) -> None:
+        self.ray = ray
+        self.job = job
+        self.count = count
+        self.session = uuid.uuid4().hex
+        # A task that Ray ran again by itself would come after the session is over, too.
+        self.task = ray.remote(num_cpus=1, max_retries=0)(serve_task)
+        self.references: list[Any] = []
+        self.deaths = 0
+
+    def start(self, count: int) -> None:
+        """Ask for so many tasks."""
+        data = self.job()
+        self.references += [self.task.remote(data, self.session) for _ in range(count)]
+
+    def look(self, *, ending: bool) -> bool:
+        """See how the tasks are; say whether any is still at work.
+
+        Raises:
+            RlenvsError: one of them gave up.
+            TuningError: they keep dying.
+        """
+        ready, self.references = self.ray.wait(self.references, num_returns=len(self.references), timeout=LOOK_S)
+        for reference in ready:
+            try:
+                report = self.ray.get(reference)
+            except self.ray.exceptions.TaskCancelledError:
+                continue
+            except self.ray.exceptions.RayTaskError:
+                raise
+            except self.ray.exceptions.RayError as error:
+                if not ending:
+                    self._start_again(error)
+                continue
+            if report is not None:
+                raise understood(report)
+        return bool(self.references)
+
+    def _start_again(self, error: Exception) -> None:
+        self.deaths += 1
+        if self.deaths > DEATHS_PER_WORKER * self.count:
+            reason = str(error).strip().partition("\n")[0]
+            raise TuningError(
+                f"the workers keep dying ({reason}): {self.deaths} times since a trial last finished"
+            ) from error
+        self.start(1)
+
+    def end(self) -> None:
+        """Have the tasks give their trials back and end; kill who does not."""
+        for reference in self.references:
+            self.ray.cancel(reference, force=False)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + END_S
+        while self.references and time.monotonic() < deadline:
+            self.references = self.ray.wait(self.references, timeout=LOOK_S)[1]
+
+    def kill(self) -> None:
+        """End them at once."""
+        for reference in self.references:
+            self.ray.cancel(reference, force=True)
+        self.references = []
+
+
+def run_on_ray(
+    plan: StudyPlan,
+    function: Objective,
+    watch: "Watch",
+    until: Callable[[], bool],
+    interrupts: Interrupts,
+    *,
+    workers: int,
+    address: str,
+) -> None:
+    """Work on a study with tasks of a Ray cluster until it is done. Each task takes one CPU of the cluster.
+
+    Args:
+        plan: what the study is; its storage is a URL that every node reaches.
+        function: the objective.
+        watch: tells of finished trials.
+        until: begin no new trial once this is true.
+        interrupts: asks everybody to end.
+        workers: how many tasks.
+        address: of the cluster; `auto`: the one of this machine. A connection that exists already is used.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        RlenvsError: there is no cluster there, a worker gave up, or they keep dying.
+        KeyboardInterrupt: everybody was asked to end; running trials were given back.
+    """
+    ray = require("ray", "ray", "--ray")
+    began = time.monotonic()
+
+    def job() -> bytes:
+        left = None if plan.timeout_s is None else max(0.0, plan.timeout_s - (time.monotonic() - began))
+        return Job(plan, function, watch.finished_before, left).dumps()
+
+    connected_before = ray.is_initialized()
+    if not connected_before:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise TuningError(f"no Ray cluster at {address!r}: {reason}") from error
+    try:
+        crew = RayCrew(ray, workers, job)
+        try:
+            crew.start(workers)
+            _accompany(crew, watch, until, interrupts)
+        finally:
+            try:
+                crew.end()
+            finally:
+                crew.kill()
+    finally:
+        if not connected_before:
+            ray.shutdown()
+
+
+def _accompany(crew: RayCrew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
+    ending = False
+    study: optuna.Study = watch.study
+    while True:
+        count = watch.count
+        ledger = watch.look()
+        if watch.count != count:
+            crew.deaths = 0
+        with interrupts.exposed():
+            if not crew.look(ending=ending or ledger.done):
+                return
+        if not ending and until():
+            ending = True
+            study.set_user_attr(STOP.format(session=crew.session), True)
