@@ -49,7 +49,7 @@ class Job:
                 f"the objective cannot be sent to workers: {error}; make what it holds inside it, or use workers=1"
             ) from error
         rest = (self.plan, function, self.finished_before, self.seconds)
-        return pickle.dumps((sys.path, local_modules(), pickle.dumps(rest)))
+        return pickle.dumps((sys.argv, sys.path, local_modules(), pickle.dumps(rest)))
 
     @classmethod
     def loads(cls, data: bytes) -> "Job":
@@ -58,7 +58,8 @@ class Job:
         Raises:
             StudyError: what the objective needs cannot be imported here.
         """
-        path, modules, rest = pickle.loads(data)  # noqa: S301 - from the process that started this one
+        arguments, path, modules, rest = pickle.loads(data)  # noqa: S301 - from the process that started this one
+        sys.argv[:] = arguments  # an objective of a script may look at them
         sys.path.extend(entry for entry in path if entry not in sys.path)
         sys.meta_path.append(FileFinder(modules))
         plan, function, finished_before, seconds = pickle.loads(rest)  # noqa: S301 - as above
