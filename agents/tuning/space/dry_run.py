@@ -13,7 +13,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from rlenvs.agents.tuning.space.leaves import Leaf
+from rlenvs.agents.tuning.space.leaves import Leaf, as_path
 from rlenvs.agents.tuning.space.trials import DryTrial, DryValues
 from rlenvs.config_source import KeyPath, Problem, dotted
 from rlenvs.shown import shown
@@ -164,7 +164,8 @@ def _conflict(asked: Asked, distribution: BaseDistribution, leaf: Leaf) -> Probl
     if asked.leaf.at == leaf.at:
         text = f"the function asks for {asked.name!r} as {first} and then as {second}: a study knows one of them"
     else:
-        text = f"{asked.name!r} is {first} at {dotted(asked.leaf.at)} and {second} here: give it a name of its own"
+        there = dotted(as_path(asked.leaf.at))
+        text = f"{asked.name!r} is {first} at {there} and {second} here: give it a name of its own"
     return Problem(leaf.at, text)
 
 

@@ -17,7 +17,18 @@ from rlenvs.config_source import KeyPath
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-__all__ = ["Choice", "ChoiceSpec", "Draw", "Leaf", "Template", "Watcher", "leaves_within", "realized"]
+__all__ = [
+    "Choice",
+    "ChoiceSpec",
+    "Draw",
+    "Leaf",
+    "Template",
+    "Watcher",
+    "as_path",
+    "leaves_within",
+    "plain_json",
+    "realized",
+]
 
 Draw = Callable[..., Any]
 """A function of the trial that returns the value."""
@@ -148,6 +159,16 @@ def _fingerprint(template: Template, asked: Mapping[KeyPath, Any]) -> Any:
     if isinstance(template, list | tuple):
         return [_fingerprint(value, asked) for value in template]
     return plain_json(template)
+
+
+def as_path(at: KeyPath) -> KeyPath:
+    """Return a place of the space as a path: a key with dots is several names.
+
+    Example:
+        >>> as_path(("ppo.clip", "choices", 0))
+        ('ppo', 'clip', 'choices', 0)
+    """
+    return tuple(name for key in at for name in (key.split(".") if isinstance(key, str) else [key]))
 
 
 def plain_json(value: Any) -> Any:

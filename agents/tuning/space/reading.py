@@ -138,8 +138,7 @@ class SpaceReader:
         taken: dict[KeyPath, Leaf] = {}
         for leaf in self.leaves:
             if leaf.path in taken:
-                other = dotted(taken[leaf.path].at)
-                self.problems.append(Problem(leaf.at, f"{dotted(leaf.path)} is tuned already by {other}"))
+                self.problems.append(Problem(leaf.at, "is tuned already, further up"))
             taken.setdefault(leaf.path, leaf)
         for leaf in self.leaves:
             for length in range(1, len(leaf.path)):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rlenvs.agents.tuning.space.leaves import ChoiceSpec, Leaf, leaves_within
+from rlenvs.agents.tuning.space.leaves import ChoiceSpec, Leaf, as_path, leaves_within
 from rlenvs.agents.tuning.space.reading import SpaceReader
 from rlenvs.agents.tuning.space.specs import FloatSpec, IntSpec
 from rlenvs.config_source import KeyPath, Problem, SourceMap, dotted
@@ -150,7 +150,7 @@ class SearchSpace:
 
     def error(self, problems: list[Problem]) -> "ConfigError":
         """Return one error about places of the space, a line for each problem."""
-        return self.source.error([problem.under(self.at) for problem in problems])
+        return self.source.error([_named(problem).under(self.at) for problem in problems])
 
     def every_leaf(self) -> Iterator[Leaf]:
         """Yield every leaf, those inside of choices too."""
@@ -166,7 +166,7 @@ class SearchSpace:
             if _asks(other) != _asks(leaf):
                 yield Problem(
                     leaf.at,
-                    f"{leaf.name!r} is {_described(other)} at {dotted(other.at)} and {_described(leaf)} here: "
+                    f"{leaf.name!r} is {_described(other)} at {dotted(as_path(other.at))} and {_described(leaf)} here: "
                     "give it a name of its own",
                 )
 
@@ -180,7 +180,14 @@ def space_problems(data: object) -> list[Problem]:
     """
     reader = SpaceReader()
     reader.read(data)
-    return reader.problems or list(SearchSpace(tuple(reader.leaves))._unfit())
+    problems = reader.problems or list(SearchSpace(tuple(reader.leaves))._unfit())
+    return [_named(problem) for problem in problems]
+
+
+def _named(problem: Problem) -> Problem:
+    """Return the problem with keys of the text as paths in its message, and still at its place in the text."""
+    at = problem.path if problem.at is None else problem.at
+    return Problem(as_path(problem.path), problem.message, at=at, position=problem.position)
 
 
 def _asks(leaf: Leaf) -> Any:

@@ -182,8 +182,8 @@ class TestWhatIsWrong:
             ([FLOAT], "expected a mapping of keys to parameters, got a list"),
             ({1: FLOAT}, "a key must be text, got 1"),
             ({"a..b": FLOAT}, "a path has a name on both sides of each dot, got 'a..b'"),
-            ({"a.b": FLOAT, "a": {"b": INT}}, "a.b: a.b is tuned already by 'a.b'"),
-            ({"a": {"type": "categorical", "choices": ["x"]}, "a.b": FLOAT}, "'a.b': lies inside a, which is a parameter as a whole"),
+            ({"a.b": FLOAT, "a": {"b": INT}}, "a.b: is tuned already, further up"),
+            ({"a": {"type": "categorical", "choices": ["x"]}, "a.b": FLOAT}, "a.b: lies inside a, which is a parameter as a whole"),
             ({"a": {**FLOAT, "name": "w"}, "b": {**INT, "name": "w"}}, "b: 'w' is float 0.1 to 5.0, by factors at a and int 1 to 9 in steps of 2 here: give it a name of its own"),
         ],
     )  # fmt: skip
@@ -203,7 +203,7 @@ class TestWhatIsWrong:
         with pytest.raises(ConfigError) as caught:
             SearchSpace.parse(data["search_space"], source, ("search_space",))
         assert str(caught.value).splitlines() == [
-            f"{path}:5:5: search_space.'ppo.clip'.low: must be <= high (0.1), got 0.3",
+            f"{path}:5:5: search_space.ppo.clip.low: must be <= high (0.1), got 0.3",
             f"{path}:8:10: search_space.ppo.lr: unknown 'type' 'flot'; did you mean 'float'? (known: categorical, float, int)",
         ]
 
