@@ -1,0 +1,45 @@
+"""A view that shows nothing and passes metrics on."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from rlenvs.agents.reporting import RunPlan
+
+__all__ = ["QuietView"]
+
+
+class QuietView:
+    """Sees a run for those who are not there to watch: a study runs dozens.
+
+    Args:
+        seen: is told the metrics of every iteration.
+    """
+
+    def __init__(self, seen: Callable[[Mapping[str, float]], None] = lambda metrics: None) -> None:
+        self.seen = seen
+
+    def start(self, plan: RunPlan) -> None:
+        """Say nothing of the plan."""
+
+    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
+        """Say nothing of what is being done."""
+
+    def update(self, metrics: dict[str, float]) -> None:
+        """Pass the metrics of an iteration on."""
+        self.seen(metrics)
+
+    def log(self, message: str) -> None:
+        """Say nothing."""
+
+    def finish(self, summary: dict[str, object]) -> None:
+        """Say nothing of the end."""
+
+    def __enter__(self) -> Self:
+        """Return the view."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let any exception pass."""
