@@ -1,3 +1,3 @@
 """The version of the project, equal to the newest entry of CHANGELOG.md (a test compares them)."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"

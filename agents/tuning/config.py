@@ -1,16 +1,17 @@
 """Configuration of a tuning study. YAML fills these models. Imports without Optuna and torch."""
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
-from rlenvs.agents.tuning.objectives.config import ObjectiveConfig
 
 from rlenvs.agents.runs.section import Count, Positive, PositiveInt, Section
 from rlenvs.agents.tuning.base_file import find_base
+from rlenvs.agents.tuning.objectives.config import ObjectiveConfig
 from rlenvs.agents.tuning.pruners import PrunerConfig
 from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.space import space_problems
@@ -121,6 +122,7 @@ class TuneConfig(Section):
         else:
             assert isinstance(config, str | Path)
             data, source = read_config(config, others)
+        _find_rollouts(data, folder, source)
         sources = TuneSources(source, source, ("base",))
         if isinstance(data.get("base"), str):
             data["base"], base_source = find_base(data["base"], folder, source)
@@ -128,3 +130,22 @@ class TuneConfig(Section):
         if isinstance(data.get("base"), dict):
             data["base"] = apply_overrides(data["base"], [text.removeprefix("base.") for text in of_base])
         return validate_config(cls, data, source=source), sources
+
+
+def _find_rollouts(data: dict[str, Any], folder: Path, source: SourceMap) -> None:
+    """Make the path of stored rollouts absolute: workers and those who resume may stand elsewhere.
+
+    Args:
+        data: plain data of the study, changed in place.
+        folder: of its file, where a path in it begins; one of the command line begins where that is typed.
+        source: of the file.
+    """
+    objective = data.get("objective")
+    if not isinstance(objective, dict) or not isinstance(objective.get("rollouts"), str):
+        return
+    typed = any(key[:1] == ("objective",) for key in source.overrides)
+    places = (Path(), folder) if typed else (folder, Path())
+    for place in places:
+        if (place / objective["rollouts"]).exists():
+            objective["rollouts"] = os.path.abspath(place / objective["rollouts"])
+            return

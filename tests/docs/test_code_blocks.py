@@ -106,7 +106,10 @@ def check_yaml(block: Block, page: Path) -> None:
     from rlenvs.agents.llm.config import TrainConfig
     from rlenvs.agents.llm.sft import SFTConfig
     from rlenvs.agents.sb3 import SB3TrainConfig
+    from rlenvs.agents.tuning import SearchSpace
+    from rlenvs.agents.tuning.config import TuneConfig
     from rlenvs.config_file import parse_config
+    from rlenvs.config_source import read_yaml
     from rlenvs.wrappers.config.rewards import RewardConfig
 
     first = block.text.lstrip().splitlines()[0].strip() if block.text.strip() else ""
@@ -119,6 +122,11 @@ def check_yaml(block: Block, page: Path) -> None:
         parse_config(SB3TrainConfig, block.text, name=name)
     elif first.startswith("# rewards"):
         parse_config(RewardConfig, block.text, name=name)
+    elif first.startswith("# tune"):
+        parse_config(TuneConfig, block.text, name=name)
+    elif first.startswith("# space"):
+        data, source = read_yaml(block.text, name)
+        SearchSpace.parse(data, source).parameters()
 
 
 def run_page(page: Path, *, slow: bool) -> None:

@@ -11,11 +11,11 @@ from rlenvs.agents.runs.signals import INTERRUPTED, REQUEUE
 from rlenvs.cli import build_parser
 
 CLUSTER = Path(__file__).parents[2] / "examples" / "cluster"
-SBATCH, JOB = CLUSTER / "train.sbatch", CLUSTER / "job.yaml"
+SBATCH, TUNE, JOB = CLUSTER / "train.sbatch", CLUSTER / "tune.sbatch", CLUSTER / "job.yaml"
 STARTED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 RLENVS = """#!/bin/bash
-printf '%s ' "$RANK/$WORLD_SIZE" "$LOCAL_RANK" "$MASTER_ADDR" "$MASTER_PORT" "$@" >> "$SEEN"
+printf '%s ' "${RANK-}/${WORLD_SIZE-}" "${LOCAL_RANK--}" "${MASTER_ADDR--}" "${MASTER_PORT--}" "$@" >> "$SEEN"
 echo >> "$SEEN"
 exit "${CODE:-0}"
 """
@@ -46,8 +46,8 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
     return os.environ | seen | slurm
 
 
-def submit(variables: dict[str, str], *arguments: str) -> tuple[int, list[list[str]]]:
-    done = subprocess.run(["bash", SBATCH, *arguments], env=variables, capture_output=True, text=True, check=False)
+def submit(variables: dict[str, str], *arguments: str, job: Path = SBATCH) -> tuple[int, list[list[str]]]:
+    done = subprocess.run(["bash", job, *arguments], env=variables, capture_output=True, text=True, check=False)
     seen = Path(variables["SEEN"])
     return done.returncode, [line.split() for line in seen.read_text().splitlines()] if seen.exists() else []
 
@@ -69,6 +69,28 @@ def test_the_slurm_job_starts_one_process_per_task(stand_ins):
         check_command(call[4:])
         assert call[-1] == "runs/slurm-77"  # the same when the job comes back
     assert not Path(stand_ins["REQUEUED"]).exists()
+
+
+def test_every_task_of_the_tuning_job_joins_one_study_and_the_first_compares(stand_ins):
+    code, calls = submit(stand_ins, "my.yaml", "postgresql://me@db/studies", "n_trials=9", job=TUNE)
+    assert code == 0
+    assert [call[4:7] for call in calls] == [["tune", "my.yaml", "n_trials=9"]] * 2
+    assert ["fresh_seeds=0" in call for call in calls] == [False, True]
+    parser, _ = build_parser()
+    for task, call in enumerate(calls):
+        check_command(call[4:])
+        parsed = parser.parse_args(call[4:])
+        assert (parsed.storage, parsed.workers, parsed.output) == (
+            "postgresql://me@db/studies", 8, f"runs/tune-77/{task}",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "requeued"), [(REQUEUE, 0, True), (INTERRUPTED, 130, False), (2, 2, False)]
+)
+def test_the_tuning_job_goes_back_into_the_queue_when_the_study_asks_for_it(stand_ins, code, expected, requeued):
+    assert submit(stand_ins | {"CODE": str(code)}, "my.yaml", "sqlite:///s.db", job=TUNE)[0] == expected
+    assert Path(stand_ins["REQUEUED"]).exists() is requeued
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from rlenvs.agents.llm.config import TrainConfig
 from rlenvs.agents.llm.sft import SFTConfig
 from rlenvs.agents.runs.kinds import Kind, kind_of
 from rlenvs.agents.sb3 import SB3TrainConfig
+from rlenvs.agents.tuning.config import TuneConfig
 from rlenvs.config_file import load_config, read_config
 from rlenvs.wrappers.config.rewards import RewardConfig
 
@@ -26,8 +27,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "sb3": SB3TrainConfig,
     "sft": SFTConfig,
     "rewards": RewardConfig,
+    "tune": TuneConfig,
 }
-PLACES = ("train", "sft", "rewards")
+PLACES = ("train", "sft", "rewards", "tune")
 
 
 def kind_in(path: Path) -> str:
