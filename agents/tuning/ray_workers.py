@@ -4,9 +4,13 @@ The study is shared through its storage alone, so that must be one that every no
 server, or a journal on a file system that all nodes have.
 """
 
+import contextlib
+import os
+import signal
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -15,6 +19,7 @@ from rlenvs.agents.tuning.attempt import Objective
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.job import Job
 from rlenvs.agents.tuning.plan import StudyPlan
+from rlenvs.agents.tuning.storage import open_storage, storage_failures
 from rlenvs.agents.tuning.worker import serve, told, understood
 from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, END_S, LOOK_S
 from rlenvs.errors import RlenvsError, TuningError
@@ -25,19 +30,56 @@ if TYPE_CHECKING:
 
 __all__ = ["run_on_ray"]
 
-STOP = "rlenvs:stop:{session}"
-"""User attribute of a study: workers of this session are to begin no new trial."""
+SESSION = "rlenvs:session:{session}"
+"""User attribute of a study: what the workers of this session are to do."""
+
+FINISH = "finish"
+"""They begin no new trial."""
+
+END = "end"
+"""They give their trials back."""
+
+LONGEST_LOOK_S = 1.0
+"""Seconds between two looks of a task at what it is to do."""
 
 
 def serve_task(data: bytes, session: str) -> dict[str, Any] | None:
     """Be a worker; return why it gave up, or None."""
+    key = SESSION.format(session=session)
     try:
         job = Job.loads(data)
-        with Interrupts() as interrupts:
-            serve(job, interrupts, lambda study: STOP.format(session=session) in study.user_attrs)
+        with Interrupts() as interrupts, _ended_from_afar(job.plan, key):
+            serve(job, interrupts, lambda study: key in study.user_attrs)
+    except KeyboardInterrupt:
+        return None
     except RlenvsError as error:
         return told(error)
     return None
+
+
+@contextlib.contextmanager
+def _ended_from_afar(plan: StudyPlan, key: str) -> Iterator[None]:
+    """Send this process a SIGTERM when the session asks for it, while the body runs.
+
+    Ray's own way to cancel a task only sets a flag, which an objective that sleeps or waits does not see.
+    """
+    returned = threading.Event()
+
+    def look() -> None:
+        study = optuna.load_study(study_name=plan.name, storage=open_storage(plan.storage))
+        while not returned.wait(min(LONGEST_LOOK_S, plan.heartbeat_s)):
+            with contextlib.suppress(*storage_failures()):
+                if study.user_attrs.get(key) == END:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
+
+    thread = threading.Thread(target=look, name="waits to be told to end", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        returned.set()
+        thread.join(LONGEST_LOOK_S)
 
 
 class RayCrew:
@@ -45,15 +87,17 @@ class RayCrew:
 
     Args:
         ray: the module.
+        study: the study.
         count: how many.
         job: returns the job of a worker that starts now.
     """
 
-    def __init__(self, ray: Any, count: int, job: Callable[[], bytes]) -> None:
+    def __init__(self, ray: Any, study: optuna.Study, count: int, job: Callable[[], bytes]) -> None:
         self.ray = ray
+        self.study = study
         self.job = job
         self.count = count
-        self.session = uuid.uuid4().hex
+        self.session = uuid.uuid4().hex[:12]
         # A task that Ray ran again by itself would come after the session is over, too.
         self.task = ray.remote(num_cpus=1, max_retries=0)(serve_task)
         self.references: list[Any] = []
@@ -96,13 +140,16 @@ class RayCrew:
             ) from error
         self.start(1)
 
+    def tell(self, what: str) -> None:
+        """Say what the tasks are to do."""
+        self.study.set_user_attr(SESSION.format(session=self.session), what)
+
     def end(self) -> None:
         """Have the tasks give their trials back and end; kill who does not."""
-        for reference in self.references:
-            self.ray.cancel(reference, force=False)
-        self._wait()
-
-    def _wait(self) -> None:
+        if not self.references:
+            return
+        with contextlib.suppress(*storage_failures()):
+            self.tell(END)
         deadline = time.monotonic() + END_S
         while self.references and time.monotonic() < deadline:
             self.references = self.ray.wait(self.references, timeout=LOOK_S)[1]
@@ -155,7 +202,7 @@ def run_on_ray(
             reason = str(error).strip().partition("\n")[0]
             raise TuningError(f"no Ray cluster at {address!r}: {reason}") from error
     try:
-        crew = RayCrew(ray, workers, job)
+        crew = RayCrew(ray, watch.study, workers, job)
         try:
             crew.start(workers)
             _accompany(crew, watch, until, interrupts)
@@ -171,7 +218,6 @@ def run_on_ray(
 
 def _accompany(crew: RayCrew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
     ending = False
-    study: optuna.Study = watch.study
     while True:
         count = watch.count
         ledger = watch.look()
@@ -182,4 +228,4 @@ def _accompany(crew: RayCrew, watch: "Watch", until: Callable[[], bool], interru
                 return
         if not ending and until():
             ending = True
-            study.set_user_attr(STOP.format(session=crew.session), True)
+            crew.tell(FINISH)

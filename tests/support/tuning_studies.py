@@ -80,7 +80,9 @@ def worker_processes(parent: int) -> list[int]:
 class Killer(threading.Thread):
     """Kills workers of this process at random moments, so many times."""
 
-    def __init__(self, kills: int, seed: int, parent: int | None = None, pause: tuple[float, float] = (0.05, 0.4)) -> None:
+    def __init__(
+        self, kills: int, seed: int, parent: int | None = None, pause: tuple[float, float] = (0.05, 0.4)
+    ) -> None:
         super().__init__(daemon=True)
         self.left, self.pause = kills, pause
         self.random = random.Random(seed)

@@ -74,7 +74,9 @@ def test_a_worker_may_die_at_any_write(before):
     assert deaths >= 1 + ASKED + 7 * ASKED
 
 
-@pytest.mark.parametrize("sampler", [SamplerConfig(name="random"), SamplerConfig(startup_trials=2)], ids=["random", "tpe"])
+@pytest.mark.parametrize(
+    "sampler", [SamplerConfig(name="random"), SamplerConfig(startup_trials=2)], ids=["random", "tpe"]
+)
 def test_a_study_whose_workers_die_draws_what_it_draws_without_that(sampler):
     fatal = {2, 5, 6}
 

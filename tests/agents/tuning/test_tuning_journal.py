@@ -55,7 +55,9 @@ def test_a_torn_end_is_cut_off_by_the_next_writer_and_ignored_until_then(tmp_pat
     assert path.read_bytes().endswith(b"\n")
 
 
-@pytest.mark.parametrize("tail", [b'{"op_code":5,"worker_i', b"\0" * 70_000, b"x" * 200_000], ids=["half", "zeros", "long"])
+@pytest.mark.parametrize(
+    "tail", [b'{"op_code":5,"worker_i', b"\0" * 70_000, b"x" * 200_000], ids=["half", "zeros", "long"]
+)
 def test_a_torn_journal_is_repaired_and_not_lost(tmp_path, tail):
     path = tmp_path / "study.log"
     small_study(path)
@@ -69,7 +71,9 @@ def test_a_torn_journal_is_repaired_and_not_lost(tmp_path, tail):
     assert [trial.value for trial in again.trials] == [0.0, 1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("foreign", [b"hello\n", b"\n", b"[1]\n", b'{"op_code": "x", "worker_id": "y"}\n', b'{"a": 1}\n'])
+@pytest.mark.parametrize(
+    "foreign", [b"hello\n", b"\n", b"[1]\n", b'{"op_code": "x", "worker_id": "y"}\n', b'{"a": 1}\n']
+)
 def test_a_foreign_line_is_named(tmp_path, foreign):
     path = tmp_path / "study.log"
     small_study(path, trials=1)

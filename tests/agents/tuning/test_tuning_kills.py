@@ -40,7 +40,9 @@ def killed_study(storage, *, asked, kills, workers, seconds, seed):
     )
     told = []
     with Killer(kills, seed) as killer:
-        study = run_study(plan, sleeper(seconds), workers=workers, on_trial=lambda study, trial: told.append(trial.number))
+        study = run_study(
+            plan, sleeper(seconds), workers=workers, on_trial=lambda study, trial: told.append(trial.number)
+        )
     assert len(killer.killed) == kills, "the study ended before every kill: make it longer"
     assert_nothing_lost(study, asked, kills)
     assert sorted(told) == sorted(trial.number for trial in Ledger(study.trials, asked, kills).outcomes)
@@ -90,7 +92,12 @@ def test_a_stopped_worker_loses_its_trial_and_its_late_result_is_dropped(tmp_pat
         return 1.0
 
     plan = StudyPlan(
-        "stopped", f"journal:{tmp_path}/study.log", n_trials=4, sampler=SamplerConfig(name="random"), heartbeat_s=0.1, grace_s=0.5
+        "stopped",
+        f"journal:{tmp_path}/study.log",
+        n_trials=4,
+        sampler=SamplerConfig(name="random"),
+        heartbeat_s=0.1,
+        grace_s=0.5,
     )
 
     def stop_and_go_on():

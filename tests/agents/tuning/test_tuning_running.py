@@ -30,7 +30,9 @@ def results(study, asked=None):
 
 def test_as_many_trials_as_asked_for_and_each_is_told_of_once():
     told = []
-    study = run_study(StudyPlan("s", n_trials=100, sampler=RANDOM), parabola, on_trial=lambda _, trial: told.append(trial.number))
+    study = run_study(
+        StudyPlan("s", n_trials=100, sampler=RANDOM), parabola, on_trial=lambda _, trial: told.append(trial.number)
+    )
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 100
     assert told == list(range(100))
 
@@ -74,7 +76,10 @@ def test_a_failing_objective_is_recorded_and_the_study_goes_on():
     assert study.trials[3].user_attrs["failure"] == "SystemExit: 2"
 
 
-@pytest.mark.parametrize(("asked", "ran", "said"), [(20, 5, "all of the first 5 trials failed"), (2, 2, "all of the first 2 trials"), (1, 1, "the only trial failed")])
+@pytest.mark.parametrize(
+    ("asked", "ran", "said"),
+    [(20, 5, "all of the first 5 trials failed"), (2, 2, "all of the first 2 trials"), (1, 1, "the only trial failed")],
+)
 def test_when_every_trial_fails_the_first_cause_is_said(asked, ran, said):
     storage = open_storage()
 
@@ -82,7 +87,9 @@ def test_when_every_trial_fails_the_first_cause_is_said(asked, ran, said):
         raise KeyError(f"number {trial.number}")
 
     plan = StudyPlan("s", storage, n_trials=asked, sampler=RANDOM)
-    with pytest.raises(TuningError, match=rf"{said}.*KeyError: 'number 0' \(test_tuning_running\.py:\d+ in objective\)") as error:
+    with pytest.raises(
+        TuningError, match=rf"{said}.*KeyError: 'number 0' \(test_tuning_running\.py:\d+ in objective\)"
+    ) as error:
         run_study(plan, objective)
     assert "raise KeyError" in error.value.__notes__[0]
     assert sum(trial.state == TrialState.FAIL for trial in storage.get_all_trials(0)) == ran
@@ -144,7 +151,13 @@ def test_stopped_and_resumed_it_is_bit_equal_to_a_study_that_was_not(tmp_path, s
     journal = f"journal:{tmp_path}/study.log"
     run_study(plan.replace(storage=journal, n_trials=6), tree)  # more are asked for later
     done = []
-    run_study(plan.replace(storage=journal), tree, resume=True, stop=lambda: len(done) >= 7, on_trial=lambda *_: done.append(1))
+    run_study(
+        plan.replace(storage=journal),
+        tree,
+        resume=True,
+        stop=lambda: len(done) >= 7,
+        on_trial=lambda *_: done.append(1),
+    )
     resumed = run_study(plan.replace(storage=journal), tree, resume=True)
     assert len(done) == 7
     assert results(resumed) == results(whole)
@@ -159,13 +172,17 @@ def test_a_gaussian_process_resumed_is_bit_equal(tmp_path):
     plan = StudyPlan("s", n_trials=14, sampler=SamplerConfig(name="gp", startup_trials=5))
     whole = run_study(plan, parabola)
     run_study(plan.replace(storage=f"journal:{tmp_path}/s.log", n_trials=8), parabola)
-    assert results(run_study(plan.replace(storage=f"journal:{tmp_path}/s.log"), parabola, resume=True)) == results(whole)
+    assert results(run_study(plan.replace(storage=f"journal:{tmp_path}/s.log"), parabola, resume=True)) == results(
+        whole
+    )
 
 
 def test_an_existing_study_is_not_taken_for_a_new_one():
     plan = StudyPlan("s", open_storage(), n_trials=2, sampler=RANDOM)
     run_study(plan, parabola)
-    with pytest.raises(StudyError, match="study 's' exists already in InMemoryStorage: resume it, or choose another name"):
+    with pytest.raises(
+        StudyError, match="study 's' exists already in InMemoryStorage: resume it, or choose another name"
+    ):
         run_study(plan, parabola)
     assert len(run_study(plan, parabola, resume=True).trials) == 2
 
@@ -259,7 +276,9 @@ def test_giving_back_is_not_held_against_a_trial():
 
 def test_in_a_thread_of_its_own():
     studies = []
-    thread = threading.Thread(target=lambda: studies.append(run_study(StudyPlan("s", n_trials=3, sampler=RANDOM), parabola)))
+    thread = threading.Thread(
+        target=lambda: studies.append(run_study(StudyPlan("s", n_trials=3, sampler=RANDOM), parabola))
+    )
     thread.start()
     thread.join()
     assert len(studies[0].trials) == 3
@@ -276,7 +295,10 @@ def test_in_a_thread_of_its_own():
         ({"directions": ()}, "directions must be"),
         ({"seed": -1}, "seed must be"),
         ({"grace_s": 1.0}, "grace_s must be at least 2"),
-        ({"directions": ("maximize", "minimize"), "sampler": SamplerConfig(name="cmaes")}, "'cmaes' takes one objective"),
+        (
+            {"directions": ("maximize", "minimize"), "sampler": SamplerConfig(name="cmaes")},
+            "'cmaes' takes one objective",
+        ),
     ],
 )
 def test_plans_that_cannot_be_run(changes, said):

@@ -25,7 +25,10 @@ from rlenvs.errors import StorageError
         ("grpc://localhost:many", "use grpc://host:port"),
         ("sqlite://", "use 'memory'"),
         ("sqlite:///:memory:", "use 'memory'"),
-        ("sqlite:////nowhere/at/all/study.db", "storage sqlite:////nowhere/at/all/study.db: unable to open database file"),
+        (
+            "sqlite:////nowhere/at/all/study.db",
+            "storage sqlite:////nowhere/at/all/study.db: unable to open database file",
+        ),
         ("mysql://user@localhost/db", "driver is not installed"),
     ],
 )

@@ -51,13 +51,15 @@ def test_functions_closures_and_lambdas_travel(tmp_path):
 
 def test_what_cannot_travel(tmp_path):
     lock = threading.Lock()
-    with pytest.raises(StudyError, match="the objective cannot be sent to workers: .*lock"):
+    with pytest.raises(StudyError, match=r"the objective cannot be sent to workers: .*lock"):
         run_study(plan_in(tmp_path), lambda trial: float(lock.locked()), workers=2)
 
 
 def test_a_module_that_a_worker_does_not_have(tmp_path):
     data = Job(plan_in(tmp_path), by_name, frozenset(), None).dumps()
-    code = "import sys; from rlenvs.agents.tuning.job import Job; print(Job.loads(sys.stdin.buffer.read()).function(None))"
+    code = (
+        "import sys; from rlenvs.agents.tuning.job import Job; print(Job.loads(sys.stdin.buffer.read()).function(None))"
+    )
     broken = data.replace(b"test_tuning_workers", b"test_tuning_w0rkers")
     assert broken != data
     result = subprocess.run([sys.executable, "-c", code], input=broken, capture_output=True, check=False)
@@ -68,7 +70,9 @@ def test_when_every_trial_fails_workers_say_the_first_cause(tmp_path):
     def objective(trial):
         raise ValueError("broken from the start")
 
-    with pytest.raises(TuningError, match=r"all of the first \d+ trials failed; .*broken from the start \(test_tuning_workers") as error:
+    with pytest.raises(
+        TuningError, match=r"all of the first \d+ trials failed; .*broken from the start \(test_tuning_workers"
+    ) as error:
         run_study(plan_in(tmp_path, n_trials=30), objective, workers=2)
     assert "raise ValueError" in error.value.__notes__[0]
     assert worker_processes(os.getpid()) == []
@@ -87,12 +91,16 @@ def test_a_trial_that_ends_its_process_is_tried_again_and_then_counts_as_failed(
     assert True in deadly
     assert False in deadly
     assert [trial.state.name for trial in outcomes] == ["FAIL" if one else "COMPLETE" for one in deadly]
-    assert all("its worker was lost 2 times" in trial.user_attrs["failure"] for trial in outcomes if trial.params["deadly"])
+    assert all(
+        "its worker was lost 2 times" in trial.user_attrs["failure"] for trial in outcomes if trial.params["deadly"]
+    )
 
 
 def test_workers_that_cannot_begin(tmp_path, monkeypatch):
     logs = tmp_path / "logs"
-    (tmp_path / "sitecustomize.py").write_text("import os, sys\nprint('no room here', file=sys.stderr, flush=True)\nos._exit(9)\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nprint('no room here', file=sys.stderr, flush=True)\nos._exit(9)\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(TuningError, match=r"the workers keep dying \(exit code 9\): 11 times") as error:
         run_study(plan_in(tmp_path), by_name, workers=2, log_dir=logs)
@@ -119,12 +127,21 @@ def test_a_stop_lets_running_trials_finish(tmp_path):
 
     told = []
     study = run_study(
-        plan_in(tmp_path, n_trials=40), objective, workers=2, stop=lambda: len(told) >= 2, on_trial=lambda _, trial: told.append(trial)
+        plan_in(tmp_path, n_trials=40),
+        objective,
+        workers=2,
+        stop=lambda: len(told) >= 2,
+        on_trial=lambda _, trial: told.append(trial),
     )
     states = [trial.state.name for trial in study.trials]
     assert 2 <= states.count("COMPLETE") < 10
     assert set(states) == {"COMPLETE", "WAITING"}
-    assert run_study(plan_in(tmp_path, n_trials=40, timeout_s=0.1), objective, workers=2, resume=True).trials[-1].state.name == "WAITING"
+    assert (
+        run_study(plan_in(tmp_path, n_trials=40, timeout_s=0.1), objective, workers=2, resume=True)
+        .trials[-1]
+        .state.name
+        == "WAITING"
+    )
 
 
 SESSION = """
@@ -157,7 +174,11 @@ def running_session(folder, *arguments):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if Path(folder, "study.log").exists():
-            trials = open_storage(storage).get_all_trials(0) if b'"op_code":4' in Path(folder, "study.log").read_bytes() else []
+            trials = (
+                open_storage(storage).get_all_trials(0)
+                if b'"op_code":4' in Path(folder, "study.log").read_bytes()
+                else []
+            )
             if sum(trial.state.name == "RUNNING" and bool(trial.params) for trial in trials) == 2:
                 return session, storage, worker_processes(session.pid)
         time.sleep(0.05)
@@ -180,12 +201,14 @@ def test_ctrl_c_gives_running_trials_back_and_ends_clean(tmp_path):
     trials = open_storage(storage).get_all_trials(0)
     assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "WAITING", "WAITING", "WAITING", "WAITING"]
     assert {trial.user_attrs[LOST] for trial in trials[:2]} == {"its worker was asked to end"}
-    study = run_study(StudyPlan("s", storage, n_trials=4, sampler=RANDOM), lambda trial: trial.suggest_float("x", 0, 1), resume=True)
+    study = run_study(
+        StudyPlan("s", storage, n_trials=4, sampler=RANDOM), lambda trial: trial.suggest_float("x", 0, 1), resume=True
+    )
     assert_nothing_lost(study, 4)
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path):
-    session, storage, workers = running_session(tmp_path, "30", "deaf")
+    session, _, workers = running_session(tmp_path, "30", "deaf")
     session.send_signal(signal.SIGINT)
     time.sleep(1.0)
     assert session.poll() is None  # it waits for trials that do not end
@@ -201,7 +224,9 @@ def test_workers_die_with_whoever_started_them_and_a_resume_finds_their_trials_a
     session.communicate()
     assert gone_within(workers, 5)
     began = time.monotonic()
-    study = run_study(StudyPlan("s", storage, n_trials=4, sampler=RANDOM), lambda trial: trial.suggest_float("x", 0, 1), resume=True)
+    study = run_study(
+        StudyPlan("s", storage, n_trials=4, sampler=RANDOM), lambda trial: trial.suggest_float("x", 0, 1), resume=True
+    )
     assert time.monotonic() - began < 5
     assert_nothing_lost(study, 4)
     assert [trial.user_attrs[LOST].startswith("process ") for trial in study.trials[:2]] == [True, True]
@@ -215,7 +240,8 @@ def test_two_sessions_share_one_study(tmp_path):
     plan = plan_in(tmp_path, n_trials=16)
     studies = []
     sessions = [
-        threading.Thread(target=lambda: studies.append(run_study(plan, objective, workers=2, resume=True))) for _ in range(2)
+        threading.Thread(target=lambda: studies.append(run_study(plan, objective, workers=2, resume=True)))
+        for _ in range(2)
     ]
     for session in sessions:
         session.start()
