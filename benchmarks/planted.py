@@ -150,8 +150,8 @@ def line(found: Found) -> str:
 
 
 COLUMNS = (
-    "sampler", "study", "progress", "topic", "haste", "best trial", "base, fresh", "best, fresh", "gain, 95 %", "CPU min",
-    "pruned", "tenth at", "found",
+    "sampler", "study", "progress", "topic", "haste", "best trial", "base, fresh", "best, fresh", "gain, 95 %",
+    "CPU min", "pruned", "tenth at", "found",
 )  # fmt: skip
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
 
