@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.joining import StudyAsAsked
-from rlenvs.agents.tuning.liveness import Worker, beating
+from rlenvs.agents.tuning.liveness import Heart, Worker
 from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.storage import storage_failures
 from rlenvs.agents.tuning.tickets import BLAMELESS, FAILURE, LOST, OWNER, Ticket, add_retry, attempt_of
@@ -62,7 +62,9 @@ def claim(storage: "BaseStorage", waiting: Iterable[Ticket], worker: Worker) -> 
     return None
 
 
-def attempt(plan: StudyPlan, storage: "BaseStorage", ticket: Ticket, function: Objective, stop: Interrupts) -> None:
+def attempt(
+    plan: StudyPlan, storage: "BaseStorage", ticket: Ticket, function: Objective, stop: Interrupts, heart: Heart
+) -> None:
     """Run one trial that this worker has claimed, and write down what came of it.
 
     A trial that others took away meanwhile, because this worker seemed dead, is theirs: what came of it is dropped.
@@ -79,7 +81,7 @@ def attempt(plan: StudyPlan, storage: "BaseStorage", ticket: Ticket, function: O
         pruner=plan.pruner.build(plan.directions),
     )
     try:
-        with beating(storage, trial_id, plan.heartbeat_s):
+        with heart.beats_for(trial_id):
             trial = optuna.Trial(study, trial_id)
             with stop.exposed():
                 result = function(trial)

@@ -5,8 +5,8 @@ over, needs:
 
 * The lock is the kernel's (`flock`), so that the death of its holder releases it.
 * A line that a killed process left half-written is cut off before the next one is written, and ignored until then.
-* Changes of state and new trials are on the disk before they count; parameters, reports and signs of life follow with
-  the next of those.
+* The end of a trial is on the disk before it counts, with everything before it. Claims, parameters, reports and signs
+  of life are not waited for: a crash of the machine that takes them takes the workers, too.
 
 A line in the middle that cannot be read means that somebody else has written to the file: that is said, with its
 number.
@@ -22,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import TrialState
 
 from rlenvs.errors import StorageError
 
 __all__ = ["LockedJournal"]
 
-SYNCED = frozenset({0, 1, 2, 3, 4, 6})
-"""Operations of Optuna's journal that must survive a crash of the machine: studies, new trials, states."""
+STUDY_OPERATIONS = frozenset({0, 1, 2})
+"""Operations of Optuna's journal that make, delete and sign a study."""
+
+STATE_OPERATION = 6
 
 LOCK_DEADLINE_S = 60.0
 """Nobody holds the lock for longer than one write; who does for a minute is stopped."""
@@ -100,7 +103,7 @@ class LockedJournal(BaseJournalBackend):
             StorageError: the file cannot be written, or another process does not release it.
         """
         data = b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
-        synced = any(log["op_code"] in SYNCED for log in logs)
+        synced = any(_must_last(log) for log in logs)
         try:
             with self._locked() as descriptor:
                 end = _cut_torn_tail(descriptor)
@@ -142,6 +145,13 @@ class LockedJournal(BaseJournalBackend):
                 wait = min(2 * wait, LONGEST_WAIT_S)
             else:
                 return
+
+
+def _must_last(log: dict[str, Any]) -> bool:
+    """Say whether a change must survive a crash of the machine; tickets and claims that do not are made again."""
+    if log["op_code"] == STATE_OPERATION:
+        return TrialState(log["state"]).is_finished()
+    return log["op_code"] in STUDY_OPERATIONS
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
@@ -27,7 +27,7 @@ from rlenvs.agents.tuning.tickets import OWNER
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["Observer", "Worker", "beating"]
+__all__ = ["Heart", "Observer", "Worker"]
 
 BEAT = "rlenvs:beat"
 
@@ -141,30 +141,47 @@ class Observer:
         return f"no sign of life from {who} for {now - since:.0f} s"
 
 
-@contextlib.contextmanager
-def beating(storage: "BaseStorage", trial_id: int, every_s: float) -> Iterator[None]:
-    """Give signs of life for a trial from a thread, while the body runs.
+class Heart:
+    """Gives signs of life, from one thread, for the trial that its worker runs at the time.
 
     A storage that does not answer is tried again; a trial that others took away is left alone.
+
+    Args:
+        storage: of the study.
+        every_s: seconds between two signs.
     """
-    ended = threading.Event()
 
-    def beat() -> None:
-        failures = storage_failures()
+    def __init__(self, storage: "BaseStorage", every_s: float) -> None:
+        self.storage = storage
+        self.every_s = every_s
+        self._trial_id: int | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="signs of life of a worker", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._ended.set()
+        self._thread.join(LONGEST_FAREWELL_S)
+
+    @contextlib.contextmanager
+    def beats_for(self, trial_id: int) -> Iterator[None]:
+        """Give signs of life for a trial while the body runs."""
+        self._trial_id = trial_id
+        try:
+            yield
+        finally:
+            self._trial_id = None
+
+    def _beat(self) -> None:
+        # Starting a thread for each trial would cost more than everything else that is done for a trial.
+        failures = (UpdateFinishedTrialError, KeyError, *storage_failures())
         count = 0
-        while not ended.wait(every_s):
-            count += 1
-            try:
-                storage.set_trial_system_attr(trial_id, BEAT, count)
-            except (UpdateFinishedTrialError, KeyError):
-                return
-            except failures:
-                continue
-
-    thread = threading.Thread(target=beat, name=f"signs of life of trial {trial_id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(LONGEST_FAREWELL_S)
+        while not self._ended.wait(self.every_s):
+            trial_id = self._trial_id
+            if trial_id is not None:
+                count += 1
+                with contextlib.suppress(*failures):
+                    self.storage.set_trial_system_attr(trial_id, BEAT, count)

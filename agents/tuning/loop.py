@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rlenvs.agents.tuning.attempt import PLACE, TRACEBACK, Objective, attempt, claim, reap
 from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.liveness import Observer, Worker
+from rlenvs.agents.tuning.liveness import Heart, Observer, Worker
 from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.tickets import AHEAD, FAILURE, LOW, SURPLUS, Ledger, add_retry, add_tickets
 from rlenvs.errors import TuningError
@@ -60,7 +60,7 @@ def work(
     worker = Worker.here()
     observer = Observer(plan.grace_s)
     idle = FIRST_IDLE_S
-    with worker.at_work():
+    with worker.at_work(), Heart(storage, plan.heartbeat_s) as heart:
         while True:
             interrupts.check()
             if until():
@@ -77,7 +77,7 @@ def work(
                 idle = min(2 * idle, LONGEST_IDLE_S)
                 continue
             idle = FIRST_IDLE_S
-            attempt(plan, storage, ticket, function, interrupts)
+            attempt(plan, storage, ticket, function, interrupts, heart)
             if after_trial is not None:
                 after_trial()
             if storage.get_trial(ticket.trial._trial_id).state == TrialState.FAIL:

@@ -17,8 +17,8 @@ A `Ledger` is that answer for one moment. The other tickets are surplus: never r
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -58,8 +58,7 @@ LOW = 16
 """Waiting tickets at which more are made."""
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(NamedTuple):
     """One of the trials asked for.
 
     Attributes:
@@ -83,6 +82,11 @@ class Ledger:
 
     Attributes:
         tickets: one for each trial asked for that exists, in their order.
+        waiting: those that can be run, retries of early ones first.
+        running: those that somebody runs, or died over.
+        orphans: lost ones that nobody has made a retry for yet.
+        outcomes: finished trials, one for each ticket at most: complete, pruned, or failed for good.
+        surplus_retries: retries that were made twice; the later ones.
         missing: how many tickets are still to be made.
     """
 
@@ -91,7 +95,7 @@ class Ledger:
         firsts: list[FrozenTrial] = []
         retries: dict[int, FrozenTrial] = {}
         self.surplus_retries: list[FrozenTrial] = []
-        for trial in sorted(trials, key=lambda trial: trial.number):
+        for trial in sorted(trials, key=attrgetter("number")):
             retry_of = trial.user_attrs.get(RETRY_OF)
             if retry_of is None:
                 firsts.append(trial)
@@ -100,46 +104,36 @@ class Ledger:
             else:
                 retries[retry_of] = trial
         self.missing = 0 if n_trials is None else max(0, n_trials - len(firsts))
-        self.tickets = []
+        self.tickets: list[Ticket] = []
+        self.waiting: list[Ticket] = []
+        self.running: list[Ticket] = []
+        self.orphans: list[Ticket] = []
+        self.outcomes: list[FrozenTrial] = []
         for index, first in enumerate(firsts[:n_trials]):
             trial = first
             while trial.number in retries and is_lost(trial):
                 trial = retries[trial.number]
-            self.tickets.append(Ticket(index, first.number, trial))
+            self._enter(Ticket(index, first.number, trial))
 
-    def _in_state(self, *states: TrialState) -> list[Ticket]:
-        return [ticket for ticket in self.tickets if ticket.trial.state in states]
-
-    @property
-    def waiting(self) -> list[Ticket]:
-        """Tickets that can be run, retries of early ones first."""
-        return self._in_state(TrialState.WAITING)
-
-    @property
-    def running(self) -> list[Ticket]:
-        """Tickets that somebody runs, or died over."""
-        return self._in_state(TrialState.RUNNING)
-
-    @property
-    def orphans(self) -> list[Ticket]:
-        """Lost tickets that nobody has made a retry for yet."""
-        return [ticket for ticket in self._in_state(TrialState.FAIL) if self._is_orphan(ticket.trial)]
-
-    @property
-    def outcomes(self) -> list[FrozenTrial]:
-        """Finished trials, one for each ticket at most: complete, pruned, or failed for good."""
-        return [ticket.trial for ticket in self.tickets if self._is_final(ticket.trial)]
+    def _enter(self, ticket: Ticket) -> None:
+        self.tickets.append(ticket)
+        match ticket.trial.state:
+            case TrialState.WAITING:
+                self.waiting.append(ticket)
+            case TrialState.RUNNING:
+                self.running.append(ticket)
+            case _ if self._is_orphan(ticket.trial):
+                self.orphans.append(ticket)
+            case _:
+                self.outcomes.append(ticket.trial)
 
     @property
     def done(self) -> bool:
         """Whether every trial asked for is finished."""
-        return self.missing == 0 and all(self._is_final(ticket.trial) for ticket in self.tickets)
+        return self.missing == 0 and len(self.outcomes) == len(self.tickets)
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         return is_lost(trial) and (attempt_of(trial) < self.max_retries or _is_blameless(trial))
-
-    def _is_final(self, trial: FrozenTrial) -> bool:
-        return trial.state.is_finished() and not self._is_orphan(trial)
 
 
 def is_lost(trial: FrozenTrial) -> bool:
