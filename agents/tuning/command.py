@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rlenvs.agents.runs.changes import changes, plain_config, refuse_breaking
 from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
 from rlenvs.agents.runs.signals import INTERRUPTED, REQUEUE
+from rlenvs.agents.tuning.base import BaseKind
 from rlenvs.agents.tuning.config import TuneConfig, TuneSources
 from rlenvs.agents.tuning.finishing import compare_with_base, view_in, write_best, write_page, write_trials
 from rlenvs.agents.tuning.joining import join_study, quiet
@@ -319,7 +320,7 @@ def _compare(folder: StudyFolder, view: StudyView, prepared: Prepared, progress:
 
 
 def _how_to_use(prepared: Prepared, best: Path) -> str:
-    return "" if prepared.config.objective.kind == "offline" else f" (rlenvs train {best})"
+    return f" (rlenvs train {best})" if prepared.configs.kind in (BaseKind.SB3, BaseKind.LLM) else ""
 
 
 @dataclass

@@ -82,11 +82,12 @@ def compare_with_base(
         return stored
     from rlenvs.agents.tuning.comparison import compare_on_fresh_seeds
 
-    note(f"measuring base and best configuration on {len(seeds)} fresh seed{'s' if len(seeds) > 1 else ''}")
+    unit = "unseen part" if objective.kind == "offline" else "fresh seed"
+    note(f"measuring base and best configuration on {len(seeds)} {unit}{'s' if len(seeds) > 1 else ''}")
     best = configs.generate_from_params(view.front[0].params)
     measure = objective.measure(folder.path)
     comparison = compare_on_fresh_seeds(configs.base, best, measure, objective.metrics[0].name, seeds)
-    data = {"trial": view.front[0].number, **comparison.to_dict()}
+    data = {"trial": view.front[0].number, "unit": unit, **comparison.to_dict()}
     folder.write(COMPARISON, json.dumps(data, indent=2) + "\n")
     return data
 

@@ -25,6 +25,7 @@ class ComparisonView:
         low: lower end of its confidence interval; NaN where there is none.
         high: upper end.
         confidence: of the interval, such as 0.95.
+        unit: what a seed stands for.
     """
 
     metric: str
@@ -36,6 +37,7 @@ class ComparisonView:
     low: float
     high: float
     confidence: float
+    unit: str = "fresh seed"
 
     @classmethod
     def read(cls, data: Mapping[str, Any] | None, maximize: bool = True) -> Self | None:
@@ -58,6 +60,7 @@ class ComparisonView:
             seeds=tuple(int(value or 0) for value in columns[0]),
             base=tuple(float(value or 0.0) for value in columns[1]),
             best=tuple(float(value or 0.0) for value in columns[2]),
+            unit=str(data.get("unit", "fresh seed")),
             **filled,
         )
 
@@ -75,7 +78,7 @@ class ComparisonView:
     def verdict(self) -> tuple[str, bool]:
         """What it says about the best configuration, and whether that is a warning."""
         count = len(self.seeds)
-        seeds = f"{count} fresh seed{'s' if count > 1 else ''}"
+        seeds = f"{count} {self.unit}{'s' if count > 1 else ''}"
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return (
                 f"On {seeds} the difference to the base configuration is {self.interval}; one seed tells no interval.",
@@ -91,7 +94,7 @@ class ComparisonView:
             )
         return (
             f"On {seeds} the lead over the base configuration may be chance: {self.interval} includes 0. "
-            "More seeds per trial, or more fresh seeds, would tell."
+            "More of them, or more seeds per trial, would tell."
         ), True
 
 
@@ -108,18 +111,18 @@ def _by_seed(view: ComparisonView) -> str:
     for at, (seed, base, best) in enumerate(zip(view.seeds, view.base, view.best, strict=True)):
         place, before, after = x.share(at) or 0.0, y.share(base) or 0.0, y.share(best) or 0.0
         threads.append(draw_line([(place, before), (place, after)], "c7"))
-        said = f"seed {seed}: base {format_number(base)}, best {format_number(best)}"
+        said = f"{seed}: base {format_number(base)}, best {format_number(best)}"
         marks += [Mark(place, before, said, "c7"), Mark(place, after, said, "c2")]
     means = [sum(values) / count for values in (view.base, view.best)]
     legend = [
         LegendEntry("c7", "base", typeset(format_number(means[0]))),
         LegendEntry("c2", "best", typeset(format_number(means[1]))),
     ]
-    label = f"{view.metric} of base and best configuration on {count} fresh seeds"
+    label = f"{view.metric} of base and best configuration on {count} {view.unit}s"
     return figure(
-        "Base and best, seed by seed", f"{view.metric} by fresh seed; means in the legend",
+        "Base and best, seed by seed", f"{view.metric} by {view.unit}; means in the legend",
         draw_chart(x, y, "".join(threads) + draw_marks(marks), label), legend=legend,
-        hint="No trial of the study has seen these seeds.",
+        hint="No trial of the study has seen them.",
     )  # fmt: skip
 
 
@@ -128,7 +131,7 @@ def _difference(view: ComparisonView) -> str:
     x = number_axis([0.0, view.low, view.high, *differences])
     y = Axis(0.0, 1.0, ())
     marks = [
-        Mark(x.share(value) or 0.0, 0.3, f"seed {seed}: {format_number(value, signed=True)}", "c7")
+        Mark(x.share(value) or 0.0, 0.3, f"{seed}: {format_number(value, signed=True)}", "c7")
         for seed, value in zip(view.seeds, differences, strict=True)
     ]
     low, high, zero = (x.share(value) or 0.0 for value in (view.low, view.high, 0.0))

@@ -196,7 +196,7 @@ def _tiles(view: StudyView, comparison: ComparisonView | None) -> str:
         better = comparison.low > 0 if comparison.maximize else comparison.high < 0
         mean = f'<span class="{"up" if better else ""}">{typeset(format_number(comparison.mean, signed=True))}</span>'
         note = comparison.interval.partition("(")[2].removesuffix(")")
-        tiles.append(("Best minus base, fresh seeds", mean, note))
+        tiles.append((f"Best minus base, {html_text(comparison.unit)}s", mean, note))
     states = [(PRUNED, "pruned"), (FAILED, "failed"), (RUNNING, "running"), (WAITING, "waiting")]
     others = [f"{view.count(state)} {word}" for state, word in states if view.count(state)]
     tiles.append(("Complete trials", f"{view.count(COMPLETE):,}", ", ".join(others)))
