@@ -3,7 +3,8 @@
     python examples/optimizer_template.py
 
 As it stands it trains the small embedded model on two-digit sums, and searches weights, a schedule, the normalisation
-and the learning rate with 24 trials. RLENVS_QUICK=1 runs two trials of two iterations, to see that all is in place.
+and the learning rate with 24 trials of some minutes each. RLENVS_QUICK=1 runs two trials of two iterations, to see that
+all is in place.
 """
 
 import os
@@ -45,10 +46,17 @@ BASE: dict[str, Any] = {
             "length": {"initial_weight": 1.0},
         },
     },
+    "policy": {"model": "embedded"},  # or the name of a model on the Hub, or a folder
     "rollout": {"episodes": 16 if QUICK else 256, "max_new_tokens": 6, "context_tokens": 64},
     "ppo": {"iterations": 2 if QUICK else 40, "learning_rate": 3e-4, "minibatches": 2},
     "evaluation": {"every": 1 if QUICK else 10, "problems": 20 if QUICK else 500},
 }
+if QUICK:  # hardly a model
+    BASE["policy"]["embedded"] = {
+        "hidden_size": 32,
+        "layers": 1,
+        "warm_start": {"target_accuracy": None, "max_steps": 2, "batch_size": 16},
+    }
 
 # 2. What may change, and in which range. The same can stand in YAML for `rlenvs tune`.
 SPACE: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """Optuna tunes the reward layer: which weights, schedules, normalisers and potentials make the policy best.
 
 Read `space` (what trials may set), `trial_config` (from a base configuration and a space to the configuration of a
-trial) and `optimizer` (a study from Python). Nothing here is loaded by `import rlenvs`; this package needs the extra
+trial), `optimizer` (a study from Python), `objectives` (what a trial is worth), `running` (who does the work) and
+`command` (`rlenvs tune`). Nothing here is loaded by `import rlenvs`; this package needs the extra
 `tune`.
 """
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
 
 if TYPE_CHECKING:
+    from rlenvs.agents.tuning.objectives import llm_objective, offline_objective, sb3_objective
     from rlenvs.agents.tuning.optimizer import BayesianRewardOptimizer
     from rlenvs.agents.tuning.plan import StudyPlan
     from rlenvs.agents.tuning.pruners import PrunerConfig
@@ -28,8 +30,11 @@ __all__ = [
     "TrialConfigs",
     "TunedParameter",
     "TuningResult",
+    "llm_objective",
+    "offline_objective",
     "open_storage",
     "run_study",
+    "sb3_objective",
 ]
 
 _LAZY = {
@@ -39,8 +44,11 @@ _LAZY = {
     "StudyPlan": "plan",
     "TrialConfigs": "trial_config",
     "TuningResult": "result",
+    "llm_objective": "objectives",
+    "offline_objective": "objectives",
     "open_storage": "storage",
     "run_study": "running",
+    "sb3_objective": "objectives",
 }
 
 
