@@ -20,6 +20,7 @@ from rlenvs.shown import shown
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
+    from rlenvs.agents.tuning.environment_check import EnvironmentCheck
     from rlenvs.agents.tuning.space.dry_run import DryRun
 
 __all__ = ["TrialConfigs"]
@@ -122,16 +123,29 @@ class TrialConfigs:
             ConfigError: one line for each thing that is wrong, at its place in the space.
         """
         run = self.space.dry_run(samples)
+        made = self._environments()
         found: dict[tuple[KeyPath, str], list[Problem]] = {}
         for number, drawn in enumerate(run.drawn):
             config = self._config(drawn, run.entered[number])
-            for problem in self._base.problems(config):
+            problems = self._base.problems(config)
+            if not problems and made is not None and (refused := made.problem(config)) is not None:
+                problems = [refused]
+            for problem in problems:
                 blamed = self._blamed(problem, run.params[number])
                 # One line for one mistake, whichever values it was made with.
                 found.setdefault((blamed.path, re.sub(r"-?\d[\d.e+-]*", "#", blamed.message)), []).append(blamed)
         if found:
             raise self.space.source.error([self._counted(same, run) for same in found.values()])
         return self.space.described(run)
+
+    def _environments(self) -> "EnvironmentCheck | None":
+        """Return what makes the environments of runs, where the space reaches into them."""
+        tuned = any(place[:1] == ("env",) for place in self._places.values())
+        if not tuned or self.kind in (BaseKind.RECIPE, BaseKind.PLAIN):
+            return None
+        from rlenvs.agents.tuning.environment_check import EnvironmentCheck
+
+        return EnvironmentCheck()
 
     def _config(self, drawn: Mapping[KeyPath, Any], entered: Iterable[KeyPath]) -> dict[str, Any]:
         config = copy.deepcopy(self.base)
