@@ -24,7 +24,7 @@ svg.parallel{min-width:760px;font-size:12px}
 .pillar .name,.pillar .x{text-anchor:middle}
 .bars{list-style:none;margin:.5rem 0 0;padding:0;font-size:.85rem}
 .bars li{
-  display:grid;grid-template-columns:minmax(0,12em) minmax(0,1fr) 3.6em;gap:.7em;align-items:center;
+  display:grid;grid-template-columns:minmax(0,1.2fr) minmax(0,1fr) 3.2em;gap:.7em;align-items:center;
   padding:2px 0}
 .bars span{overflow-wrap:anywhere}
 .bars i{display:block;height:11px;border-radius:2px;background:var(--c0);min-width:1px}

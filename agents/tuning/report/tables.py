@@ -7,9 +7,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rlenvs.agents.reporting.formatting import DASH, format_duration
-from rlenvs.agents.reporting.markup import html_text, shorten
+from rlenvs.agents.reporting.markup import html_attribute, html_text, shorten
 from rlenvs.agents.reporting.table import number_cell, whole_cell
-from rlenvs.agents.tuning.report.axes import axis_of, written
+from rlenvs.agents.tuning.report.axes import axis_of, tail, written
 from rlenvs.agents.tuning.report.study import FAILED, StudyView, TrialView
 
 MAX_ROWS = 600
@@ -130,8 +130,8 @@ def trial_table(view: StudyView, names: Sequence[str]) -> str:
     shown = _chosen(view)
     columns = _columns(view, names)
     heads = "".join(
-        f'<th scope="col"{" class=t" if is_text else ""}><button type="button">'
-        f"{html_text(shorten(title, 40))}</button></th>"
+        f'<th scope="col"{" class=t" if is_text else ""} title="{html_attribute(title)}"><button type="button">'
+        f"{html_text(tail(title, 28))}</button></th>"
         for title, is_text, _ in columns
     )
     rows = "\n".join(f"<tr>{''.join(cell(trial) for _, _, cell in columns)}" for trial in shown)
