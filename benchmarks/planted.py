@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--studies", type=int, default=3, help="studies of each sampler")
     parser.add_argument("--first", type=int, default=0, help="number of the first study")
     parser.add_argument("--samplers", nargs="+", default=["tpe", "random"], help="who proposes parameters")
-    parser.add_argument("--fresh", type=int, default=10, help="fresh seeds of each comparison")
+    parser.add_argument("--fresh", type=int, default=8, help="fresh seeds of each comparison")
     parser.add_argument("--config", type=Path, help="study to run (default: the shipped planted.yaml)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append one JSON object per study here")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the study")

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -74,25 +75,48 @@ def keep_or_remove(trial: "Trial", values: Sequence[float], folder: Path, keep: 
         shutil.rmtree(own, ignore_errors=True)
         return
     maximize = [direction.name == "MAXIMIZE" for direction in study.directions]
-    others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
-    finished = {other.number: list(other.values) for other in others if other.state.name == "COMPLETE"}
-    beaten = any(surpasses(value, values, maximize) for value in finished.values())
-    if beaten:
+    trials = {other.number: other for other in study.get_trials(deepcopy=False)}
+    mine = Standing(tuple(values), _keeps_to_constraints(trials.pop(trial.number)))
+    finished = {
+        number: Standing(tuple(other.values), _keeps_to_constraints(other))
+        for number, other in trials.items()
+        if other.state.name == "COMPLETE"
+    }
+    if any(other.surpasses(mine, maximize) for other in finished.values()):
         shutil.rmtree(own, ignore_errors=True)
-    for other in others:
-        if _is_over(other) and (other.number not in finished or surpasses(values, finished[other.number], maximize)):
-            shutil.rmtree(trial_path(folder, other.number), ignore_errors=True)
+    for number, other in trials.items():
+        if _is_over(other) and (number not in finished or mine.surpasses(finished[number], maximize)):
+            shutil.rmtree(trial_path(folder, number), ignore_errors=True)
 
 
-def surpasses(first: Sequence[float], second: Sequence[float], maximize: Sequence[bool]) -> bool:
-    """Return whether values are at least as good everywhere and better somewhere.
+@dataclass(frozen=True)
+class Standing:
+    """How a finished trial stands among others.
+
+    Attributes:
+        values: one for each metric.
+        keeps: whether it keeps to its constraints.
 
     Example:
-        >>> surpasses([0.9, 10.0], [0.8, 10.0], [True, False]), surpasses([0.9, 12.0], [0.8, 10.0], [True, False])
-        (True, False)
+        >>> Standing((0.9, 10.0)).surpasses(Standing((0.8, 10.0)), [True, False])
+        True
+        >>> Standing((0.9, 12.0)).surpasses(Standing((0.8, 10.0)), [True, False])
+        False
     """
-    gains = [a - b if up else b - a for a, b, up in zip(first, second, maximize, strict=True)]
-    return min(gains) >= 0.0 and max(gains) > 0.0
+
+    values: tuple[float, ...]
+    keeps: bool = True
+
+    def surpasses(self, other: "Standing", maximize: Sequence[bool]) -> bool:
+        """Return whether nobody has a use for the other: this one is nowhere worse and somewhere better."""
+        if self.keeps != other.keeps:
+            return self.keeps
+        gains = [a - b if up else b - a for a, b, up in zip(self.values, other.values, maximize, strict=True)]
+        return min(gains) >= 0.0 and max(gains) > 0.0
+
+
+def _keeps_to_constraints(trial: "FrozenTrial") -> bool:
+    return all(excess <= 0.0 for excess in trial.constraints.values())
 
 
 def _is_over(trial: "FrozenTrial") -> bool:

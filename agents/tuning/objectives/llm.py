@@ -1,6 +1,6 @@
 """A trial that trains a language model."""
 
-import copy
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +59,7 @@ def train_seed(task: SeedTask, watch: RunWatch) -> dict[str, float]:
     from rlenvs.agents.llm import TrainConfig, train
     from rlenvs.agents.llm.callbacks.base import Callback, RunState
 
-    plain = copy.deepcopy(dict(task.config)) | {"seed": task.seed}
-    plain["output"] = dict(plain.get("output") or {}) | {"dir": str(task.folder), "trackers": []}
+    plain = task.plain_run()
     config = TrainConfig.load(plain)
 
     class Watcher(Callback):
@@ -73,5 +72,8 @@ def train_seed(task: SeedTask, watch: RunWatch) -> dict[str, float]:
             if watch.evaluated(state.iteration / config.ppo.iterations):
                 state.stop("the pruner ended the trial")
 
-    train(config, callbacks=[Watcher()], view=QuietView(watch.see))
+    try:
+        train(config, callbacks=[Watcher()], view=QuietView(watch.see))
+    finally:
+        gc.collect()  # models hold each other in circles; the next run needs their memory
     return watch.metrics

@@ -1,6 +1,5 @@
 """A trial that trains an agent of Stable-Baselines3."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +57,7 @@ def train_seed(task: SeedTask, watch: RunWatch) -> dict[str, float]:
     require("stable_baselines3", "sb3", "sb3_objective")
     from rlenvs.agents.sb3 import SB3TrainConfig, train_sb3
 
-    plain = copy.deepcopy(dict(task.config)) | {"seed": task.seed}
-    plain["output"] = dict(plain.get("output") or {}) | {"dir": str(task.folder), "trackers": []}
+    plain = task.plain_run()
     config = SB3TrainConfig.load(plain)
     evaluations = 0
 

@@ -9,6 +9,8 @@ evaluates. The value is the mean over the runs that have ended and the newest ev
 Wilcoxon pruner compares trials seed by seed instead: it gets one report per seed, with that seed's own result.
 """
 
+import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +43,12 @@ class SeedTask:
     config: Mapping[str, Any]
     seed: int
     folder: Path
+
+    def plain_run(self) -> dict[str, Any]:
+        """Return the configuration of the run as plain data, with its seed and everything it writes in its folder."""
+        own = {"dir": str(self.folder), "checkpoint_dir": None, "trackers": []}
+        plain = copy.deepcopy(dict(self.config))
+        return plain | {"seed": self.seed, "output": dict(plain.get("output") or {}) | own}
 
 
 @dataclass
@@ -182,4 +190,5 @@ class SeedReports:
     def means(self) -> dict[str, float]:
         """Return the mean of everything that all runs measured."""
         common = set(self.finished[0]).intersection(*self.finished[1:])
-        return {key: sum(run[key] for run in self.finished) / len(self.finished) for key in sorted(common)}
+        means = {key: sum(run[key] for run in self.finished) / len(self.finished) for key in sorted(common)}
+        return {key: value for key, value in means.items() if math.isfinite(value) or key in self.metrics}

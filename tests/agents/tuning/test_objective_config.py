@@ -118,7 +118,7 @@ def test_a_component_measures_as_long_as_only_its_weight_is_tuned():
     objective.check(LLM, space_at("rewards.reward_shaping.polite.initial_weight", WEIGHT))
     with pytest.raises(ConfigError, match=r"polite.params.x': it changes what 'held_out/polite/greedy' means"):
         objective.check(LLM, space_at("rewards.reward_components.polite.params.x"))
-    with pytest.raises(ConfigError, match="add 'polite' to evaluation.components of the base"):
+    with pytest.raises(ConfigError, match=r"add 'polite' to evaluation\.components of the base"):
         objective.check(LLM | {"evaluation": {}}, space_at(WEIGHT))
 
 
@@ -143,7 +143,8 @@ def test_what_a_worker_is_sent_is_what_was_built():
     sent = cloudpickle.loads(cloudpickle.dumps(built))
     assert sent.func is sb3_objective
     assert sent.keywords == built.keywords
-    assert sent.keywords["seeds"] == [4] and sent.keywords["folder"] == Path("study")
+    assert sent.keywords["seeds"] == [4]
+    assert sent.keywords["folder"] == Path("study")
     assert sent.keywords["constraints"][0].name == "length/mean <= 3"
 
 

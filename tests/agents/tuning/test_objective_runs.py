@@ -61,7 +61,8 @@ def test_a_trial_of_sb3_is_the_mean_of_ordinary_runs(tmp_path):
     # Six iterations, evaluated after the second, fourth and sixth.
     assert list(trial.intermediate_values) == [6, 13, 20, 26, 33, 40]
     run = tmp_path / "study" / "trials" / "0000" / "seed-3"
-    assert (run / "model" / "model.zip").is_file() and (run / "report.html").is_file()
+    assert (run / "model" / "model.zip").is_file()
+    assert (run / "report.html").is_file()
     assert numbers(run) == numbers(tmp_path / "3" / "run")
     assert data == sb3_data(tmp_path)  # what a trial is given is left as it was
 
@@ -130,7 +131,8 @@ def test_a_pruned_run_of_a_language_model_is_whole(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["seed-0"]
     run = folder / "seed-0"
     assert rows(run)[-1]["iteration"] == 4
-    assert (run / "model").is_dir() and (run / "report.html").is_file()
+    assert (run / "model").is_dir()
+    assert (run / "report.html").is_file()
     # It ended for good; whoever wants it after all goes on with more iterations.
     assert resume(run, config=TrainConfig.load(plain(config) | {"output": {"dir": str(run)}}), view=QuietView()).run_dir
 

@@ -5,11 +5,13 @@ import functools
 import optuna
 import pytest
 
-from rlenvs.agents.tuning.objectives.folders import surpasses, trial_path
+from rlenvs.agents.tuning.objectives.folders import Standing, trial_path
 from rlenvs.agents.tuning.objectives.metrics import Constraint, check_metrics, metric_problem, pick
 from rlenvs.agents.tuning.objectives.seeds import RUNGS, SeedReports, training_seeds
 from rlenvs.agents.tuning.objectives.trials import run_trial
+from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.pruners import PrunerConfig
+from rlenvs.agents.tuning.running import run_study
 from rlenvs.errors import ConfigError
 
 
@@ -222,9 +224,48 @@ def test_a_failed_trial_keeps_its_runs_and_an_attempt_that_was_cut_short_leaves_
 
 
 def test_surpassing_is_being_better_somewhere_and_nowhere_worse():
-    assert surpasses([2.0], [1.0], [True]) and surpasses([1.0], [2.0], [False])
-    assert not surpasses([1.0], [1.0], [True])
-    assert not surpasses([2.0, 2.0], [1.0, 1.0], [True, False])
+    assert Standing((2.0,)).surpasses(Standing((1.0,)), [True])
+    assert Standing((1.0,)).surpasses(Standing((2.0,)), [False])
+    assert not Standing((1.0,)).surpasses(Standing((1.0,)), [True])
+    assert not Standing((2.0, 2.0)).surpasses(Standing((1.0, 1.0)), [True, False])
+    assert Standing((1.0,)).surpasses(Standing((2.0,), keeps=False), [True])
+    assert not Standing((2.0,), keeps=False).surpasses(Standing((1.0,)), [True])
+
+
+def test_runs_of_the_best_trial_that_keeps_to_its_constraints_stay(tmp_path):
+    levels = [4.0, 9.0]
+    study_of(
+        lambda trial: objective(
+            trial,
+            train=Runs(),
+            level=levels[trial.number],
+            folder=tmp_path,
+            constraints=[Constraint("return/greedy", 6.0)],
+        ),
+        n_trials=2,
+    )
+    assert [path.name for path in (tmp_path / "trials").iterdir()] == ["0000"]
+
+
+def test_the_engine_prunes_by_what_is_reported():
+    levels = [10.0, 9.0, 1.0]
+    for name, expected in (("median", [2, 2, 1]), ("wilcoxon", [6, 4, 4])):
+        train = Runs(noise=0.1)
+        options = {"startup_trials": 2} if name == "median" else {}
+        plan = StudyPlan("pruned", n_trials=3, pruner=PrunerConfig(name=name, **options))
+        seeds = 2 if name == "median" else 6
+        run_study(plan, lambda trial, t=train, n=seeds: objective(trial, train=t, level=levels[trial.number], seeds=n))
+        assert [len(runs) for runs in split(train.done)] == expected
+
+
+def split(done):
+    """The runs of each trial: each begins with seed 0."""
+    trials = []
+    for run in done:
+        if run[0] == 0:
+            trials.append([])
+        trials[-1].append(run)
+    return trials
 
 
 @pytest.mark.parametrize(
