@@ -46,7 +46,7 @@ class SeedTask:
 
     def plain_run(self) -> dict[str, Any]:
         """Return the configuration of the run as plain data, with its seed and everything it writes in its folder."""
-        own = {"dir": str(self.folder), "checkpoint_dir": None, "trackers": []}
+        own: dict[str, Any] = {"dir": str(self.folder), "checkpoint_dir": None, "trackers": []}
         plain = copy.deepcopy(dict(self.config))
         return plain | {"seed": self.seed, "output": dict(plain.get("output") or {}) | own}
 
