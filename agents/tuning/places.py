@@ -8,7 +8,7 @@ from rlenvs.config_source import KeyPath, Problem
 from rlenvs.shown import shown
 from rlenvs.suggestions import did_you_mean, nearest
 
-__all__ = ["put", "resolve"]
+__all__ = ["has", "put", "resolve"]
 
 
 def put(config: dict[str, Any], path: KeyPath, value: Any) -> None:
@@ -27,6 +27,22 @@ def put(config: dict[str, Any], path: KeyPath, value: Any) -> None:
             inside[part] = {}
         inside = inside[part]
     inside[path[-1]] = value
+
+
+def has(config: Mapping[str, Any], path: KeyPath) -> bool:
+    """Return whether there is something at a place, null included.
+
+    Example:
+        >>> has({"parts": [{"weight": None}]}, ("parts", 0, "weight")), has({"parts": []}, ("parts", 0))
+        (True, False)
+    """
+    inside: Any = config
+    for part in path:
+        try:
+            inside = inside[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
 
 
 def resolve(base: BaseConfig, path: KeyPath) -> KeyPath | Problem:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from rlenvs.agents.tuning.base import BaseConfig, BaseKind
-from rlenvs.agents.tuning.places import put, resolve
+from rlenvs.agents.tuning.places import has, put, resolve
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
 from rlenvs.agents.tuning.space.leaves import ChoiceSpec, Leaf
 from rlenvs.agents.tuning.unused_keys import drop_unused_keys
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from rlenvs.agents.tuning.environment_check import EnvironmentCheck
-    from rlenvs.agents.tuning.space.dry_run import DryRun
 
 __all__ = ["TrialConfigs"]
 
 SHOWN_VALUES = 4
+NUMBERS = re.compile(r"-?\d[\d.e+-]*")
+UNUSED = "no value that is drawn beside it uses it: it would be tuned and never count; remove it"
 
 
 class TrialConfigs:
@@ -88,7 +89,7 @@ class TrialConfigs:
         """
         entered: list[Leaf] = []
         drawn = {leaf.path: leaf.draw(trial, entered.append) for leaf in self.space.leaves}
-        return self._config(drawn, (leaf.path for leaf in entered))
+        return self._config(drawn, entered)
 
     def generate_from_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration of a trial that had these parameters (`study.best_params`).
@@ -125,17 +126,24 @@ class TrialConfigs:
         run = self.space.dry_run(samples)
         made = self._environments()
         found: dict[tuple[KeyPath, str], list[Problem]] = {}
-        for number, drawn in enumerate(run.drawn):
-            config = self._config(drawn, run.entered[number])
+        drawn_by: dict[KeyPath, Leaf] = {}
+        used: set[KeyPath] = set()
+        for drawn, params, entered in zip(run.drawn, run.params, run.entered, strict=True):
+            config = self._config(drawn, entered)
+            drawn_by |= {leaf.at: leaf for leaf in entered}
+            used |= {leaf.at for leaf in entered if has(config, self._placed(leaf.path))}
             problems = self._base.problems(config)
             if not problems and made is not None and (refused := made.problem(config)) is not None:
                 problems = [refused]
             for problem in problems:
-                blamed = self._blamed(problem, run.params[number])
+                blamed = self._blamed(problem, params)
                 # One line for one mistake, whichever values it was made with.
-                found.setdefault((blamed.path, re.sub(r"-?\d[\d.e+-]*", "#", blamed.message)), []).append(blamed)
-        if found:
-            raise self.space.source.error([self._counted(same, run) for same in found.values()])
+                found.setdefault((blamed.path, NUMBERS.sub("#", blamed.message)), []).append(blamed)
+        told = [_counted(same, len(run.drawn)) for same in found.values()]
+        unused = [leaf for place, leaf in drawn_by.items() if place not in used]
+        told += [Problem(self._placed(leaf.path), UNUSED, at=(*self.space.at, *leaf.at)) for leaf in unused]
+        if told:
+            raise self.space.source.error(told)
         return self.space.described(run)
 
     def _environments(self) -> "EnvironmentCheck | None":
@@ -147,12 +155,19 @@ class TrialConfigs:
 
         return EnvironmentCheck()
 
-    def _config(self, drawn: Mapping[KeyPath, Any], entered: Iterable[KeyPath]) -> dict[str, Any]:
+    def _config(self, drawn: Mapping[KeyPath, Any], entered: Iterable[Leaf]) -> dict[str, Any]:
         config = copy.deepcopy(self.base)
         for path, value in drawn.items():
             put(config, self._places[path], value)
-        drop_unused_keys(config, [self._places.get(path, path) for path in entered])
+        drop_unused_keys(config, [self._placed(leaf.path) for leaf in entered])
         return config
+
+    def _placed(self, path: KeyPath) -> KeyPath:
+        """Return the place of a leaf as the base has it, also of one inside of a choice."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._places:
+                return (*self._places[path[:length]], *path[length:])
+        return path
 
     def _at_space(self, problem: Problem) -> Problem:
         return Problem(problem.path, problem.message, at=self.space.place(problem.at or problem.path))
@@ -167,7 +182,7 @@ class TrialConfigs:
                 return Problem(problem.path, problem.message, at=(*self.space.at, *at))
         for leaf in self.space.leaves:
             target = self._places[leaf.path]
-            if target[: len(place)] == place and not self._is_in_base(place):
+            if target[: len(place)] == place and not has(self.base, place):
                 return self._at_space(problem)
         # A key of the base that does not go with what was drawn elsewhere.
         values = [f"{name} = {shown(value)}" for name, value in params.items()]
@@ -183,20 +198,13 @@ class TrialConfigs:
             return (*leaf.at, "choices", label, *rest)
         return leaf.at
 
-    def _is_in_base(self, path: KeyPath) -> bool:
-        inside: Any = self.base
-        for part in path:
-            try:
-                inside = inside[part]
-            except (KeyError, IndexError, TypeError):
-                return False
-        return True
-
-    def _counted(self, same: list[Problem], run: "DryRun") -> Problem:
-        problem, total = same[0], len(run.drawn)
-        times = f" (in {len(same)} of {total} sampled configurations)" if len(same) < total else ""
-        return Problem(problem.path, f"{problem.message}{times}", at=problem.at)
-
     def __repr__(self) -> str:
         """Say what is tuned, in short."""
         return f"TrialConfigs({self.kind.name}, tuned: {', '.join(dotted(leaf.path) for leaf in self.space.leaves)})"
+
+
+def _counted(same: list[Problem], total: int) -> Problem:
+    """Return the first of several problems that are one, with how many configurations have it."""
+    problem = same[0]
+    times = f" (in {len(same)} of {total} sampled configurations)" if len(same) < total else ""
+    return Problem(problem.path, f"{problem.message}{times}", at=problem.at)

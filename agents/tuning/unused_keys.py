@@ -49,7 +49,7 @@ def drop_unused_keys(config: dict[str, Any], drawn: Collection[KeyPath]) -> None
 def _drop_in_recipe(recipe: dict[str, Any], drawn: set[KeyPath]) -> None:
     for path, weight in _weights(recipe):
         chosen = [key for key in CHOICES if (*path, key) in drawn]
-        if chosen:
+        if len(chosen) == 1:  # both would be two answers to one question, which the model refuses
             _drop_of_other_schedules(weight, chosen[0])
     for path, entry in _entries(recipe):
         own = entry.get("normalization")

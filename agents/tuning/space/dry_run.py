@@ -47,14 +47,14 @@ class DryRun:
     Attributes:
         drawn: path -> value, for each sample that could be drawn.
         params: name -> value, for each of them.
-        entered: the places of the leaves that were drawn, those inside of choices too, for each of them.
+        entered: the leaves that were drawn, those inside of choices too, for each of them.
         asked: the parameters by name, in the order in which they were first asked for.
         problems: what is wrong with the functions and names, at the places of the space.
     """
 
     drawn: list[dict[KeyPath, Any]] = field(default_factory=list)
     params: list[dict[str, Any]] = field(default_factory=list)
-    entered: list[list[KeyPath]] = field(default_factory=list)
+    entered: list[list[Leaf]] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)
     problems: dict[KeyPath, Problem] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ def dry_run(leaves: Sequence[Leaf], samples: int = SAMPLES, seed: int = 0) -> Dr
         if len(drawn) == len(leaves):
             run.drawn.append(drawn)
             run.params.append(trial.params)
-            run.entered.append(round_.paths)
+            run.entered.append(round_.leaves)
     for place, leaf in entered.items():
         if leaf.is_function and place not in used and place not in run.problems:
             run.problems[place] = Problem(place, "the function asks the trial for nothing: what it returns never moves")
@@ -104,7 +104,7 @@ class _Round:
     def __init__(self, run: DryRun, trial: DryTrial, used: set[KeyPath], entered: dict[KeyPath, Leaf]) -> None:
         self.run, self.trial, self.used, self.entered = run, trial, used, entered
         self.current: Leaf | None = None
-        self.paths: list[KeyPath] = []
+        self.leaves: list[Leaf] = []
         self.touched = 0
         self.seen = 0
 
@@ -122,7 +122,7 @@ class _Round:
         """Note who is about to ask, and what the one before asked."""
         self.settle()
         self.current = leaf
-        self.paths.append(leaf.path)
+        self.leaves.append(leaf)
         self.entered.setdefault(leaf.at, leaf)
 
     def settle(self) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rlenvs.agents.tuning.space.leaves import Choice, ChoiceSpec, Leaf, Template
 from rlenvs.agents.tuning.space.specs import KEYS, TYPES, ChoiceKeys, Scalar, choice_problems, plain_scalar, read_range
 from rlenvs.config_source import KeyPath, Problem, dotted
@@ -87,6 +89,7 @@ class SpaceReader:
         return Leaf(path, name, ChoiceSpec(choices), at) if len(self.problems) == before else None
 
     def _choices(self, data: object, path: KeyPath, name: str, at: KeyPath) -> tuple[Choice, ...]:
+        data = data.tolist() if isinstance(data, np.ndarray) else data
         if isinstance(data, Mapping):
             found = [self._labelled(label, value, path, name, at) for label, value in data.items()]
         elif isinstance(data, Sequence) and not isinstance(data, str | bytes):

@@ -10,6 +10,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import BaseTrial
 
+from rlenvs.agents.tuning.space.specs import Scalar
+
 __all__ = ["DryTrial", "DryValues"]
 
 
@@ -100,7 +102,17 @@ class DryTrial(BaseTrial):
         return int(self._suggest(name, IntDistribution(low, high, log=log, step=step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return one of the choices."""
+        """Return one of the choices.
+
+        Raises:
+            TypeError: a choice that no storage keeps; Optuna itself only warns.
+        """
+        for choice in choices:
+            if not isinstance(choice, Scalar):
+                raise TypeError(
+                    f"choices of {name!r} must be null, booleans, numbers or text, got {type(choice).__name__}: "
+                    "draw a label, and return what it stands for"
+                )
         return self._suggest(name, CategoricalDistribution(choices))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> float:

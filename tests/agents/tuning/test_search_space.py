@@ -5,6 +5,7 @@ import json
 import math
 
 import cloudpickle
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,15 @@ class TestWhatIsRead:
         choices = [None, "z_score", 3, 0.5, True]
         for choice in choices:
             assert drawn({"a": {"type": "categorical", "choices": choices}}, a=choice) == {("a",): choice}
+
+    def test_numbers_of_numpy_are_numbers(self):
+        assert drawn({"a": {"type": "categorical", "choices": np.array([0.5, 2.0])}}, a=2.0) == {("a",): 2.0}
+        space = {
+            "a": {"type": "int", "low": np.int64(1), "high": np.int64(3)},
+            "b": lambda t: np.float32(t.suggest_int("n", 1, 2)),
+        }
+        found = drawn(space, a=3, n=1)
+        assert [type(value) for value in found.values()] == [int, float]
 
     def test_a_label_stands_for_a_value(self):
         choices = {"small": [64], "large": [256, 256], "none": None}
@@ -226,6 +236,10 @@ class TestFunctions:
 
     def test_that_gives_optuna_a_bad_range(self):
         assert "`low <= high` must hold" in self.check(a=lambda trial: trial.suggest_float("a", 2, 1))
+
+    def test_that_chooses_between_what_cannot_be_stored(self):
+        message = self.check(a=lambda trial: trial.suggest_categorical("net", [[64], [256, 256]]))
+        assert "choices of 'net' must be null, booleans, numbers or text, got list: draw a label" in message
 
     @pytest.mark.parametrize("function", [lambda trial: 0.5, lambda trial: trial.suggest_float])
     def test_that_ignores_the_trial(self, function):

@@ -408,6 +408,39 @@ class TestWhatIsWrong:
         )
         assert [(parameter.name, parameter.when) for parameter in configs.check()] == [("gamma", "always")]
 
+    def test_a_parameter_that_nothing_ever_uses(self):
+        space = {"reward_shaping.long": {
+            "decay_schedule": {"type": "categorical", "choices": ["none", "linear"]},
+            "decay_rate": {"type": "float", "low": 0.1, "high": 0.9},
+        }}  # fmt: skip
+        assert said(COOKBOOK, space) == (
+            "search_space: reward_shaping.long.decay_rate: no value that is drawn beside it uses it: "
+            "it would be tuned and never count; remove it"
+        )
+
+    def test_a_parameter_that_only_one_choice_uses_is_fine_and_one_that_none_uses_is_not(self):
+        rate = {"type": "float", "low": 0.1, "high": 0.9}
+        drawn = {"type": "categorical", "choices": ["none", "linear"]}
+        fixed = {"decay_schedule": "exponential", "decay_steps": 5, "decay_rate": rate}
+        space = {
+            "reward_shaping.long": {
+                "type": "categorical",
+                "choices": {"a": fixed, "b": {"decay_schedule": drawn, "decay_steps": 5, "decay_rate": rate}},
+            }
+        }
+        assert said(COOKBOOK, space).startswith(
+            "search_space: reward_shaping.long.decay_rate: no value that is drawn beside it uses it"
+        )
+        TrialConfigs(COOKBOOK, {"reward_shaping.long": {"type": "categorical", "choices": {"a": fixed}}}).check()
+
+    def test_both_names_of_a_schedule(self):
+        either = {"type": "categorical", "choices": ["none", "constant"]}
+        found = said(COOKBOOK, {"reward_shaping.score": {"decay_schedule": either, "schedule_type": either}})
+        assert (
+            found
+            == "search_space: reward_shaping.score.schedule_type: is 'decay_schedule' by another name; give one of them"
+        )
+
     def test_a_function_that_returns_nonsense_is_blamed(self):
         space = {"reward_shaping.score.initial_weight": lambda trial: str(trial.suggest_float("w", 0, 1))}
         assert said(COOKBOOK, space).startswith(
