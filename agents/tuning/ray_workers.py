@@ -22,7 +22,7 @@ from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.storage import open_storage, storage_failures
 from rlenvs.agents.tuning.worker import serve, told, understood
 from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, END_S, LOOK_S
-from rlenvs.errors import RlenvsError, TuningError
+from rlenvs.errors import RlenvsError, StudyError, TuningError
 from rlenvs.extras import require
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def run_on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        RlenvsError: there is no cluster there, a worker gave up, or they keep dying.
+        StudyError: there is no cluster there.
+        RlenvsError: a worker gave up, or they keep dying.
         KeyboardInterrupt: everybody was asked to end; running trials were given back.
     """
     ray = require("ray", "ray", "--ray")
@@ -196,11 +197,7 @@ def run_on_ray(
 
     connected_before = ray.is_initialized()
     if not connected_before:
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise TuningError(f"no Ray cluster at {address!r}: {reason}") from error
+        _connect(ray, address)
     try:
         crew = RayCrew(ray, watch.study, workers, job)
         try:
@@ -214,6 +211,24 @@ def run_on_ray(
     finally:
         if not connected_before:
             ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Connect to a cluster that runs.
+
+    Raises:
+        StudyError: there is none, or none of its nodes takes work.
+    """
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        # The address of a cluster that has ended may lie around, and is connected to for a while.
+        workable = any(node["Alive"] and node["Resources"].get("CPU", 0) >= 1 for node in ray.nodes())
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise StudyError(f"no Ray cluster at {address!r}: {reason}") from error
+    if not workable:
+        ray.shutdown()
+        raise StudyError(f"no Ray cluster at {address!r}: none of its nodes has a CPU to give")
 
 
 def _accompany(crew: RayCrew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:

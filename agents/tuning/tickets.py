@@ -186,6 +186,9 @@ def trial_seed(trial: Trial | FrozenTrial, seed: int = 0) -> int:
 
 def as_asked(trials: Sequence[FrozenTrial]) -> Iterator[FrozenTrial]:
     """Yield the trials of a study as if no worker had ever died, in the order they were asked for."""
+    if not any(RETRY_OF in trial.user_attrs for trial in trials):
+        yield from trials  # as ever, and samplers ask several times for each trial
+        return
     for ticket in Ledger(trials).tickets:
         if ticket.trial.number == ticket.first:
             yield ticket.trial

@@ -2,18 +2,29 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import optuna
 import pytest
-from tuning_studies import NOBODY_TO_RUN_IT, POSTGRES, Killer, assert_nothing_lost, postgres_server, worker_processes
+from tuning_studies import (
+    NOBODY_TO_RUN_IT,
+    POSTGRES,
+    Killer,
+    assert_nothing_lost,
+    free_port,
+    postgres_server,
+    worker_processes,
+)
 
 from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.running import run_study
 from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.storage import close_storage, open_storage
 from rlenvs.agents.tuning.tickets import LOST, RETRY_OF, Ledger
+from rlenvs.errors import StorageError
 
 KILLS = 20
 
@@ -78,6 +89,50 @@ def test_twenty_kills_on_postgresql(tmp_path):
     pytest.importorskip("psycopg")
     with postgres_server(tmp_path) as url:
         killed_study(url, asked=60, kills=KILLS, workers=4, seconds=0.4, seed=4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(POSTGRES is None or NOBODY_TO_RUN_IT, reason="no PostgreSQL server is installed")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_database_that_ends_while_a_study_runs_is_said_in_one_line(tmp_path, workers):
+    pytest.importorskip("psycopg")
+
+    def objective(trial):
+        if trial.number == 3:
+            os.kill(int((tmp_path / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
+        time.sleep(0.5)
+        return trial.suggest_float("x", 0, 1)
+
+    with postgres_server(tmp_path) as url:
+        plan = StudyPlan("s", url, n_trials=100, sampler=SamplerConfig(name="random"))
+        began = time.monotonic()
+        with pytest.raises(StorageError) as error:
+            run_study(plan, objective, workers=workers)
+        assert time.monotonic() - began < 40
+        assert "\n" not in str(error.value)
+        assert "gone" in str(error.value) or "storage postgresql" in str(error.value)
+
+
+SERVER = "import sys; from rlenvs.agents.tuning.storage import serve_storage; serve_storage(sys.argv[1], port=int(sys.argv[2]))"
+
+
+@pytest.mark.slow
+def test_kills_behind_a_storage_server(tmp_path):
+    pytest.importorskip("grpc")
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-c", SERVER, f"sqlite:///{tmp_path}/study.db", str(port)])
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                close_storage(open_storage(f"grpc://localhost:{port}"))
+                break
+            except StorageError:
+                assert time.monotonic() < deadline
+        killed_study(f"grpc://localhost:{port}", asked=20, kills=5, workers=2, seconds=0.4, seed=5)
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_a_stopped_worker_loses_its_trial_and_its_late_result_is_dropped(tmp_path):

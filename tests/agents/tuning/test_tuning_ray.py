@@ -13,7 +13,7 @@ from rlenvs.agents.tuning.running import run_study
 from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.storage import open_storage
 from rlenvs.agents.tuning.tickets import LOST, Ledger
-from rlenvs.errors import TuningError
+from rlenvs.errors import StudyError, TuningError
 
 pytestmark = [
     pytest.mark.slow,
@@ -130,5 +130,5 @@ def test_a_stop_a_broken_objective_and_ctrl_c(cluster, tmp_path):
 
 def test_no_cluster_there(tmp_path):
     pytest.importorskip("ray")
-    with pytest.raises(TuningError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+    with pytest.raises(StudyError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
         run_study(plan_in(tmp_path), objective, workers=2, ray_address="127.0.0.1:1")
