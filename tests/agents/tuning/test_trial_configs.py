@@ -187,6 +187,56 @@ class TestWhatIsMade:
         assert TrialConfigs({"a": 1}, {"a": WEIGHT}).model({"a": 2}) is None
 
 
+class TestEveryPartOfARun:
+    """A space may reach anywhere: the reward, its schedules, normalisation and potentials, and the learner."""
+
+    def test_of_a_language_model(self):
+        space = {
+            "rewards": {
+                "composer_settings": {
+                    "normalization_strategy": {"type": "categorical", "choices": [None, "batch", "ema"]},
+                    "norm_decay": {"type": "float", "low": 0.9, "high": 0.999},
+                    "norm_clip": {"type": "categorical", "choices": [None, 3.0]},
+                },
+                "reward_components": {
+                    "length.params.max_length": {"type": "int", "low": 2, "high": 6},
+                    "difficulty.params.potential_params.scale": {"type": "float", "low": -1.0, "high": 0.0},
+                },
+                "reward_shaping": {
+                    "format": {
+                        "decay_schedule": {"type": "categorical", "choices": ["constant", "linear", "cosine"]},
+                        "decay_steps": {"type": "int", "low": 1000, "high": 50000, "log": True},
+                    },
+                },
+            },
+            "ppo": {"kl_coef": {"type": "float", "low": 1e-3, "high": 0.1, "log": True}, "minibatches": {"type": "categorical", "choices": [2, 4, 8]}},
+            "rollout.temperature": {"type": "float", "low": 0.7, "high": 1.3},
+            "env.kwargs.digits": {"type": "int", "low": 1, "high": 3},
+        }  # fmt: skip
+        parameters = TrialConfigs(CONFIGS / "train" / "arithmetic.yaml", space).check()
+        assert [parameter.path for parameter in parameters if parameter.when == "always"] == [
+            leaf.name for leaf in SearchSpace.parse(space).leaves
+        ]
+
+    def test_of_stable_baselines3(self):
+        space = {
+            "algorithm": {"learning_rate": {"type": "categorical", "choices": [1e-3, "lin_2e-3"]}, "n_epochs": {"type": "int", "low": 1, "high": 8}},
+            "policy": {"type": "categorical", "choices": {
+                "flat": {"features": "flat", "embedding_dim": {"type": "int", "low": 8, "high": 32, "step": 8}},
+                "gru": {"features": "gru", "hidden_dim": 32, "net_arch": [64, 64]},
+            }},
+            "normalize_reward": {"type": "categorical", "choices": [False]},
+        }  # fmt: skip
+        names = {parameter.name for parameter in TrialConfigs(SB3, space).check(8)}
+        assert names == {
+            "algorithm.learning_rate",
+            "algorithm.n_epochs",
+            "policy",
+            "policy.flat.embedding_dim",
+            "normalize_reward",
+        }
+
+
 class TestWhatIsLeftOut:
     def weight(self, **extra):
         choice = {"decay_schedule": {"type": "categorical", "choices": ["none", "exponential", "linear"]}, **extra}
