@@ -58,7 +58,9 @@ def train_seed(task: SeedTask, watch: RunWatch) -> dict[str, float]:
     require("torch", "llm", "llm_objective")
     from rlenvs.agents.llm import TrainConfig, train
     from rlenvs.agents.llm.callbacks.base import Callback, RunState
+    from rlenvs.agents.llm.command import quieten_transformers
 
+    quieten_transformers()  # bars of dozens of runs say nothing
     plain = task.plain_run()
     config = TrainConfig.load(plain)
 
