@@ -202,7 +202,7 @@ def _fold(row: Mapping[str, Any], number: int, held_out: float) -> int | None:
     """Return which held-out part a response belongs to, None for what trials see; all of a problem go together."""
     if held_out == 0.0:
         return None
-    if "problem_id" in row:
+    if row.get("problem_id") is not None:
         key = str(row["problem_id"])
     elif all(name in row for name in RUN_KEYS):  # the turns of an episode stay together
         key = f"{row['iteration']} {row['env']}"

@@ -166,6 +166,20 @@ def test_held_out_problems_are_seen_by_no_trial_and_each_once_at_the_end(tmp_pat
     assert 0.6 < seen / count < 0.8
 
 
+@pytest.mark.parametrize("kind", ["no problem", "a prompt", "an episode of a run", "nothing"])
+def test_responses_without_a_problem_are_parted_too(kind, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    named = {
+        "no problem": lambda k: {"problem_id": None, "prompt": f"{k // 2}?"},
+        "a prompt": lambda k: {"prompt": [{"role": "user", "content": f"{k // 2}?"}]},
+        "an episode of a run": lambda k: {"iteration": 1, "env": k, "turn": 0},
+        "nothing": lambda k: {},
+    }[kind]
+    rows = [named(k) | {"response": "so " * (k % 2), "correct": bool(k % 2)} for k in range(100)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in rows))
+    assert 40 <= score_rollouts(recipe(), path, held_out=0.3)["responses"] <= 95
+
+
 def objective_of(path, **settings):
     return parse_config(OfflineObjective, {"kind": "offline", "rollouts": str(path), **settings})
 
