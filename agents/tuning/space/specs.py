@@ -23,6 +23,9 @@ __all__ = ["KEYS", "TYPES", "ChoiceKeys", "FloatSpec", "IntSpec", "RangeSpec", "
 Scalar = None | bool | int | float | str
 """What Optuna stores as a choice."""
 
+MOST_STEPS = 10**12
+"""Values of a range in steps: beyond, neighbours are hardly different floats, and Optuna's own arithmetic gives up."""
+
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -183,6 +186,8 @@ def _check_step(low: float, high: float, step: float) -> None:
     """Refuse a step that does not end at `high`: Optuna would lower `high` with a warning."""
     # Decimal, as Optuna does: 0.3 is three steps of 0.1 for whoever wrote it
     span, width = Decimal(repr(high)) - Decimal(repr(low)), Decimal(repr(step))
+    if span > width * MOST_STEPS:
+        raise ConfigKeyError("step", f"is too fine for {shown(low)} to {shown(high)}, got {shown(step)}: leave it out")
     if span % width:
         highest = Decimal(repr(low)) + span // width * width
         raise ConfigKeyError("step", f"must divide high - low ({span}), got {shown(step)}: {highest} would be highest")

@@ -157,6 +157,7 @@ class TestWhatIsWrong:
             ({"type": "int", "low": 1, "high": 9, "log": True, "step": 2}, "a.step: does not go with log: true; leave one of them out"),
             ({"type": "float", "low": 0, "high": 1, "step": 0.4}, "a.step: must divide high - low (1.0), got 0.4: 0.8 would be highest"),
             ({"type": "int", "low": 0, "high": 10, "step": 4}, "a.step: must divide high - low (10), got 4: 8 would be highest"),
+            ({"type": "float", "low": 0, "high": 1, "step": 1e-20}, "a.step: is too fine for 0.0 to 1.0, got 1e-20: leave it out"),
             ({"type": "float", "low": 0, "high": 1, "step": -1}, "a.step: must be > 0.0, got -1"),
             ({"type": "float", "low": "0", "high": 1}, "a.low: expected a number, got '0'"),
             ({"type": "float", "low": 0, "high": math.inf}, "a.high: expected a finite number, got inf"),
@@ -428,6 +429,28 @@ class TestProperties:
         a, b = print_of(first), print_of(second)
         if a is not None and b is not None:
             assert (a == b) == (key(first) == key(second))
+
+
+scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from(["float", "int", "categorical", "flot", "", "x"])  # fmt: skip
+words = st.sampled_from(["type", "low", "high", "log", "step", "choices", "name", "a", "a.b", "b", "", "lo", "typ"])
+nonsense = st.recursive(
+    scalars | st.just(len),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | st.integers(0, 1), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+class TestNonsense:
+    @settings(deadline=None, max_examples=300)
+    @given(st.dictionaries(words, nonsense, max_size=4))
+    def test_it_is_read_or_refused_in_whole_lines(self, data):
+        try:
+            space = SearchSpace.parse(data)
+            space.parameters()
+        except ConfigError as error:
+            assert all(line.startswith("search_space: ") for line in str(error).splitlines())
+        else:
+            assert space.fingerprint() == SearchSpace.parse(data).fingerprint()
 
 
 class TestDryValues:
