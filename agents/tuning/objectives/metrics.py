@@ -16,7 +16,7 @@ from rlenvs.suggestions import did_you_mean
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["Constraint", "check_metrics", "metric_problem", "pick", "put_constraints", "task_problem"]
+__all__ = ["TASK", "Constraint", "check_metrics", "metric_problem", "pick", "put_constraints", "task_problem"]
 
 USUAL = (
     "accuracy/greedy", "accuracy/sampled", "accuracy/first", "accuracy/first_sampled", "return/greedy",

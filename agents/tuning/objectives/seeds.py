@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlenvs.agents.tuning.objectives.metrics import pick
+from rlenvs.agents.tuning.objectives.metrics import TASK, pick
 from rlenvs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,11 +58,13 @@ class RunWatch:
     Attributes:
         judge: is told the share of the run that is done, in (0, 1], and the newest metrics, after each evaluation;
             says whether the trial is to end.
+        needed: what every evaluation is to measure; a run whose first one does not has nothing to wait for.
         metrics: newest value of everything that was measured.
         ended: whether the trial is to end.
     """
 
     judge: Callable[[float, Metrics], bool] | None = None
+    needed: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     ended: bool = False
 
@@ -70,9 +72,16 @@ class RunWatch:
         """Take in what was measured."""
         self.metrics.update({key: float(value) for key, value in metrics.items() if isinstance(value, int | float)})
 
+    @property
+    def lacks(self) -> bool:
+        """Whether something was not measured that should have been."""
+        return any(name not in self.metrics for name in self.needed)
+
     def evaluated(self, share: float) -> bool:
-        """Note an evaluation; says whether the trial is to end."""
-        if self.judge is not None and not self.ended and share > 0.0:
+        """Note an evaluation at a share of the run, 0 before it; says whether the trial is to end."""
+        if self.lacks:
+            self.ended = True
+        elif self.judge is not None and share > 0.0 and not self.ended:
             self.ended = self.judge(min(share, 1.0), self.metrics)
         return self.ended
 
@@ -126,8 +135,9 @@ def mean_over_seeds(
         ConfigError: a run did not measure a metric.
     """
     reports = SeedReports(trial, metrics)
+    held_out = tuple(name for name in metrics if TASK.fullmatch(name))
     for index, seed in enumerate(seeds):
-        watch = RunWatch(reports.judge if reports.by_evaluation else None)
+        watch = RunWatch(reports.judge if reports.by_evaluation else None, held_out)
         measured = dict(train(SeedTask(config, seed, folder / f"seed-{seed}"), watch))
         if reports.seed_ended(measured, watch, is_last=index == len(seeds) - 1):
             break
@@ -174,6 +184,8 @@ class SeedReports:
         """
         from optuna import TrialPruned
 
+        if watch.lacks:
+            pick(measured, self.metrics)  # says which
         if self.by_evaluation:
             if not watch.ended:
                 self.report(1.0, measured)

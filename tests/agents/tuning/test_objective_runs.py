@@ -91,9 +91,20 @@ def test_runs_that_nobody_wants_leave_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_metric_that_the_algorithm_has_not_is_named():
+def test_a_metric_that_the_algorithm_has_not_is_named_at_once(tmp_path):
+    data = sb3_data(tmp_path, "dqn")
+    trial = optuna.trial.FixedTrial({})
     with pytest.raises(ConfigError, match="metric 'return/sampled' was not measured by the run"):
-        sb3_objective(optuna.trial.FixedTrial({}), sb3_data(Path("unused"), "dqn"), metric="return/sampled", seeds=1)
+        sb3_objective(trial, data, metric=["return/sampled", "return/greedy"], seeds=2, folder=tmp_path, keep="all")
+    (run,) = (tmp_path / "trials" / "0000").iterdir()
+    assert rows(run)[-1]["iteration"] == 1  # of six
+
+
+def test_a_metric_that_the_environment_has_not_is_named_at_once(tmp_path):
+    config = plain(bare_config(tmp_path))  # one turn: there is no first message of several
+    with pytest.raises(ConfigError, match=r"metric 'accuracy/first' was not measured.*accuracy/greedy"):
+        llm_objective(optuna.trial.FixedTrial({}), config, metric="accuracy/first", folder=tmp_path / "study")
+    assert rows(tmp_path / "study" / "trials" / "0000" / "seed-0")[-1]["iteration"] == 0
 
 
 def test_a_fresh_seed_is_measured_as_a_trial_is(tmp_path, monkeypatch):
