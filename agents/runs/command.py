@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rlenvs.agents.runs.kinds import Kind, kind_of
 from rlenvs.agents.runs.names import CONFIG
+from rlenvs.agents.runs.studies import is_study
 from rlenvs.config_file import read_config
+from rlenvs.errors import ConfigError
 
 AUTO = "auto"
 """As `--resume`: go on with the run of this configuration where there is one, else start it."""
@@ -50,7 +52,7 @@ def kind_of_run(config_path: str | None, resume_dir: str | None) -> Kind:
         The kind; where there is nothing to read, reinforcement learning of a language model, which says so.
 
     Raises:
-        ConfigError: the file is no configuration.
+        ConfigError: the file is no configuration, or that of a study.
     """
     if resume_dir is not None and resume_dir != AUTO:
         path = Path(resume_dir) / CONFIG
@@ -58,4 +60,7 @@ def kind_of_run(config_path: str | None, resume_dir: str | None) -> Kind:
     if config_path is None:
         return Kind.PPO
     with shipped_config("train", config_path) as found:
-        return kind_of(read_config(found)[0]) if Path(found).is_file() else Kind.PPO
+        data = read_config(found)[0] if Path(found).is_file() else {}
+    if is_study(data):
+        raise ConfigError(f"{config_path}: is a study, which `rlenvs tune` runs; what it finds is what can be trained")
+    return kind_of(data)

@@ -13,6 +13,7 @@ from rlenvs.agents.runs.config import RunConfig
 from rlenvs.agents.runs.kinds import kind_of
 from rlenvs.agents.runs.log_file import LogFile
 from rlenvs.agents.runs.names import CHECKPOINTS, CONFIG, METRICS, ROLLOUTS
+from rlenvs.agents.runs.studies import is_study
 from rlenvs.agents.runs.trackers import JsonLines, Trackers, open_trackers
 from rlenvs.config_file import dump_config, read_config, validate_config
 from rlenvs.errors import DataError, RunFolderError
@@ -35,6 +36,8 @@ def read_run_config(folder: Path, kind: type[C]) -> C:
     if not (folder / CONFIG).is_file():
         raise RunFolderError(f"{str(folder)!r} is not a run folder (no {CONFIG} in it)")
     data, source = read_config(folder / CONFIG)
+    if is_study(data):
+        raise RunFolderError(f"{str(folder)!r} is a study, not a run: go on with it by `rlenvs tune --resume {folder}`")
     found = kind_of(data)
     if found is not kind.kind:
         raise RunFolderError(

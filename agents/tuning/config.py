@@ -15,11 +15,15 @@ from rlenvs.agents.tuning.objectives.config import ObjectiveConfig
 from rlenvs.agents.tuning.pruners import PrunerConfig
 from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.space import space_problems
-from rlenvs.config_file import SourceMap, apply_overrides, read_config, validate_config
+from rlenvs.config_file import SourceMap, apply_overrides, config_error, read_config, validate_config
 from rlenvs.config_problems import ConfigProblemsError
 from rlenvs.config_source import KeyPath
 
 __all__ = ["TuneConfig", "TuneOutputConfig", "TuneSources"]
+
+
+OF_BASES = ("env", "algorithm", "reward_components", "reward_shaping")
+"""Sections that a configuration has which can be tuned, and a study has not."""
 
 
 class TuneOutputConfig(Section):
@@ -122,6 +126,8 @@ class TuneConfig(Section):
         else:
             assert isinstance(config, str | Path)
             data, source = read_config(config, others)
+        if "base" not in data and not data.keys().isdisjoint(OF_BASES):
+            raise config_error((), "is what can be tuned, not a study: name it as `base:` beside search_space", source)
         _find_rollouts(data, folder, source)
         sources = TuneSources(source, source, ("base",))
         if isinstance(data.get("base"), str):

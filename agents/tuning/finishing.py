@@ -116,6 +116,10 @@ def write_page(folder: StudyFolder, study: "optuna.Study") -> "Path":
     from rlenvs.agents.tuning.report import About, render_study
 
     config = folder.config
+    best = [trial.number for trial in view_in(folder, study).front]
+    comparison = stored_comparison(folder)
+    if comparison is not None and [comparison.get("trial")] != best:
+        comparison = None  # of a trial that a later one has surpassed
     facts = [
         ("sampler", config.sampler.name),
         ("pruner", config.pruner.name),
@@ -128,7 +132,7 @@ def write_page(folder: StudyFolder, study: "optuna.Study") -> "Path":
         objectives=[metric.name for metric in config.objective.metrics],
         facts=facts,
         base=base_values(folder),
-        comparison=stored_comparison(folder),
+        comparison=comparison,
         config=text,
     )
     return folder.write(REPORT, render_study(study, about))

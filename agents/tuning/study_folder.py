@@ -7,27 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlenvs.agents.runs.names import CONFIG
+from rlenvs.agents.runs.studies import is_study_folder
 from rlenvs.agents.tuning.config import TuneConfig
-from rlenvs.config_file import dump_config, read_config
+from rlenvs.config_file import dump_config
 from rlenvs.errors import DataError, RunFolderError
 from rlenvs.files import replacing
 
-__all__ = ["StudyFolder", "choose_study_folder", "find_study", "is_study_folder"]
+__all__ = ["StudyFolder", "choose_study_folder", "find_study"]
 
 JOURNAL, TRIAL_ROWS = "journal.log", "trials.jsonl"
 BEST_CONFIG, FRONT, COMPARISON, REPORT = "best_config.yaml", "front", "comparison.json", "report.html"
 WORKER_LOGS = "workers"
 RUNS = Path("runs")
 DATED = r"-(\d{8}-\d{6})(?:-(\d+))?"
-
-
-def is_study_folder(path: Path) -> bool:
-    """Tell the folder of a study from that of a run: only a study has a search space.
-
-    Raises:
-        ConfigError: there is a configuration, and it is not one.
-    """
-    return (path / CONFIG).is_file() and "search_space" in read_config(path / CONFIG)[0]
 
 
 def choose_study_folder(config: TuneConfig) -> Path:
@@ -39,7 +31,7 @@ def choose_study_folder(config: TuneConfig) -> Path:
     named = config.output.dir
     folder = Path(named) if named is not None else RUNS / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if named is not None and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
-        goes_on = f", or go on with the study in it by --resume {folder}" if _holds_study(folder) else ""
+        goes_on = f", or go on with the study in it by --resume {folder}" if is_study_folder(folder) else ""
         raise RunFolderError(f"output folder {named!r} is not empty: choose another with output.dir=...{goes_on}")
     parent = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
@@ -54,7 +46,7 @@ def find_study(config: TuneConfig) -> Path | None:
     """
     if config.output.dir is not None:
         folder = Path(config.output.dir)
-        return folder if _holds_study(folder) else None
+        return folder if is_study_folder(folder) else None
     newest = max(_studies_called(config.name), default=None)
     return None if newest is None else newest[-1]
 
@@ -148,14 +140,10 @@ class StudyFolder:
         return target
 
 
-def _holds_study(folder: Path) -> bool:
-    return folder.is_dir() and is_study_folder(folder)
-
-
 def _studies_called(name: str) -> Iterator[tuple[str, int, Path]]:
     """Yield date, number among those of the same second, and folder of every study of a name."""
     pattern = re.compile(re.escape(name) + DATED)
     for path in RUNS.glob(f"{name}-*"):
         match = pattern.fullmatch(path.name)
-        if match is not None and _holds_study(path):
+        if match is not None and is_study_folder(path):
             yield match.group(1), int(match.group(2) or 1), path

@@ -1,7 +1,6 @@
 """`rlenvs report`: the HTML report of a run."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlenvs.cli.parser import add_command
@@ -36,9 +35,9 @@ def register(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report and print where it is."""
-    from rlenvs.agents.tuning.study_folder import is_study_folder
+    from rlenvs.agents.runs.studies import is_study_folder
 
-    if is_study_folder(Path(args.run_dir)):
+    if is_study_folder(args.run_dir):
         require("optuna", "tune", "the report of a study")
         from rlenvs.agents.tuning.command import write_report_of
 

@@ -15,7 +15,7 @@ from rlenvs.cli import build_parser, main
 from rlenvs.cli.output import table
 from rlenvs.errors import ComponentError, ConfigError, GraderError, UserError
 
-COMMANDS = ["train", "sft", "eval", "score", "rewards", "tasks", "report", "envs", "schema", "doctor"]
+COMMANDS = ["train", "sft", "tune", "eval", "score", "rewards", "tasks", "report", "envs", "schema", "doctor"]
 
 
 def replace_command(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
@@ -61,7 +61,7 @@ def test_every_command_has_complete_help(command: str, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["trian"], "rlenvs: unknown command 'trian'; did you mean 'train'? (known: train, sft, eval, "),
+        (["trian"], "rlenvs: unknown command 'trian'; did you mean 'train'? (known: train, sft, tune, eval, "),
         (["xyzzy"], "rlenvs: unknown command 'xyzzy' (known: train"),
         (["--debug", "evl"], "rlenvs: unknown command 'evl'; did you mean 'eval'?"),
         (["--verzion"], "rlenvs: unknown option '--verzion'; did you mean '--version'? (see: rlenvs --help)"),

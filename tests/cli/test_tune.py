@@ -116,6 +116,24 @@ class TestAStudy:
         assert list(Path("runs").iterdir()) == [folder]
         assert len(values(folder)) == 8
 
+    @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "qmc"])
+    def test_every_sampler_proposes(self, place, capsys, sampler):
+        assert main(["tune", "study.yaml", f"sampler.name={sampler}", "--trials", "3", "fresh_seeds=0"]) == 0
+        (folder,) = Path("runs").iterdir()
+        assert len({json.dumps(row["params"]) for row in trials_of(folder)}) == 3
+
+    @pytest.mark.parametrize("pruner", ["none", "median", "percentile", "halving", "hyperband", "wilcoxon"])
+    def test_every_pruner_is_taken(self, place, capsys, pruner):
+        assert main(["tune", "study.yaml", f"pruner.name={pruner}", "--trials", "2", "fresh_seeds=0"]) == 0
+
+    def test_a_trial_outside_the_constraints_is_not_the_best(self, place, capsys):
+        free, bound = "objective.constraints=[]", "objective.constraints=[{metric: kendall, at_most: 0.3}]"
+        assert main(["tune", "study.yaml", free, "--output", "free", "fresh_seeds=0"]) == 0
+        assert main(["tune", "study.yaml", bound, "--output", "bound", "fresh_seeds=0"]) == 1
+        assert "keeps the constraints" in capsys.readouterr().out
+        assert not Path("bound/best_config.yaml").exists()
+        assert all(row["violated"] for row in trials_of("bound"))
+
 
 class TestResuming:
     def test_more_trials_come_on_top_and_are_those_of_a_study_in_one_go(self, place, capsys):
@@ -135,6 +153,19 @@ class TestResuming:
         again = capsys.readouterr().out
         assert "measuring" not in again
         assert "unseen parts" in again
+
+    def test_a_comparison_of_a_trial_that_was_surpassed_is_not_shown(self, place, capsys):
+        assert main(["tune", "study.yaml", "--output", "out"]) == 0
+        assert "Against the base configuration" in Path("out/report.html").read_text()
+        stored = json.loads(Path("out/comparison.json").read_text())
+        Path("out/comparison.json").write_text(json.dumps(stored | {"trial": 77}))
+        assert main(["report", "out"]) == 0
+        assert "Against the base configuration" not in Path("out/report.html").read_text()
+
+    def test_it_is_no_run_to_train_on(self, place, capsys):
+        assert main(["tune", "study.yaml", "--output", "out", "--trials", "1", "fresh_seeds=0"]) == 0
+        assert main(["train", "--resume", "out"]) == 2
+        assert "'out' is a study, not a run: go on with it by `rlenvs tune --resume out`" in capsys.readouterr().err
 
     def test_workers_join_it(self, place, capsys):
         assert main(["tune", "study.yaml", "--output", "out", "--trials", "3", "fresh_seeds=0"]) == 0
@@ -263,6 +294,18 @@ class TestRefusals:
         errors = capsys.readouterr().err
         assert "base.yaml:4:11: reward_components.short: unknown 'class' 'LengthPenlty'; did you mean" in errors
         assert errors.count("rlenvs: ") == 1
+
+    def test_a_study_is_not_a_configuration_to_train_with_and_the_other_way_round(self, place, capsys):
+        assert main(["train", "study.yaml"]) == 2
+        assert "study.yaml: is a study, which `rlenvs tune` runs" in capsys.readouterr().err
+        for name in ("base.yaml", "sb3_ppo.yaml"):
+            text = (Path(__file__).parents[2] / "configs" / "train" / "sb3_ppo.yaml").read_text()
+            (place / "sb3_ppo.yaml").write_text(text)
+            assert main(["tune", name]) == 2
+            errors = capsys.readouterr().err
+            assert f"{name}:" in errors
+            assert "is what can be tuned, not a study" in errors
+            assert errors.count("\n") == 1
 
     def test_a_run_is_not_a_study(self, place, capsys):
         (place / "run").mkdir()

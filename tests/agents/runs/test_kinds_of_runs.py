@@ -26,7 +26,7 @@ class Toy(RunConfig):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[3] / "configs").glob("[ts]*/*.yaml")), ids=lambda p: p.name
+    "path", sorted((Path(__file__).parents[3] / "configs").glob("[ts][rf]*/*.yaml")), ids=lambda p: p.name
 )
 def test_every_shipped_configuration_is_of_the_kind_that_its_place_says(path):
     found = kind_of_run(str(path), None)

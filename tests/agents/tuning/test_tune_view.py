@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from rlenvs.agents.tuning.view import StudyProgress, short_params
+from rlenvs.agents.tuning.view import LiveStudyProgress, StudyProgress, short_params
 
 
 class Clock:
@@ -84,6 +84,17 @@ def test_what_the_stream_cannot_hold_is_escaped():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     StudyProgress(1, ["a"], [True], stream).log("caf\xe9 \u202e\nnext")
     assert stream.buffer.getvalue() == rb"caf\xe9 \u202e next" + b"\n"
+
+
+def test_the_bar_of_a_terminal_stands_below_the_same_lines_and_is_taken_away():
+    view = LiveStudyProgress(2, ["a"], [True], io.StringIO(), Clock())
+    with view:
+        view.trial(trial(0, 0.5))
+        view.log("[bold]a message[/bold] of " + "many words " * 30)
+    text = lines(view)
+    assert text[0].startswith("trial 0 | 1/2 | a 0.500 |")
+    assert text[1].startswith("[bold]a message[/bold] of many words")
+    assert text[1].count("many words") == 30  # lines are not broken
 
 
 def test_many_parameters_are_cut():
