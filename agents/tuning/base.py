@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rlenvs.agents.runs.kinds import Kind, kind_of
-from rlenvs.config_file import dump_config, read_config
+from rlenvs.agents.tuning.base_file import find_base
+from rlenvs.config_file import dump_config
 from rlenvs.config_problems import problems_of, strict_validate
 from rlenvs.config_source import KeyPath, Problem, SourceMap, read_yaml
 from rlenvs.errors import UserError
@@ -60,7 +61,7 @@ class BaseConfig:
         """Read a file, a mapping or a model, and refuse what its kind refuses.
 
         Args:
-            base: the configuration.
+            base: the configuration; a path may be the name of a shipped one (`sb3_ppo.yaml`).
             source: where a mapping was written; without it messages have no line numbers.
             at: where it lies in `source`.
 
@@ -72,7 +73,7 @@ class BaseConfig:
         elif isinstance(base, Mapping):
             data, source = dict(base), SourceMap("base_config") if source is None else source
         else:
-            data, source = read_config(base)
+            data, source = find_base(str(base), Path(), SourceMap("base_config"))
         config = cls(data, _kind(data), source, tuple(at))
         problems = [*source.problems, *(problem.under(config.at) for problem in config.problems(data))]
         if problems:

@@ -42,8 +42,8 @@ class BayesianRewardOptimizer:
     maximises the shaped reward finds the largest weights.
 
     Args:
-        base_config: what every trial starts from: plain data, a YAML file or a configuration's model. Runs and reward
-            recipes are checked by their models.
+        base_config: what every trial starts from: plain data, a YAML file (or the name of a shipped one) or a
+            configuration's model. Runs and reward recipes are checked by their models.
         search_space: a tree like the base whose leaves are `{type: float|int|categorical, ...}` or functions of the
             trial; keys may be paths with dots.
         objective_function: called with the trial and `objective_kwargs`, and with the trial's configuration where it

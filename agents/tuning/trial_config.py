@@ -36,7 +36,7 @@ class TrialConfigs:
     recipe may have sections of the user's own beside it; those, and a base that is neither, are taken as they are.
 
     Args:
-        base: a mapping, a YAML file or a configuration's model.
+        base: a mapping, a YAML file (or the name of a shipped one) or a configuration's model.
         space: what trials set, as `SearchSpace.parse` takes it.
         source: where a base that is a mapping was written; without it messages have no line numbers.
         at: where the base lies in `source`.

@@ -75,6 +75,15 @@ class TestTheBase:
     def test_its_kind(self, base, kind):
         assert BaseConfig.read(base).kind is kind
 
+    def test_a_shipped_one_goes_by_its_name(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert BaseConfig.read("sb3_ppo.yaml").data == SB3
+        with pytest.raises(
+            ConfigError,
+            match=r"base_config: base: no such file, and no shipped configuration: 'sb3_pp.yaml'; did you mean 'sb3_ppo.yaml'\?",
+        ):
+            BaseConfig.read("sb3_pp.yaml")
+
     def test_a_model_gives_its_data(self):
         assert (
             TrialConfigs(RewardConfig.load(GUIDE), {"reward_shaping.goal.initial_weight": WEIGHT}).base[
