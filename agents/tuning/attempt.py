@@ -159,16 +159,14 @@ def _set(storage: "BaseStorage", trial_id: int, attributes: dict[str, str]) -> N
 
 
 def _record_failure(study: optuna.Study, trial_id: int, error: BaseException) -> None:
-    """Write down that the objective failed, unless it was the storage that did, or the trial is no longer ours.
+    """Write down that the objective failed, unless it was the storage that did.
 
     An objective may well use a database or studies of its own, so what was raised does not tell them apart.
     """
     try:
-        finished = study._storage.get_trial(trial_id).state.is_finished()
+        study._storage.get_trial(trial_id)
     except storage_failures() as gone:
         raise StorageError(f"the storage of study {study.study_name!r} is gone: {gone}") from error
-    if finished:
-        return
     text = str(error).strip().partition("\n")[0]
     name = type(error).__name__
     attributes = {

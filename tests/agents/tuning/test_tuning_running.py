@@ -14,7 +14,7 @@ from rlenvs.agents.tuning.pruners import PrunerConfig
 from rlenvs.agents.tuning.running import run_study
 from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.storage import open_storage
-from rlenvs.agents.tuning.tickets import RETRY_OF, Ledger, trial_index, trial_seed
+from rlenvs.agents.tuning.tickets import RETRY_OF, Ledger, attempt_of, trial_index, trial_seed
 from rlenvs.errors import ConfigError, StudyError, TuningError
 
 RANDOM = SamplerConfig(name="random")
@@ -35,6 +35,7 @@ def test_as_many_trials_as_asked_for_and_each_is_told_of_once():
     )
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 100
     assert told == list(range(100))
+    assert len({trial.params["x"] for trial in study.trials}) == 100
 
 
 @pytest.mark.parametrize(
@@ -272,6 +273,7 @@ def test_giving_back_is_not_held_against_a_trial():
             run_study(plan, objective, resume=True)
     study = run_study(plan, objective, resume=True)
     assert [trial.state.name for trial in study.trials] == ["FAIL"] * 5 + ["COMPLETE"]
+    assert [attempt_of(trial) for trial in study.trials] == [0] * 6
 
 
 def test_in_a_thread_of_its_own():
