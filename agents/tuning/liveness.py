@@ -177,7 +177,7 @@ class Heart:
 
     def _beat(self) -> None:
         # Starting a thread for each trial would cost more than everything else that is done for a trial.
-        failures = (UpdateFinishedTrialError, KeyError, *storage_failures())
+        failures: tuple[type[BaseException], ...] = (UpdateFinishedTrialError, KeyError, *storage_failures())
         count = 0
         while not self._ended.wait(self.every_s):
             trial_id = self._trial_id

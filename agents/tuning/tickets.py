@@ -17,8 +17,9 @@ A `Ledger` is that answer for one moment. The other tickets are surplus: never r
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -58,7 +59,8 @@ LOW = 16
 """Waiting tickets at which more are made."""
 
 
-class Ticket(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ticket:
     """One of the trials asked for.
 
     Attributes:

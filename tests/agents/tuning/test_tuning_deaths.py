@@ -182,7 +182,7 @@ def test_a_retry_has_what_was_drawn_also_when_it_is_lost_before_it_draws_again()
 
 def test_a_long_trial_gives_signs_of_life_and_is_left_alone(tmp_path, monkeypatch):
     plan = plan_for(f"journal:{tmp_path}/study.log", n_trials=2, heartbeat_s=0.05, grace_s=0.4)
-    join_study(plan, open_storage(plan.storage), resume=True)
+    add_tickets(join_study(plan, open_storage(plan.storage), resume=True), 2)
     monkeypatch.setattr(Worker, "is_gone", lambda worker: False)  # as if each were on another machine
     beats = []
 
