@@ -3,7 +3,8 @@
     python benchmarks/tuning.py [--quick] [--postgres URL]
 
 *Overhead*: trials that do nothing but draw four parameters and report five values, asking after each whether to go on.
-Everything that takes is overhead. Beside it, the same trials by Optuna's own loop on the same storage, with a plain
+Everything that takes is overhead, but for what the sampler thinks: next to nothing for `random`, milliseconds for `tpe`,
+as its lines in memory show. Beside it, the same trials by Optuna's own loop on the same storage, with a plain
 file journal, without tickets, signatures and signs of life. Contestants take turns, so that a machine that slows down
 slows all of them. Figures are medians over the rounds with their range, ratios are medians of the ratios of a round.
 
@@ -90,7 +91,7 @@ def overhead(rounds: int, trials: int, postgres: str | None) -> None:
     """Print milliseconds per trial, by storage and sampler."""
     print(f"## Overhead, ms per trial ({trials} trials, {REPORTS} reports each, {rounds} rounds)\n")
     print("| storage | sampler | ours | of it on the CPU | Optuna's loop | ratio |\n|---|---|---|---|---|---|")
-    cases = [("memory", "random"), ("journal", "random"), ("journal", "tpe"), ("sqlite", "random")]
+    cases = [("memory", "random"), ("memory", "tpe"), ("journal", "random"), ("journal", "tpe"), ("sqlite", "random")]
     cases += [("postgresql", "random")] if postgres else []
     for kind, sampler in cases:
         contestants: dict[str, Callable[[str, str, int], float]] = {"ours": ours, "plain": plain}
@@ -112,7 +113,7 @@ def overhead(rounds: int, trials: int, postgres: str | None) -> None:
                         forget(url, name)
         ratios = [mine / theirs for mine, theirs in zip(taken["ours"], taken["plain"], strict=True)]
         goal = ""
-        if kind == "journal":
+        if (kind, sampler) == ("journal", "random"):
             goal = " ok" if statistics.median(taken["ours"]) < OVERHEAD_GOAL_MS else f" MISSES {OVERHEAD_GOAL_MS} ms"
         cells = [kind, sampler, row(taken["ours"]) + goal, row(busy["ours"]), row(taken["plain"])]
         cells.append(f"{statistics.median(ratios):.2f}")

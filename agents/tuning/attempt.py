@@ -188,7 +188,7 @@ def place_of(trace: TracebackType | None) -> str:
 
 def _values(result: Any, count: int) -> list[float] | str:
     """Return the values of a trial, or what is wrong with what the objective returned."""
-    single = isinstance(result, numbers.Real) or (hasattr(result, "__float__") and not hasattr(result, "__len__"))
+    single = isinstance(result, numbers.Real) or getattr(result, "ndim", None) == 0
     if isinstance(result, str | bytes) or not (single or isinstance(result, Sequence) or hasattr(result, "tolist")):
         return f"the objective returned {result!r}, not {'a number' if count == 1 else f'{count} numbers'}"
     several = [result] if single else list(result)

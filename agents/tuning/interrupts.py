@@ -6,6 +6,7 @@ again.
 """
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.asked = False
         self._exposed = False
+        self._process = os.getpid()
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -42,10 +44,17 @@ class Interrupts:
         self._previous.clear()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            self._leave_to_the_system(number)
         at_once = self.asked or self._exposed
         self.asked = True
         if at_once:
             raise KeyboardInterrupt
+
+    def _leave_to_the_system(self, number: int) -> None:
+        """Do in a process that the objective forked what would have been done without us."""
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if one came."""

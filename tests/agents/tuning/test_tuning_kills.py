@@ -135,6 +135,8 @@ def test_kills_behind_a_storage_server(tmp_path):
         server.wait()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_stopped_worker_loses_its_trial_and_its_late_result_is_dropped(tmp_path):
     gate = tmp_path / "first"
 

@@ -1,10 +1,12 @@
 """A study in this process: how many trials, which failures, who may join, when it stops."""
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -57,6 +59,24 @@ def test_what_is_no_value_is_a_failure_that_says_so(returned, said):
     study = run_study(StudyPlan("s", n_trials=3, sampler=RANDOM), objective)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials[1].user_attrs["failure"] == said
+
+
+@pytest.mark.parametrize("returned", [2, np.float32(2), np.array(2.0), [2.0], (np.float64(2),), np.array([2.0])])
+def test_whatever_holds_one_number_is_a_value(returned):
+    assert run_study(StudyPlan("s", n_trials=1, sampler=RANDOM), lambda trial: returned).best_value == 2.0
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_processes_that_an_objective_forks_end_as_they_would_without_us():
+    def objective(trial):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+        child.start()
+        time.sleep(0.2)
+        child.terminate()
+        child.join(5)
+        return float(child.exitcode)
+
+    assert run_study(StudyPlan("s", n_trials=1, sampler=RANDOM), objective).best_value == -signal.SIGTERM
 
 
 def test_a_failing_objective_is_recorded_and_the_study_goes_on():

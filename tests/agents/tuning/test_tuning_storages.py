@@ -98,6 +98,8 @@ def test_one_of_many_claims_a_trial(tmp_path, kind):
 SERVER = "import sys; from rlenvs.agents.tuning.storage import serve_storage; serve_storage(sys.argv[1], port=int(sys.argv[2]))"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_storage_server_in_front_of_a_database(tmp_path):
     pytest.importorskip("grpc")
     port, url = free_port(), f"sqlite:///{tmp_path}/study.db"
