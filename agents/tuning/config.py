@@ -129,6 +129,8 @@ class TuneConfig(Section):
         if "base" not in data and not data.keys().isdisjoint(OF_BASES):
             raise config_error((), "is what can be tuned, not a study: name it as `base:` beside search_space", source)
         _find_rollouts(data, folder, source)
+        if isinstance(data.get("storage"), str):
+            data["storage"] = _from_anywhere(data["storage"])
         sources = TuneSources(source, source, ("base",))
         if isinstance(data.get("base"), str):
             data["base"], base_source = find_base(data["base"], folder, source)
@@ -155,3 +157,19 @@ def _find_rollouts(data: dict[str, Any], folder: Path, source: SourceMap) -> Non
         if (place / objective["rollouts"]).exists():
             objective["rollouts"] = os.path.abspath(place / objective["rollouts"])
             return
+
+
+def _from_anywhere(storage: str) -> str:
+    """Return the URL of a storage with an absolute path, where it has one: workers may stand elsewhere.
+
+    Example:
+        >>> _from_anywhere("sqlite:////data/s.db"), _from_anywhere("postgresql://me@db/studies")
+        ('sqlite:////data/s.db', 'postgresql://me@db/studies')
+        >>> _from_anywhere("journal:a.log") == f"journal:{os.path.abspath('a.log')}"
+        True
+    """
+    for scheme in ("journal:", "sqlite:///"):
+        path = storage.removeprefix(scheme)
+        if path != storage and path and not path.startswith(("/", ":")):
+            return scheme + os.path.abspath(path)
+    return os.path.abspath(storage) if storage.endswith(".log") and ":" not in storage else storage

@@ -107,7 +107,7 @@ class StudyFolder:
     @property
     def storage(self) -> str:
         """URL of what keeps the trials; the journal of this folder where the configuration names nothing else."""
-        return self.config.storage or f"journal:{self.path / JOURNAL}"
+        return self.config.storage or f"journal:{os.path.abspath(self.path / JOURNAL)}"
 
     def __truediv__(self, name: str) -> Path:
         """Return a file of the folder."""

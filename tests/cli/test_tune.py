@@ -99,6 +99,18 @@ class TestAStudy:
         assert resolved["base"]["reward_shaping"]["form"]["initial_weight"] == 3
         assert resolved["seed"] == 5
 
+    @pytest.mark.parametrize("storage", ["journal:trials.log", "trials.log", "sqlite:///trials.db"])
+    def test_a_storage_beside_the_study_is_found_from_elsewhere(self, place, capsys, monkeypatch, storage):
+        settings = ["--storage", storage, "--trials", "1", "fresh_seeds=0", "--output", "out"]
+        assert main(["tune", "study.yaml", *settings]) == 0
+        assert Path("trials.db" if "sqlite" in storage else "trials.log").exists()
+        elsewhere = place / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        assert main(["tune", "--resume", "../out", "--trials", "2"]) == 0
+        assert len(values("../out")) == 2
+        assert list(elsewhere.iterdir()) == []
+
     def test_several_objectives_leave_a_front(self, place, capsys):
         metrics = "objective.metrics=[{name: auc}, {name: kendall, direction: minimize}]"
         assert main(["tune", "study.yaml", metrics, "--output", "out"]) == 0
