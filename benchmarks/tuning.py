@@ -3,8 +3,8 @@
     python benchmarks/tuning.py [--quick] [--postgres URL]
 
 *Overhead*: trials that do nothing but draw four parameters and report five values, asking after each whether to go on.
-Everything that takes is overhead, but for what the sampler thinks: next to nothing for `random`, milliseconds for `tpe`,
-as its lines in memory show. Beside it, the same trials by Optuna's own loop on the same storage, with a plain
+Everything that takes is overhead, but for what the sampler thinks: next to nothing for `random`, milliseconds for
+`tpe`, as its line in memory shows. Beside it, the same trials by Optuna's own loop on the same storage, with a plain
 file journal, without tickets, signatures and signs of life. Contestants take turns, so that a machine that slows down
 slows all of them. Figures are medians over the rounds with their range, ratios are medians of the ratios of a round.
 

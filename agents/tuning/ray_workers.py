@@ -19,9 +19,9 @@ from rlenvs.agents.tuning.attempt import Objective
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.job import Job
 from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.storage import open_storage, storage_failures
+from rlenvs.agents.tuning.storage import absolute_url, open_storage, storage_failures
 from rlenvs.agents.tuning.worker import serve, told, understood
-from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, END_S, LOOK_S
+from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, DONE_S, END_S, LOOK_S, Since
 from rlenvs.errors import RlenvsError, StudyError, TuningError
 from rlenvs.extras import require
 
@@ -193,7 +193,9 @@ def run_on_ray(
 
     def job() -> bytes:
         left = None if plan.timeout_s is None else max(0.0, plan.timeout_s - (time.monotonic() - began))
-        return Job(plan, function, watch.finished_before, left).dumps()
+        # Tasks run in folders of Ray's.
+        shared = plan.replace(storage=absolute_url(str(plan.storage)))
+        return Job(shared, function, watch.finished_before, left).dumps()
 
     connected_before = ray.is_initialized()
     if not connected_before:
@@ -233,14 +235,16 @@ def _connect(ray: Any, address: str) -> None:
 
 def _accompany(crew: RayCrew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
     ending = False
+    done = Since()
     while True:
         count = watch.count
         ledger = watch.look()
         if watch.count != count:
             crew.deaths = 0
         with interrupts.exposed():
-            if not crew.look(ending=ending or ledger.done):
-                return
+            at_work = crew.look(ending=ending or ledger.done)
+        if not at_work or done.seconds(ledger.done) > DONE_S:
+            return
         if not ending and until():
             ending = True
             crew.tell(FINISH)

@@ -9,6 +9,7 @@
 | `memory` | this process alone, nothing is kept |
 """
 
+import os
 import random
 import sys
 import time
@@ -23,7 +24,7 @@ from rlenvs.extras import require
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["close_storage", "open_storage", "serve_storage", "storage_failures"]
+__all__ = ["absolute_url", "close_storage", "open_storage", "serve_storage", "storage_failures"]
 
 CONNECT_S = 5
 """Seconds to wait for a server before it counts as down."""
@@ -70,14 +71,31 @@ def open_storage(url: "str | BaseStorage | None" = None) -> "BaseStorage":
     raise StorageError(f"unknown storage {url!r}: use one of {KNOWN}")
 
 
+def absolute_url(url: str) -> str:
+    """Return a URL that means the same in another working folder.
+
+    Example:
+        >>> absolute_url("journal:/studies/../study.log"), absolute_url("grpc://host:1")
+        ('journal:/study.log', 'grpc://host:1')
+    """
+    if url.startswith("sqlite:///"):
+        return f"sqlite:///{os.path.abspath(url.removeprefix('sqlite:///'))}"
+    if url.startswith("journal:") or url.endswith(".log"):
+        return f"journal:{os.path.abspath(_journal_path(url))}"
+    return url
+
+
+def _journal_path(url: str) -> str:
+    path = url.removeprefix("journal:")
+    return path[2:] if path.startswith("///") else path
+
+
 def _journal(url: str) -> "BaseStorage":
     from optuna.storages import JournalStorage
 
     from rlenvs.agents.tuning.journal import LockedJournal
 
-    path = url.removeprefix("journal:")
-    if path.startswith("///"):
-        path = path[2:]
+    path = _journal_path(url)
     if not path:
         raise StorageError(f"storage {url!r} names no file: use journal:PATH")
     try:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import site
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,6 +36,24 @@ DEATHS_PER_WORKER = 5
 
 SHOWN_LINES = 5
 
+DONE_S = 2.0
+"""Seconds that workers have to see that the study is done; who does not is busy with a trial that was taken away."""
+
+
+class Since:
+    """For how long something has been true."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def seconds(self, now: bool) -> float:
+        """Return for how long it has been true, given whether it is now."""
+        if not now:
+            self._began = None
+        elif self._began is None:
+            self._began = time.monotonic()
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
 
 class WorkerProcess:
     """One of the workers, in one process after the other.
@@ -57,7 +77,7 @@ class WorkerProcess:
         self.report.unlink(missing_ok=True)
         self.job.write_bytes(job)
         arguments = [str(os.getpid()), str(self.job), str(self.report)]
-        command = [sys.executable, "-m", "rlenvs.agents.tuning.worker", *arguments]
+        command = [sys.executable, "-P", "-m", "rlenvs.agents.tuning.worker", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -88,8 +108,11 @@ class WorkerProcess:
 
 def _import_path() -> list[str]:
     """Where a worker finds this package; the rest of our path comes with the job."""
-    given = os.environ.get("PYTHONPATH", "")
-    return [str(Path(errors.__file__).parents[1]), *(entry for entry in given.split(os.pathsep) if entry)]
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    root = str(Path(errors.__file__).parents[1])
+    # Installed packages are found anyway; ahead of the standard library some would hide parts of it.
+    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()}
+    return given if root in installed else [root, *given]
 
 
 class Crew:
@@ -222,13 +245,14 @@ def run_in_processes(
 
 def _accompany(crew: Crew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
     ending = False
+    done = Since()
     while True:
         count = watch.count
         ledger = watch.look()
         if watch.count != count:
             crew.deaths = 0
         at_work = crew.look(ending=ending or ledger.done)
-        if not at_work:
+        if not at_work or done.seconds(ledger.done) > DONE_S:
             return
         if not ending and until():
             ending = True
