@@ -25,10 +25,15 @@ SHOWN_VALUE = 60
 
 
 class StudyAsAsked(optuna.Study):
-    """A study as samplers and pruners are to see it: without lost trials, and retries in the place of what they retry.
+    """A study as samplers are to see it: without lost trials, and with retries in the place of what they retry.
 
     Samplers weigh trials by their order, and would propose something else after a worker has died than without it.
+    Whoever asks by the public name, as objectives do, gets the trials as they are.
     """
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """Return the trials of the study, lost ones and retries under numbers of their own."""
+        return super()._get_trials(deepcopy, states)
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False

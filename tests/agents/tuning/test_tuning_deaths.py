@@ -180,6 +180,27 @@ def test_a_retry_has_what_was_drawn_also_when_it_is_lost_before_it_draws_again()
     assert_whole(study, plan)
 
 
+def test_an_objective_sees_the_trials_as_they_are():
+    storage = open_storage("memory")
+    plan = plan_for(storage, n_trials=2)
+    study = join_study(plan, storage, resume=False)
+    add_tickets(study, 2)
+    storage.set_trial_state_values(0, TrialState.RUNNING)
+    reap(study, study.trials[0], "gone", 3)
+    seen = []
+
+    def look(trial):
+        seen.append([(one.number, one.state.name) for one in trial.study.get_trials(deepcopy=False)])
+        assert [one.number for one in trial.study.trials] == [0, 1, 2]
+        return 1.0
+
+    work(plan, study, look, interrupts=Interrupts(), until=lambda: False)
+    assert seen == [
+        [(0, "FAIL"), (1, "WAITING"), (2, "RUNNING")],
+        [(0, "FAIL"), (1, "RUNNING"), (2, "COMPLETE")],
+    ]
+
+
 def test_a_long_trial_gives_signs_of_life_and_is_left_alone(tmp_path, monkeypatch):
     plan = plan_for(f"journal:{tmp_path}/study.log", n_trials=2, heartbeat_s=0.05, grace_s=0.4)
     add_tickets(join_study(plan, open_storage(plan.storage), resume=True), 2)
