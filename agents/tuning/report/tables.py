@@ -101,8 +101,8 @@ def failure_table(view: StudyView) -> str:
     if not causes and not view.lost:
         return ""
     lost = (
-        f'<p class="note">{view.lost} more were cut short, by a stop or the end of their worker, and done again as they '
-        "were.</p>"
+        f'<p class="note">{view.lost} more were cut short, by a stop or the end of their worker, and done again as '
+        "they were.</p>"
         if view.lost
         else ""
     )
