@@ -7,6 +7,7 @@ server, or a journal on a file system that all nodes have.
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -19,7 +20,7 @@ from rlenvs.agents.tuning.attempt import Objective
 from rlenvs.agents.tuning.interrupts import Interrupts
 from rlenvs.agents.tuning.job import Job
 from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.storage import absolute_url, open_storage, storage_failures
+from rlenvs.agents.tuning.storage import CONNECT_S, absolute_url, open_storage, storage_failures
 from rlenvs.agents.tuning.worker import serve, told, understood
 from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, DONE_S, END_S, LOOK_S, Since
 from rlenvs.errors import RlenvsError, StudyError, TuningError
@@ -66,9 +67,10 @@ def _ended_from_afar(plan: StudyPlan, key: str) -> Iterator[None]:
     returned = threading.Event()
 
     def look() -> None:
-        study = optuna.load_study(study_name=plan.name, storage=open_storage(plan.storage))
+        study: optuna.Study | None = None
         while not returned.wait(min(LONGEST_LOOK_S, plan.heartbeat_s)):
             with contextlib.suppress(*storage_failures()):
+                study = study or optuna.load_study(study_name=plan.name, storage=open_storage(plan.storage))
                 if study.user_attrs.get(key) == END:
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
@@ -221,6 +223,13 @@ def _connect(ray: Any, address: str) -> None:
     Raises:
         StudyError: there is none, or none of its nodes takes work.
     """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:
+            # Ray itself would try for minutes.
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        except OSError as error:
+            raise StudyError(f"no Ray cluster at {address!r}: {error.strerror or error}") from error
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         # The address of a cluster that has ended may lie around, and is connected to for a while.
