@@ -29,6 +29,15 @@ class CommandParser(argparse.ArgumentParser):
         """Raise instead of exiting, so that `main` alone decides how errors look."""
         raise UsageError(f"{message} (see: {self.prog} --help)")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice of an option, or no action of a command, with the nearest one."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        is_action = isinstance(action, argparse._SubParsersAction)
+        what = "action" if is_action else f"{'/'.join(action.option_strings) or action.dest}"
+        self.error(f"unknown {what} {value!r}{did_you_mean(str(value), known)} (known: {', '.join(known)})")
+
     def refuse(self, arguments: list[str]) -> NoReturn:
         """Raise for arguments that no option or positional takes, with the nearest option."""
         first = arguments[0]

@@ -74,7 +74,13 @@ def test_every_command_has_complete_help(command: str, capsys: pytest.CaptureFix
         (["eval", "m", "--problems", "0"], "rlenvs: argument --problems: must be >= 1, got 0"),
         (["eval", "m", "--problems", "x"], "rlenvs: argument --problems: expected an integer, got 'x'"),
         (["eval", "m", "--temperature", "nan"], "rlenvs: argument --temperature: must be finite and >= 0.01, got nan"),
-        (["eval", "m", "--device", "gpu"], "rlenvs: argument --device: invalid choice: 'gpu'"),
+        (
+            ["eval", "m", "--device", "gpu"],
+            "rlenvs: unknown --device 'gpu'; did you mean 'cpu'? (known: auto, cpu, cuda)",
+        ),
+        (["schema", "trian"], "rlenvs: unknown kind 'trian'; did you mean 'train'?"),
+        (["rewards", "chek"], "rlenvs: unknown action 'chek'; did you mean 'check'? (known: check, preview)"),
+        (["tasks", "chek", "x.jsonl"], "rlenvs: unknown action 'chek'; did you mean 'check'? (known: check)"),
         (["report"], "rlenvs: the following arguments are required: RUN_DIR"),
     ],
 )
