@@ -28,7 +28,14 @@ class Recipe:
 
 SUMS = "one-digit sums"
 UNSHAPED = "rewards.reward_shaping.derivation.initial_weight=0"
-ITS_CRITIC = ("algorithm.gae_lambda=0.95", "algorithm.vf_coef=0.5", "policy.value_net_arch=[128]")
+ITS_CRITIC = (
+    "algorithm.gae_lambda=0.95",
+    "algorithm.vf_coef=0.5",
+    "algorithm.ent_coef=0.03",
+    "algorithm.normalize_advantage=true",
+    "policy.value_net_arch=[128]",
+)
+"""What suits a run without a potential better than what suits one with it."""
 RECIPES = {
     "sb3_ppo": Recipe("PPO", SUMS),
     "sb3_maskable_ppo": Recipe("MaskablePPO", SUMS),
@@ -46,9 +53,9 @@ RECIPES = {
         },
         goal=0.8,
         note=(
-            "The environment pays for the final answer; the potential follows the derivation that leads to it. *Without "
-            "it* differs in nothing else; *a critic* is what suits a run without a potential better: `gae_lambda: 0.95`, "
-            "a value network as large as the policy's, and `vf_coef: 0.5`."
+            "The environment pays for the final answer; the potential follows the derivation that leads to it. *Without"
+            " it* differs in nothing else. *A critic* is what suits a run without a potential better: "
+            "`gae_lambda: 0.95`, a value network as large as the policy's that learns as fast, advantages normalised."
         ),
     ),
 }
