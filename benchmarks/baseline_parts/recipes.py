@@ -29,13 +29,13 @@ class Recipe:
 SUMS = "one-digit sums"
 UNSHAPED = "rewards.reward_shaping.derivation.initial_weight=0"
 ITS_CRITIC = (
-    "algorithm.gae_lambda=0.95",
+    "algorithm.gae_lambda=0.8",
+    "algorithm.ent_coef=0.06",
     "algorithm.vf_coef=0.5",
-    "algorithm.ent_coef=0.03",
     "algorithm.normalize_advantage=true",
     "policy.value_net_arch=[128]",
 )
-"""What suits a run without a potential better than what suits one with it."""
+"""The settings of sb3_ppo.yaml: a run without a potential cannot learn without a critic."""
 RECIPES = {
     "sb3_ppo": Recipe("PPO", SUMS),
     "sb3_maskable_ppo": Recipe("MaskablePPO", SUMS),
@@ -54,8 +54,8 @@ RECIPES = {
         goal=0.8,
         note=(
             "The environment pays for the final answer; the potential follows the derivation that leads to it. *Without"
-            " it* differs in nothing else. *A critic* is what suits a run without a potential better: "
-            "`gae_lambda: 0.95`, a value network as large as the policy's that learns as fast, advantages normalised."
+            " it* differs in nothing else. *A critic* has "
+            "the settings of `sb3_ppo.yaml`, which suit a run without a potential better."
         ),
     ),
 }
