@@ -36,6 +36,7 @@ ITS_CRITIC = (
     "policy.value_net_arch=[128]",
 )
 """The settings of sb3_ppo.yaml: a run without a potential cannot learn without a critic."""
+
 RECIPES = {
     "sb3_ppo": Recipe("PPO", SUMS),
     "sb3_maskable_ppo": Recipe("MaskablePPO", SUMS),
