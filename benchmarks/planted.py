@@ -22,13 +22,13 @@ from typing import Any
 
 from rlenvs.agents.tuning.comparison import Comparison, paired_comparison
 from rlenvs.agents.tuning.config import TuneConfig
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
 from rlenvs.agents.tuning.objective_call import TrialFunction
 from rlenvs.agents.tuning.objectives.config import SB3Objective
 from rlenvs.agents.tuning.objectives.sb3 import sb3_objective
-from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.result import TuningResult
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.space import SearchSpace
 from rlenvs.agents.tuning.trial_config import TrialConfigs
 

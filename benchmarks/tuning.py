@@ -23,11 +23,11 @@ from pathlib import Path
 
 import optuna
 
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.pruners import PrunerConfig
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
-from rlenvs.agents.tuning.storage import close_storage, open_storage
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.storage import close_storage, open_storage
 
 OVERHEAD_GOAL_MS = 10.0
 SPEED_UP_GOAL = 3.5

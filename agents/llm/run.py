@@ -1,7 +1,6 @@
 """The loop of a run: iterate, evaluate, log, checkpoint, report."""
 
 import copy
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,8 +16,9 @@ from rlenvs.agents.llm.examination import Examination
 from rlenvs.agents.llm.trainer import PPOTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
 from rlenvs.agents.runs.changes import plain_config
-from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
+from rlenvs.agents.runs.checkpoint import save_checkpoint
 from rlenvs.agents.runs.names import MODEL
+from rlenvs.agents.runs.resuming import resume_command, say_how_to_go_on
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.errors import PeerError, RlenvsError
@@ -236,7 +236,7 @@ class Run:
         if self.result.stop_reason:
             summary["stopped"] = self.result.stop_reason
         if self.result.interrupted:
-            summary["resume"] = self._resume_command()
+            summary["resume"] = resume_command(self.folder.path)
         self.view.finish(summary | self.state.summary)
 
     def _leave(self, error: Exception) -> None:
@@ -251,11 +251,8 @@ class Run:
         self.folder.close()
         with suppress(RlenvsError, OSError):
             write_report(self.folder.path)
-        if self.saved is not None and (checkpoints := list_checkpoints(self.folder.checkpoints)):
-            done = iteration_of(checkpoints[-1])
-            hint = f"failed at iteration {self.state.iteration}; go on after iteration {done}: {self._resume_command()}"
-            self.view.log(hint)
-            error.add_note(hint)
+        if self.saved is not None:
+            say_how_to_go_on(error, self.folder, self.view.log, self.state.iteration, "iteration")
 
     def _log(self) -> None:
         self.trainer.report(self.state.metrics)
@@ -292,9 +289,6 @@ class Run:
 
     def _elapsed(self) -> float:
         return self.elapsed_before + time.perf_counter() - self.started
-
-    def _resume_command(self) -> str:
-        return f"rlenvs train --resume {shlex.quote(str(self.folder.path))}"
 
 
 def _change(result: RunResult, key: str, form: str = ".1%") -> str:

@@ -1,8 +1,9 @@
 """Which run to go on with, and what of its configuration may have changed since."""
 
 import re
+import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -74,6 +75,40 @@ def rehearse_going_on(run_dir: Path, config: RunConfig) -> str:
     """Return what a run goes on with as YAML, and as a comment where; nothing is loaded or written."""
     done = [iteration_of(path) for path in list_checkpoints(checkpoint_folder(run_dir, config))]
     return f"{dump_config(config)}# goes on with {run_dir} after iteration {done[-1] if done else '?'}\n"
+
+
+def resume_command(run_dir: Path, command: str = "train") -> str:
+    """Return what to type to go on with a run.
+
+    Args:
+        run_dir: its folder.
+        command: of `rlenvs`, that started it.
+
+    Example:
+        >>> resume_command(Path("runs/my run"))
+        "rlenvs train --resume 'runs/my run'"
+    """
+    return f"rlenvs {command} --resume {shlex.quote(str(run_dir))}"
+
+
+def say_how_to_go_on(
+    error: Exception, folder: RunFolder[C], log: Callable[[str], None], place: int, unit: str, command: str = "train"
+) -> None:
+    """Log after a failure what to type to go on, and note it on the error; nothing where there is no checkpoint.
+
+    Args:
+        error: what failed.
+        folder: of the run.
+        log: shows a line.
+        place: number of the iteration or step that failed.
+        unit: what checkpoints of such a run count: "iteration" or "step".
+        command: of `rlenvs`, that started it.
+    """
+    if checkpoints := list_checkpoints(folder.checkpoints):
+        done = iteration_of(checkpoints[-1])
+        hint = f"failed at {unit} {place}; go on after {unit} {done}: {resume_command(folder.path, command)}"
+        log(hint)
+        error.add_note(hint)
 
 
 def in_its_folder(config: C, folder: RunFolder[C]) -> C:

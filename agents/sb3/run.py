@@ -1,6 +1,5 @@
 """The run around `model.learn`: iterations, evaluation, logs, checkpoints, report."""
 
-import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,8 +14,9 @@ from stable_baselines3.common.logger import Logger
 
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
 from rlenvs.agents.runs.changes import plain_config
-from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
+from rlenvs.agents.runs.checkpoint import save_checkpoint
 from rlenvs.agents.runs.names import MODEL
+from rlenvs.agents.runs.resuming import resume_command, say_how_to_go_on
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.agents.sb3.callbacks import RewardComponentsCallback, RewardScheduleCallback
@@ -330,7 +330,7 @@ class Run:
         summary["steps"] = f"{self.result.timesteps:,} of {self.config.algorithm.total_timesteps:,}"
         summary["time"] = f"{self.result.seconds:.0f} s"
         if self.result.interrupted:
-            summary["resume"] = self._resume_command()
+            summary["resume"] = resume_command(self.folder.path)
         self.view.finish(summary)
 
     def _leave(self, error: Exception) -> None:
@@ -338,14 +338,7 @@ class Run:
         self.folder.close()
         with suppress(RlenvsError, OSError):  # the error at hand is the one to tell
             write_report(self.folder.path)
-        if checkpoints := list_checkpoints(self.folder.checkpoints):
-            done = iteration_of(checkpoints[-1])
-            hint = f"failed in iteration {self.iteration + 1}; go on after iteration {done}: {self._resume_command()}"
-            self.view.log(hint)
-            error.add_note(hint)
+        say_how_to_go_on(error, self.folder, self.view.log, self.iteration + 1, "iteration")
 
     def _elapsed(self) -> float:
         return self.elapsed_before + time.perf_counter() - self.started
-
-    def _resume_command(self) -> str:
-        return f"rlenvs train --resume {shlex.quote(str(self.folder.path))}"

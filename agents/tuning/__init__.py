@@ -1,9 +1,9 @@
 """Optuna tunes the reward layer: which weights, schedules, normalisers and potentials make the policy best.
 
 Read `space` (what trials may set), `trial_config` (from a base configuration and a space to the configuration of a
-trial), `optimizer` (a study from Python), `objectives` (what a trial is worth), `running` (who does the work) and
-`command` (`rlenvs tune`). Nothing here is loaded by `import rlenvs`; this package needs the extra
-`tune`.
+trial), `optimizer` (a study from Python), `objectives` (what a trial is worth), `engine` (who runs trials, and what
+becomes of those whose worker dies) and `command` (`rlenvs tune`). Nothing here is loaded by `import rlenvs`; this package
+needs the extra `tune`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
 
 if TYPE_CHECKING:
+    from rlenvs.agents.tuning.engine.plan import StudyPlan
+    from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+    from rlenvs.agents.tuning.engine.running import run_study
+    from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+    from rlenvs.agents.tuning.engine.storage import open_storage
     from rlenvs.agents.tuning.objectives import llm_objective, offline_objective, sb3_objective
     from rlenvs.agents.tuning.optimizer import BayesianRewardOptimizer
-    from rlenvs.agents.tuning.plan import StudyPlan
-    from rlenvs.agents.tuning.pruners import PrunerConfig
     from rlenvs.agents.tuning.result import TuningResult
-    from rlenvs.agents.tuning.running import run_study
-    from rlenvs.agents.tuning.samplers import SamplerConfig
-    from rlenvs.agents.tuning.storage import open_storage
     from rlenvs.agents.tuning.trial_config import TrialConfigs
 
 __all__ = [
@@ -39,15 +39,15 @@ __all__ = [
 
 _LAZY = {
     "BayesianRewardOptimizer": "optimizer",
-    "PrunerConfig": "pruners",
-    "SamplerConfig": "samplers",
-    "StudyPlan": "plan",
+    "PrunerConfig": "engine.pruners",
+    "SamplerConfig": "engine.samplers",
+    "StudyPlan": "engine.plan",
     "TrialConfigs": "trial_config",
     "TuningResult": "result",
     "llm_objective": "objectives",
     "offline_objective": "objectives",
-    "open_storage": "storage",
-    "run_study": "running",
+    "open_storage": "engine.storage",
+    "run_study": "engine.running",
     "sb3_objective": "objectives",
 }
 

@@ -13,16 +13,17 @@ from rlenvs.agents.runs.command import AUTO, shipped_config, with_output
 from rlenvs.agents.runs.signals import INTERRUPTED, REQUEUE
 from rlenvs.agents.tuning.base import BaseKind
 from rlenvs.agents.tuning.config import TuneConfig, TuneSources
+from rlenvs.agents.tuning.engine.joining import join_study, quiet
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.storage import open_storage
+from rlenvs.agents.tuning.engine.tickets import Ledger
 from rlenvs.agents.tuning.finishing import compare_with_base, view_in, write_best, write_page, write_trials
-from rlenvs.agents.tuning.joining import join_study, quiet
 from rlenvs.agents.tuning.objective_call import TrialFunction
-from rlenvs.agents.tuning.plan import StudyPlan
 from rlenvs.agents.tuning.report.comparison import ComparisonView
 from rlenvs.agents.tuning.report.study import StudyView
-from rlenvs.agents.tuning.running import run_study
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
 from rlenvs.agents.tuning.space.leaves import plain_json
-from rlenvs.agents.tuning.storage import open_storage
 from rlenvs.agents.tuning.study_folder import (
     JOURNAL,
     REPORT,
@@ -31,7 +32,6 @@ from rlenvs.agents.tuning.study_folder import (
     choose_study_folder,
     find_study,
 )
-from rlenvs.agents.tuning.tickets import Ledger
 from rlenvs.agents.tuning.trial_config import TrialConfigs
 from rlenvs.agents.tuning.view import StudyProgress, make_progress
 from rlenvs.config_file import dump_config

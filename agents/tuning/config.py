@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from rlenvs.agents.runs.section import Count, Positive, PositiveInt, Section
 from rlenvs.agents.tuning.base_file import find_base
+from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
 from rlenvs.agents.tuning.objectives.config import ObjectiveConfig
-from rlenvs.agents.tuning.pruners import PrunerConfig
-from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.space import space_problems
 from rlenvs.config_file import SourceMap, apply_overrides, config_error, read_config, validate_config
 from rlenvs.config_problems import ConfigProblemsError

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
+from rlenvs.agents.tuning.engine.plan import MEMORY, StudyPlan
+from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
 from rlenvs.agents.tuning.objective_call import TrialFunction
-from rlenvs.agents.tuning.plan import MEMORY, StudyPlan
-from rlenvs.agents.tuning.pruners import PrunerConfig
 from rlenvs.agents.tuning.result import TuningResult
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
 from rlenvs.agents.tuning.space import SearchSpace, TunedParameter
 from rlenvs.agents.tuning.space.leaves import plain_json
 from rlenvs.agents.tuning.trial_config import TrialConfigs

@@ -27,6 +27,16 @@ class Recipe:
 
 
 SUMS = "one-digit sums"
+UNSHAPED = "rewards.reward_shaping.derivation.initial_weight=0"
+ITS_CRITIC = (
+    "algorithm.gae_lambda=0.8",
+    "algorithm.ent_coef=0.06",
+    "algorithm.vf_coef=0.5",
+    "algorithm.normalize_advantage=true",
+    "policy.value_net_arch=[128]",
+)
+"""The settings of sb3_ppo.yaml: a run without a potential cannot learn without a critic."""
+
 RECIPES = {
     "sb3_ppo": Recipe("PPO", SUMS),
     "sb3_maskable_ppo": Recipe("MaskablePPO", SUMS),
@@ -37,9 +47,17 @@ RECIPES = {
     "sb3_steps": Recipe(
         "PPO",
         "sums in checked steps",
-        {"with the potential": (), "without it": ("rewards.reward_shaping.derivation.initial_weight=0",)},
+        {
+            "with the potential": (),
+            "without it": (UNSHAPED,),
+            "without it, a critic": (UNSHAPED, *ITS_CRITIC),
+        },
         goal=0.8,
-        note="The environment pays for the final answer; the potential follows the derivation that leads to it.",
+        note=(
+            "The environment pays for the final answer; the potential follows the derivation that leads to it. *Without"
+            " it* differs in nothing else. *A critic* has "
+            "the settings of `sb3_ppo.yaml`, which suit a run without a potential better."
+        ),
     ),
 }
 """The largest return is 1 in all of them: they are answered right or wrong."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from rlenvs.agents.tuning.tickets import Ledger, trial_index
+from rlenvs.agents.tuning.engine.tickets import Ledger, trial_index
 
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 """Where Debian has the server; None: it is not installed."""
@@ -72,7 +72,7 @@ def worker_processes(parent: int) -> list[int]:
         with contextlib.suppress(OSError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             command = (folder / "cmdline").read_bytes().split(b"\0")
-            if int(fields[1]) == parent and fields[0] != "Z" and b"rlenvs.agents.tuning.worker" in command:
+            if int(fields[1]) == parent and fields[0] != "Z" and b"rlenvs.agents.tuning.engine.worker" in command:
                 found.append(int(folder.name))
     return found
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from rlenvs.envs.incremental_text import PrefixProgress
 from rlenvs.envs.protocols.steps import computed_steps
 from rlenvs.problems.arithmetic import ANSWER_FORMATS
 from rlenvs.wrappers.base import FloatArray
@@ -26,8 +25,9 @@ class DerivationPotential(Potential):
 
     For environments of checked steps at token level, where `info["progress"]` moves only when a step is complete. The
     next message is the first step of the task's `steps` that is not counted as done, or the final answer after the
-    last one; p is the share of its characters that the message being written has matched from its start, white space
-    left out (see `rlenvs.envs.incremental_text.PrefixProgress`). Steps are taken in the order of the task: a policy
+    last one; p is the share of its characters that the message being written consists of, white space left out, and 0
+    once a character is wrong or too many: such a message can no longer become the step, and whoever waited for its
+    end to say so would blame the token that happens to end it. Steps are taken in the order of the task: a policy
     that finds another order is paid for whole steps alone.
 
     Reads `info["task"]`, `info["steps_done"]` and `info["response_so_far"]`. A state without a derivation has Phi = 0.
@@ -79,7 +79,8 @@ class DerivationPotential(Potential):
         if not messages:
             return 0.0
         done = min(int(done or 0), len(messages) - 1)
-        share = PrefixProgress(messages[done]).push("".join(written.split()))
+        message, written = messages[done], "".join(written.split())
+        share = len(written) / len(message) if message and message.startswith(written) else 0.0
         value: float = self.scale * (done + share) / len(messages)
         return value
 

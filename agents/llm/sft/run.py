@@ -15,8 +15,9 @@ from rlenvs.agents.llm.sft.imitation import Metrics
 from rlenvs.agents.llm.sft.target import TargetWatch
 from rlenvs.agents.llm.sft.trainer import SFTTrainer
 from rlenvs.agents.reporting import RunPlan, TrainingView, write_report
-from rlenvs.agents.runs.checkpoint import iteration_of, list_checkpoints, save_checkpoint
+from rlenvs.agents.runs.checkpoint import save_checkpoint
 from rlenvs.agents.runs.names import MODEL
+from rlenvs.agents.runs.resuming import resume_command, say_how_to_go_on
 from rlenvs.agents.runs.run_folder import RunFolder
 from rlenvs.agents.runs.signals import INTERRUPTED
 from rlenvs.errors import RlenvsError
@@ -186,7 +187,7 @@ class SFTRun:
         if self.watch is not None and not self.result.reached_target and not self.result.interrupted:
             summary["target"] = f"not reached: {self.watch.best:.1%} of {self.config.sft.target_accuracy:.1%}"
         if self.result.interrupted:
-            summary["resume"] = self._resume_command()
+            summary["resume"] = resume_command(self.folder.path, "sft")
         else:
             summary["next"] = f"rlenvs train policy.model={shlex.quote(str(self.folder.path / MODEL))}"
         self.view.finish(summary)
@@ -198,14 +199,7 @@ class SFTRun:
         self.folder.close()
         with suppress(RlenvsError, OSError):  # the error at hand is the one to tell
             write_report(self.folder.path)
-        if checkpoints := list_checkpoints(self.folder.checkpoints):
-            done = iteration_of(checkpoints[-1])
-            hint = f"failed at step {self.trainer.steps + 1}; go on after step {done}: {self._resume_command()}"
-            self.view.log(hint)
-            error.add_note(hint)
-
-    def _resume_command(self) -> str:
-        return f"rlenvs sft --resume {shlex.quote(str(self.folder.path))}"
+        say_how_to_go_on(error, self.folder, self.view.log, self.trainer.steps + 1, "step", "sft")
 
     def _log(self, metrics: Metrics) -> None:
         if not self.processes.is_main:

@@ -15,7 +15,7 @@ from optuna.importance import get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from rlenvs.agents.tuning.tickets import FAILURE, LOST, RETRY_OF, SURPLUS
+from rlenvs.agents.tuning.engine.tickets import FAILURE, LOST, RETRY_OF, SURPLUS
 
 COMPLETE, PRUNED, FAILED, RUNNING, WAITING = "complete", "pruned", "failed", "running", "waiting"
 STATES = {

@@ -226,7 +226,7 @@ def test_a_component_that_fails_in_the_middle_ends_the_run_with_a_way_back(tmp_p
     with pytest.raises(ComponentError) as caught:
         train_sb3(config, view=quiet())
     (note,) = caught.value.__notes__
-    assert note.startswith("failed in iteration ")
+    assert note.startswith("failed at iteration ")
     assert f"rlenvs train --resume {tmp_path / 'run'}" in note
     assert (tmp_path / "run" / "report.html").exists()
 

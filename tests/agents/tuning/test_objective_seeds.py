@@ -5,13 +5,13 @@ import functools
 import optuna
 import pytest
 
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+from rlenvs.agents.tuning.engine.running import run_study
 from rlenvs.agents.tuning.objectives.folders import Standing, trial_path
 from rlenvs.agents.tuning.objectives.metrics import Constraint, check_metrics, metric_problem, pick
 from rlenvs.agents.tuning.objectives.seeds import RUNGS, SeedReports, training_seeds
 from rlenvs.agents.tuning.objectives.trials import run_trial
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.pruners import PrunerConfig
-from rlenvs.agents.tuning.running import run_study
 from rlenvs.errors import ConfigError
 
 

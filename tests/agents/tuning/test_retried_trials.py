@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
 from rlenvs.agents.tuning.objectives.folders import keep_or_remove, trial_folder, trial_path
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
 
 
 class Interrupted:

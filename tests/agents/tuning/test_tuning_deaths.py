@@ -9,15 +9,15 @@ import pytest
 from dying_storage import Killed, dying
 from optuna.trial import TrialState
 
-from rlenvs.agents.tuning.attempt import reap
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.joining import join_study
-from rlenvs.agents.tuning.liveness import BEAT, Worker
-from rlenvs.agents.tuning.loop import work
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.samplers import SamplerConfig
-from rlenvs.agents.tuning.storage import open_storage
-from rlenvs.agents.tuning.tickets import LOST, RETRY_OF, Ledger, add_retry, add_tickets, trial_index
+from rlenvs.agents.tuning.engine.attempt import reap
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.joining import join_study
+from rlenvs.agents.tuning.engine.liveness import BEAT, Worker
+from rlenvs.agents.tuning.engine.loop import work
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.storage import open_storage
+from rlenvs.agents.tuning.engine.tickets import LOST, RETRY_OF, Ledger, add_retry, add_tickets, trial_index
 
 ASKED = 3
 

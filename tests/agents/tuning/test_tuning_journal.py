@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 
 from rlenvs.agents.tuning import journal as journal_module
-from rlenvs.agents.tuning.journal import LockedJournal
-from rlenvs.agents.tuning.storage import open_storage
+from rlenvs.agents.tuning.engine.journal import LockedJournal
+from rlenvs.agents.tuning.engine.storage import open_storage
 from rlenvs.errors import StorageError
 
 

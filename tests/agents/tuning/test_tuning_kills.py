@@ -19,11 +19,11 @@ from tuning_studies import (
     worker_processes,
 )
 
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
-from rlenvs.agents.tuning.storage import close_storage, open_storage
-from rlenvs.agents.tuning.tickets import LOST, RETRY_OF, Ledger
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.storage import close_storage, open_storage
+from rlenvs.agents.tuning.engine.tickets import LOST, RETRY_OF, Ledger
 from rlenvs.errors import StorageError
 
 KILLS = 20
@@ -113,7 +113,7 @@ def test_a_database_that_ends_while_a_study_runs_is_said_in_one_line(tmp_path, w
         assert "gone" in str(error.value) or "storage postgresql" in str(error.value)
 
 
-SERVER = "import sys; from rlenvs.agents.tuning.storage import serve_storage; serve_storage(sys.argv[1], port=int(sys.argv[2]))"
+SERVER = "import sys; from rlenvs.agents.tuning.engine.storage import serve_storage; serve_storage(sys.argv[1], port=int(sys.argv[2]))"
 
 
 @pytest.mark.slow

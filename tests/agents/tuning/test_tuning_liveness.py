@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from rlenvs.agents.tuning.liveness import BEAT, OWNER, Observer, Worker, started_at
+from rlenvs.agents.tuning.engine.liveness import BEAT, OWNER, Observer, Worker, started_at
 
 
 def running_trial(owner=None, beat=None):

@@ -8,11 +8,11 @@ import time
 import pytest
 from tuning_studies import assert_nothing_lost
 
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
-from rlenvs.agents.tuning.storage import open_storage
-from rlenvs.agents.tuning.tickets import LOST, Ledger
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.storage import open_storage
+from rlenvs.agents.tuning.engine.tickets import LOST, Ledger
 from rlenvs.errors import StudyError, TuningError
 
 pytestmark = [

@@ -11,12 +11,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.pruners import PrunerConfig
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
-from rlenvs.agents.tuning.storage import open_storage
-from rlenvs.agents.tuning.tickets import RETRY_OF, Ledger, attempt_of, trial_index, trial_seed
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.storage import open_storage
+from rlenvs.agents.tuning.engine.tickets import RETRY_OF, Ledger, attempt_of, trial_index, trial_seed
 from rlenvs.errors import ConfigError, StudyError, TuningError
 
 RANDOM = SamplerConfig(name="random")

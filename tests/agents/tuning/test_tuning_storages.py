@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 from tuning_studies import free_port
 
-from rlenvs.agents.tuning.storage import close_storage, open_storage, serve_storage
+from rlenvs.agents.tuning.engine.storage import close_storage, open_storage, serve_storage
 from rlenvs.errors import StorageError
 
 
@@ -95,7 +95,7 @@ def test_one_of_many_claims_a_trial(tmp_path, kind):
     close_storage(study._storage)
 
 
-SERVER = "import sys; from rlenvs.agents.tuning.storage import serve_storage; serve_storage(sys.argv[1], port=int(sys.argv[2]))"
+SERVER = "import sys; from rlenvs.agents.tuning.engine.storage import serve_storage; serve_storage(sys.argv[1], port=int(sys.argv[2]))"
 
 
 @pytest.mark.slow

@@ -12,12 +12,12 @@ import optuna
 import pytest
 from tuning_studies import assert_nothing_lost, worker_processes
 
-from rlenvs.agents.tuning.job import Job
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
-from rlenvs.agents.tuning.storage import open_storage
-from rlenvs.agents.tuning.tickets import LOST, Ledger
+from rlenvs.agents.tuning.engine.job import Job
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.storage import open_storage
+from rlenvs.agents.tuning.engine.tickets import LOST, Ledger
 from rlenvs.errors import StorageError, StudyError, TuningError
 
 RANDOM = SamplerConfig(name="random")
@@ -57,9 +57,7 @@ def test_what_cannot_travel(tmp_path):
 
 def test_a_module_that_a_worker_does_not_have(tmp_path):
     data = Job(plan_in(tmp_path), by_name, frozenset(), None).dumps()
-    code = (
-        "import sys; from rlenvs.agents.tuning.job import Job; print(Job.loads(sys.stdin.buffer.read()).function(None))"
-    )
+    code = "import sys; from rlenvs.agents.tuning.engine.job import Job; print(Job.loads(sys.stdin.buffer.read()).function(None))"
     broken = data.replace(b"test_tuning_workers", b"test_tuning_w0rkers")
     assert broken != data
     result = subprocess.run([sys.executable, "-c", code], input=broken, capture_output=True, check=False)
@@ -146,9 +144,9 @@ def test_a_stop_lets_running_trials_finish(tmp_path):
 
 SESSION = """
 import sys, time
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.running import run_study
-from rlenvs.agents.tuning.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.running import run_study
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
 
 def objective(trial):
     x = trial.suggest_float("x", 0, 1)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rlenvs.agents.tuning import BayesianRewardOptimizer
-from rlenvs.agents.tuning.storage import close_storage
+from rlenvs.agents.tuning.engine.storage import close_storage
 from rlenvs.wrappers import GoalReward, RewardComposer, RewardConfig, RewardShaper, StepPenalty
 
 ROOT = Path(__file__).parents[3]

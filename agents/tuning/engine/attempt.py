@@ -25,12 +25,12 @@ import optuna
 from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.joining import StudyAsAsked
-from rlenvs.agents.tuning.liveness import Heart, Worker
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.storage import storage_failures
-from rlenvs.agents.tuning.tickets import BLAMELESS, FAILURE, LOST, OWNER, Ticket, add_retry, attempt_of
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.joining import StudyAsAsked
+from rlenvs.agents.tuning.engine.liveness import Heart, Worker
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.storage import storage_failures
+from rlenvs.agents.tuning.engine.tickets import BLAMELESS, FAILURE, LOST, OWNER, Ticket, add_retry, attempt_of
 from rlenvs.errors import StorageError
 
 if TYPE_CHECKING:

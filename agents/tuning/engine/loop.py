@@ -9,11 +9,11 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from rlenvs.agents.tuning.attempt import PLACE, TRACEBACK, Objective, attempt, claim, reap
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.liveness import Heart, Observer, Worker
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.tickets import AHEAD, FAILURE, LOW, SURPLUS, Ledger, add_retry, add_tickets
+from rlenvs.agents.tuning.engine.attempt import PLACE, TRACEBACK, Objective, attempt, claim, reap
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.liveness import Heart, Observer, Worker
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.tickets import AHEAD, FAILURE, LOW, SURPLUS, Ledger, add_retry, add_tickets
 from rlenvs.errors import TuningError
 
 if TYPE_CHECKING:

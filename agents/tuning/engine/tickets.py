@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from rlenvs.agents.tuning.samplers import seed_of
+from rlenvs.agents.tuning.engine.samplers import seed_of
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlenvs import errors
-from rlenvs.agents.tuning.attempt import Objective
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.job import Job
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.worker import GAVE_UP, INTERRUPTED, understood
+from rlenvs.agents.tuning.engine.attempt import Objective
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.job import Job
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.worker import GAVE_UP, INTERRUPTED, understood
 from rlenvs.errors import TuningError
 
 if TYPE_CHECKING:
-    from rlenvs.agents.tuning.running import Watch
+    from rlenvs.agents.tuning.engine.running import Watch
 
 __all__ = ["run_in_processes"]
 
@@ -77,7 +77,7 @@ class WorkerProcess:
         self.report.unlink(missing_ok=True)
         self.job.write_bytes(job)
         arguments = [str(os.getpid()), str(self.job), str(self.report)]
-        command = [sys.executable, "-P", "-m", "rlenvs.agents.tuning.worker", *arguments]
+        command = [sys.executable, "-P", "-m", "rlenvs.agents.tuning.engine.worker", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -11,8 +11,8 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.tickets import as_asked
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.tickets import as_asked
 from rlenvs.errors import StudyError
 
 if TYPE_CHECKING:

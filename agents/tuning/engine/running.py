@@ -8,13 +8,13 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
-from rlenvs.agents.tuning.attempt import Objective
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.joining import join_study, quiet
-from rlenvs.agents.tuning.loop import work
-from rlenvs.agents.tuning.plan import MEMORY, StudyPlan
-from rlenvs.agents.tuning.storage import open_storage, storage_failures
-from rlenvs.agents.tuning.tickets import AHEAD, Ledger, add_tickets
+from rlenvs.agents.tuning.engine.attempt import Objective
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.joining import join_study, quiet
+from rlenvs.agents.tuning.engine.loop import work
+from rlenvs.agents.tuning.engine.plan import MEMORY, StudyPlan
+from rlenvs.agents.tuning.engine.storage import open_storage, storage_failures
+from rlenvs.agents.tuning.engine.tickets import AHEAD, Ledger, add_tickets
 from rlenvs.errors import StorageError, StudyError
 
 __all__ = ["run_study"]
@@ -92,7 +92,7 @@ def run_study(
         KeyboardInterrupt: after SIGINT or SIGTERM; running trials were given back and are run first after a resume.
 
     Example:
-        >>> from rlenvs.agents.tuning.samplers import SamplerConfig
+        >>> from rlenvs.agents.tuning.engine.samplers import SamplerConfig
         >>> plan = StudyPlan("parabola", n_trials=8, sampler=SamplerConfig(name="random"))
         >>> len(run_study(plan, lambda trial: -(trial.suggest_float("x", -1, 1) ** 2)).trials)
         8
@@ -112,11 +112,11 @@ def run_study(
 
         with Interrupts() as interrupts:
             if ray_address is not None:
-                from rlenvs.agents.tuning.ray_workers import run_on_ray
+                from rlenvs.agents.tuning.engine.ray_workers import run_on_ray
 
                 run_on_ray(plan, function, watch, until, interrupts, workers=workers, address=ray_address)
             elif workers > 1:
-                from rlenvs.agents.tuning.workers import run_in_processes
+                from rlenvs.agents.tuning.engine.workers import run_in_processes
 
                 run_in_processes(plan, function, watch, until, interrupts, workers=workers, log_dir=log_dir)
             else:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rlenvs.agents.tuning.pruners import PrunerConfig
-from rlenvs.agents.tuning.samplers import SamplerConfig
+from rlenvs.agents.tuning.engine.pruners import PrunerConfig
+from rlenvs.agents.tuning.engine.samplers import SamplerConfig
 from rlenvs.errors import StudyError
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from rlenvs.agents.tuning.attempt import Objective
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.job import Job
-from rlenvs.agents.tuning.plan import StudyPlan
-from rlenvs.agents.tuning.storage import CONNECT_S, absolute_url, open_storage, storage_failures
-from rlenvs.agents.tuning.worker import serve, told, understood
-from rlenvs.agents.tuning.workers import DEATHS_PER_WORKER, DONE_S, END_S, LOOK_S, Since
+from rlenvs.agents.tuning.engine.attempt import Objective
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.job import Job
+from rlenvs.agents.tuning.engine.plan import StudyPlan
+from rlenvs.agents.tuning.engine.storage import CONNECT_S, absolute_url, open_storage, storage_failures
+from rlenvs.agents.tuning.engine.worker import serve, told, understood
+from rlenvs.agents.tuning.engine.workers import DEATHS_PER_WORKER, DONE_S, END_S, LOOK_S, Since
 from rlenvs.errors import RlenvsError, StudyError, TuningError
 from rlenvs.extras import require
 
 if TYPE_CHECKING:
-    from rlenvs.agents.tuning.running import Watch
+    from rlenvs.agents.tuning.engine.running import Watch
 
 __all__ = ["run_on_ray"]
 

@@ -13,8 +13,8 @@ from types import ModuleType
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from rlenvs.agents.tuning.attempt import Objective
-from rlenvs.agents.tuning.plan import StudyPlan
+from rlenvs.agents.tuning.engine.attempt import Objective
+from rlenvs.agents.tuning.engine.plan import StudyPlan
 from rlenvs.errors import StudyError
 
 __all__ = ["Job"]

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
-from rlenvs.agents.tuning.storage import storage_failures
-from rlenvs.agents.tuning.tickets import OWNER
+from rlenvs.agents.tuning.engine.storage import storage_failures
+from rlenvs.agents.tuning.engine.tickets import OWNER
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -17,7 +17,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rlenvs.agents.tuning.plan import MEMORY
+from rlenvs.agents.tuning.engine.plan import MEMORY
 from rlenvs.errors import StorageError
 from rlenvs.extras import require
 
@@ -93,7 +93,7 @@ def _journal_path(url: str) -> str:
 def _journal(url: str) -> "BaseStorage":
     from optuna.storages import JournalStorage
 
-    from rlenvs.agents.tuning.journal import LockedJournal
+    from rlenvs.agents.tuning.engine.journal import LockedJournal
 
     path = _journal_path(url)
     if not path:

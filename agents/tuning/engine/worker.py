@@ -1,4 +1,4 @@
-"""A worker process: `python -m rlenvs.agents.tuning.worker PARENT JOB REPORT`, started by a session of tuning.
+"""A worker process: `python -m rlenvs.agents.tuning.engine.worker PARENT JOB REPORT`, started by a session of tuning.
 
 JOB is a file that says what to do. When its standard input is closed the worker begins no new trial. What makes it give
 up is written to the file REPORT, as JSON.
@@ -17,11 +17,11 @@ from typing import Any
 import optuna
 
 from rlenvs import errors
-from rlenvs.agents.tuning.interrupts import Interrupts
-from rlenvs.agents.tuning.job import Job
-from rlenvs.agents.tuning.joining import check_identity, quiet
-from rlenvs.agents.tuning.loop import work
-from rlenvs.agents.tuning.storage import open_storage, storage_failures
+from rlenvs.agents.tuning.engine.interrupts import Interrupts
+from rlenvs.agents.tuning.engine.job import Job
+from rlenvs.agents.tuning.engine.joining import check_identity, quiet
+from rlenvs.agents.tuning.engine.loop import work
+from rlenvs.agents.tuning.engine.storage import open_storage, storage_failures
 from rlenvs.errors import RlenvsError, StorageError
 from rlenvs.processes import die_with
 
