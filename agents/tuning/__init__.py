@@ -2,8 +2,8 @@
 
 Read `space` (what trials may set), `trial_config` (from a base configuration and a space to the configuration of a
 trial), `optimizer` (a study from Python), `objectives` (what a trial is worth), `engine` (who runs trials, and what
-becomes of those whose worker dies) and `command` (`rlenvs tune`). Nothing here is loaded by `import rlenvs`; this package
-needs the extra `tune`.
+becomes of those whose worker dies) and `command` (`rlenvs tune`). Nothing here is loaded by `import rlenvs`; this
+package needs the extra `tune`.
 """
 
 from typing import TYPE_CHECKING, Any

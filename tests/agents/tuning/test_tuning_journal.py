@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 
-from rlenvs.agents.tuning import journal as journal_module
+from rlenvs.agents.tuning.engine import journal as journal_module
 from rlenvs.agents.tuning.engine.journal import LockedJournal
 from rlenvs.agents.tuning.engine.storage import open_storage
 from rlenvs.errors import StorageError
