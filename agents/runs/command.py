@@ -11,6 +11,7 @@ from rlenvs.agents.runs.names import CONFIG
 from rlenvs.agents.runs.studies import is_study
 from rlenvs.config_file import read_config
 from rlenvs.errors import ConfigError
+from rlenvs.suggestions import nearest
 
 AUTO = "auto"
 """As `--resume`: go on with the run of this configuration where there is one, else start it."""
@@ -23,11 +24,35 @@ def shipped_config(kind: str, name: str) -> Iterator[str]:
     Args:
         kind: folder of the shipped ones.
         name: path of a file, or name of a shipped one.
+
+    Raises:
+        ConfigError: neither is there; names the nearest shipped one, or the command that this one is for.
     """
+    if Path(name).exists():
+        yield name
+        return
     shipped = resources.files("rlenvs.configs") / kind / name
-    with contextlib.ExitStack() as stack:
-        found = not Path(name).exists() and shipped.is_file()
-        yield str(stack.enter_context(resources.as_file(shipped))) if found else name
+    if not shipped.is_file():
+        raise ConfigError(f"{name}: no such file{_hint(kind, name)}")
+    with resources.as_file(shipped) as path:
+        yield str(path)
+
+
+COMMANDS = {"train": "rlenvs train", "sft": "rlenvs sft", "tune": "rlenvs tune", "rewards": "rlenvs rewards"}
+"""Folder of shipped configurations -> the command that takes them."""
+
+
+def _hint(kind: str, name: str) -> str:
+    """Say what else the name of an absent file may mean."""
+    configs = resources.files("rlenvs.configs")
+    for folder, command in COMMANDS.items():
+        if folder != kind and (configs / folder / name).is_file():
+            return f"; the shipped configuration of that name is for `{command}`"
+    stems = sorted(Path(entry.name).stem for entry in (configs / kind).iterdir() if entry.name.endswith(".yaml"))
+    near = nearest(name.removesuffix(".yaml"), stems)  # without the suffix, which all of them share
+    if near is not None:
+        return f"; did you mean the shipped '{near}.yaml'?"
+    return "" if "/" in name else f" (shipped: {', '.join(f'{stem}.yaml' for stem in stems)})"
 
 
 def with_output(overrides: Sequence[str], output: str | None) -> list[str]:
