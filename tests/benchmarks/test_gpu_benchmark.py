@@ -24,6 +24,8 @@ def benchmark():
     sys.path.remove(str(FOLDER))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_tiny_run_prints_every_table_and_writes_the_figures(benchmark, tmp_path, capsys):
     precision = torch.get_float32_matmul_precision()
     path = tmp_path / "figures.json"

@@ -26,6 +26,8 @@ def planted():
     return module
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_small_study_says_what_it_found(planted, capsys, tmp_path):
     small = ["base.algorithm.total_timesteps=512", "base.evaluation.problems=5", "n_trials=2", "objective.seeds=1"]
     out = tmp_path / "found.jsonl"

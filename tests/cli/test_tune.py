@@ -179,6 +179,8 @@ class TestResuming:
         assert main(["train", "--resume", "out"]) == 2
         assert "'out' is a study, not a run: go on with it by `rlenvs tune --resume out`" in capsys.readouterr().err
 
+    @pytest.mark.slow
+    @pytest.mark.ci
     def test_workers_join_it(self, place, capsys):
         assert main(["tune", "study.yaml", "--output", "out", "--trials", "3", "fresh_seeds=0"]) == 0
         assert main(["tune", "--resume", "out", "--trials", "8", "--workers", "2"]) == 0
@@ -233,6 +235,8 @@ from rlenvs.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
+    @pytest.mark.slow
+    @pytest.mark.ci
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR1, 75)])
     def test_a_signal_gives_the_trial_back_and_the_study_goes_on(self, place, number, code, capsys):
         command = [sys.executable, "-c", self.SLOW, "tune", "study.yaml", "--output", "out", "fresh_seeds=0"]

@@ -121,6 +121,8 @@ except RunFolderError as error:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("limit", "message"),
     [

@@ -137,6 +137,8 @@ def test_a_killed_run_resumes_to_identical_metrics(config_file, tmp_path):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves_and_says_how_to_go_on(config_file, tmp_path, number):
     cut = tmp_path / "cut"
@@ -280,6 +282,8 @@ def test_two_runs_of_one_second_get_a_folder_each(tiny_run):
     assert [folder.name for folder in folders] == ["same", "same-2", "same-3"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_ctrl_c_during_the_warm_start_ends_at_once_and_leaves_nothing(config_file, tmp_path, monkeypatch):
     monkeypatch.setenv("RLENVS_CACHE", str(tmp_path / "other-cache"))
     never = ["policy.embedded.warm_start.target_accuracy=1.0", "policy.embedded.warm_start.max_accuracy=1.0"]

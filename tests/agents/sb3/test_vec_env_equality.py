@@ -48,6 +48,8 @@ def check_ends(ours, theirs, adapter, dones, shaped):
         same(adapter.final_info(row), {key: value for key, value in yours.items() if key not in OF_MONITOR})
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @settings(deadline=None, max_examples=25)
 @given(
     case=st.sampled_from(sorted(CASES)),

@@ -233,6 +233,8 @@ class TestStorage:
             base = {**RECIPE, "mine": {"function": lambda: 1, "object": object()}}
             BayesianRewardOptimizer(base, SPACE, near_one, n_trials=2, storage=url, resume=resume).optimize()
 
+    @pytest.mark.slow
+    @pytest.mark.ci
     def test_workers_get_functions_of_this_module(self, tmp_path):
         offset = 1.0
         space = {WEIGHT: lambda trial: offset * trial.suggest_float("w", 0.5, 2.0)}

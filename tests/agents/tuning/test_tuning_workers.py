@@ -118,6 +118,8 @@ def test_what_workers_print_is_kept(tmp_path):
     assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["worker-0.log", "worker-1.log"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_stop_lets_running_trials_finish(tmp_path):
     def objective(trial):
         time.sleep(0.3)

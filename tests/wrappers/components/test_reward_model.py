@@ -378,6 +378,8 @@ def test_parameters_out_of_range(arguments, message):
         HuggingFaceRewardModel(**{"model_id": "x", **arguments})
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_in_a_pipeline_and_under_a_deadline(folders):
     model = HuggingFaceRewardModel(folders["bert"])
     rows = [Transition(prompt=p, response=r) for p, r in zip(PROMPTS, RESPONSES, strict=True)]

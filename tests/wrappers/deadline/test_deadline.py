@@ -632,6 +632,8 @@ def test_workers_share_one_supervisor_and_are_forks_of_it(guarded):
     assert supervisor()._process.pid == process
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_dead_workers_do_not_pile_up(guarded):
     keeper = guarded(ByRow())
     keeper(row("warm"))

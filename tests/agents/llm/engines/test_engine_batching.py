@@ -94,6 +94,8 @@ def second_turn(prompts, completions):
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @settings(max_examples=10, deadline=None)
 @given(batch=ragged, batch_size=st.integers(1, 14), drop=st.integers(1, 3), lookahead=st.booleans())
 def test_later_turns_read_only_what_is_new_and_sample_the_same(batch, batch_size, drop, lookahead):

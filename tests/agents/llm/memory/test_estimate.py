@@ -96,6 +96,8 @@ def test_moments_are_those_of_the_optimiser(kind, bytes_each):
     assert held == moment_bytes([parameter], kind)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_passes_follow_the_switches():
     plain = ["rollout.context_tokens=256", "memory.micro_batch_size=12", "policy.embedded.layers=6"]
     whole = shapes(*plain).update_pass()

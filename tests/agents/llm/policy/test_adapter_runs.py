@@ -22,6 +22,8 @@ def numbers(run):
     return [{key: value for key, value in row.items() if not key.startswith("time/")} for row in rows]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("overrides", [ADAPTED, FULL], ids=["adapters", "full"])
 def test_runs_with_critics_of_their_own_resume_to_the_same_numbers(tmp_path, monkeypatch, overrides):
     monkeypatch.setenv("RLENVS_CACHE", str(tmp_path / "cache"))

@@ -47,6 +47,8 @@ def same_files(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_a_run_of_two_is_stopped_by_one_and_resumed_to_the_same_numbers(pair, config, tmp_path, warm_cache, strategy):
     engine = "generate" if strategy == "fsdp2" else "auto"
@@ -88,6 +90,8 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_strategies_sample_and_learn_the_same(pair, config, tmp_path, warm_cache, kind):
     changes = KINDS[kind]
@@ -101,6 +105,8 @@ def test_both_strategies_sample_and_learn_the_same(pair, config, tmp_path, warm_
         assert mine == pytest.approx(other, abs=1e-3 if "bfloat16" in kind else 1e-4, rel=1e-3, nan_ok=True)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_may_go_on_with_the_other_strategy(pair, config, tmp_path, warm_cache):
     """Checkpoints hold whole tensors, whoever wrote them."""
     runs = {name: tmp_path / name for name in ("whole", "changed")}

@@ -73,6 +73,8 @@ def test_a_critic_that_warms_up_alone_moves_no_other_weight_in_any_process(pair)
                 np.testing.assert_allclose(mine["weights"][name], weights, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_several_iterations_stay_together_and_go_on_from_a_state(pair, strategy):
     """The adaptive KL coefficient, the schedule and Adam's moments are the same in both, and resume bit for bit."""

@@ -197,6 +197,8 @@ def test_data_that_changed_since_the_checkpoint_are_refused(tiny_sft, tmp_path):
         resume(stopped.run_dir, view=quiet())
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_target_ends_the_run(tiny_sft):
     config = changed(
         tiny_sft, "sft.epochs=100", "sft.target_accuracy=0.3", "sft.check_every=4", "sft.check_problems=40"
@@ -226,6 +228,8 @@ def test_files_without_an_environment_give_a_loss_and_no_accuracy(tmp_path, monk
         evaluate_model(result.run_dir / "model")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_reinforcement_learning_starts_from_it_and_its_rollouts_teach_again(tiny_sft, tmp_path):
     """Imitate, reinforce, imitate the best of what reinforcement sampled."""
     first = sft(changed(tiny_sft, "sft.epochs=30", "sft.target_accuracy=0.3", "sft.check_every=5"), view=quiet())
