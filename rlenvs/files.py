@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Files that are whole or not there at all, and folders of their own."""
 
 import errno
 import os
@@ -10,7 +10,34 @@ from typing import IO
 
 from rlenvs.errors import DataError
 
-__all__ = ["replacing"]
+__all__ = ["make_folder", "replacing"]
+
+
+def make_folder(path: Path, was_named: bool) -> Path:
+    """Make the folder of a new run or study.
+
+    Args:
+        path: the folder.
+        was_named: whether somebody chose it; a name that nobody chose gets a number behind it where another run has
+            just taken it.
+
+    Returns:
+        The folder that was made.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    wanted, number = path, 1
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=was_named)
+        except FileExistsError:
+            if was_named:  # by a file
+                raise
+            number += 1
+            path = wanted.with_name(f"{wanted.name}-{number}")
+        else:
+            return path
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rlenvs.agents.runs.studies import is_study
 from rlenvs.agents.runs.trackers import JsonLines, Trackers, open_trackers
 from rlenvs.config_file import dump_config, read_config, validate_config
 from rlenvs.errors import DataError, RunFolderError
-from rlenvs.files import replacing
+from rlenvs.files import make_folder, replacing
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -117,14 +117,7 @@ class RunFolder(Generic[C]):
                     "output.checkpoint_dir=..."
                 ) from error
         try:
-            wanted, number = path, 1
-            while True:
-                try:
-                    path.mkdir(parents=True, exist_ok=config.output.dir is not None)
-                    break
-                except FileExistsError:
-                    number += 1
-                    path = wanted.with_name(f"{wanted.name}-{number}")
+            path = make_folder(path, was_named=config.output.dir is not None)
             checkpoint_folder(path, config).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error

@@ -11,7 +11,7 @@ from rlenvs.agents.runs.studies import is_study_folder
 from rlenvs.agents.tuning.config import TuneConfig
 from rlenvs.config_file import dump_config
 from rlenvs.errors import DataError, RunFolderError
-from rlenvs.files import replacing
+from rlenvs.files import make_folder, replacing
 
 __all__ = ["StudyFolder", "choose_study_folder", "find_study"]
 
@@ -72,15 +72,8 @@ class StudyFolder:
         Raises:
             RunFolderError: it cannot be written.
         """
-        wanted, number = path, 1
         try:
-            while True:
-                try:
-                    path.mkdir(parents=True, exist_ok=config.output.dir is not None)
-                    break
-                except FileExistsError:
-                    number += 1
-                    path = wanted.with_name(f"{wanted.name}-{number}")
+            path = make_folder(path, was_named=config.output.dir is not None)
         except OSError as error:
             raise RunFolderError(f"cannot write to output folder {str(path)!r}: {error.strerror}") from error
         folder = cls(path, config)

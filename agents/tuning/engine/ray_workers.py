@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from rlenvs.agents.tuning.engine.attempt import Objective
+from rlenvs.agents.tuning.engine.crew import END_S, LOOK_S, Crew, accompany, job_maker
 from rlenvs.agents.tuning.engine.interrupts import Interrupts
 from rlenvs.agents.tuning.engine.job import Job
 from rlenvs.agents.tuning.engine.plan import StudyPlan
 from rlenvs.agents.tuning.engine.storage import CONNECT_S, absolute_url, open_storage, storage_failures
 from rlenvs.agents.tuning.engine.worker import serve, told, understood
-from rlenvs.agents.tuning.engine.workers import DEATHS_PER_WORKER, DONE_S, END_S, LOOK_S, Since
 from rlenvs.errors import RlenvsError, StudyError, TuningError
 from rlenvs.extras import require
 
@@ -84,40 +84,33 @@ def _ended_from_afar(plan: StudyPlan, key: str) -> Iterator[None]:
         thread.join(LONGEST_LOOK_S)
 
 
-class RayCrew:
-    """The tasks of one session.
+class RayCrew(Crew):
+    """Workers that are tasks of a cluster.
 
     Args:
-        ray: the module.
-        study: the study.
         count: how many.
         job: returns the job of a worker that starts now.
+        ray: the module.
+        study: the study.
     """
 
-    def __init__(self, ray: Any, study: optuna.Study, count: int, job: Callable[[], bytes]) -> None:
+    def __init__(self, count: int, job: Callable[[], bytes], ray: Any, study: optuna.Study) -> None:
+        super().__init__(count, job)
         self.ray = ray
         self.study = study
-        self.job = job
-        self.count = count
         self.session = uuid.uuid4().hex[:12]
         # A task that Ray ran again by itself would come after the session is over, too.
         self.task = ray.remote(num_cpus=1, max_retries=0)(serve_task)
         self.references: list[Any] = []
-        self.deaths = 0
 
-    def start(self, count: int) -> None:
-        """Ask for so many tasks."""
+    def start(self) -> None:
+        """Ask for every task."""
         data = self.job()
-        self.references += [self.task.remote(data, self.session) for _ in range(count)]
+        self.references = [self.task.remote(data, self.session) for _ in range(self.count)]
 
     def look(self, *, ending: bool) -> bool:
-        """See how the tasks are; say whether any is still at work.
-
-        Raises:
-            RlenvsError: one of them gave up.
-            TuningError: they keep dying.
-        """
-        ready, self.references = self.ray.wait(self.references, num_returns=len(self.references), timeout=LOOK_S)
+        """See how the tasks are; say whether any is still at work."""
+        ready, self.references = self._wait(0)
         for reference in ready:
             try:
                 report = self.ray.get(reference)
@@ -133,17 +126,29 @@ class RayCrew:
                 raise understood(report)
         return bool(self.references)
 
+    def pause(self) -> None:
+        """Wait until it is worth looking again."""
+        self._wait(LOOK_S)
+
+    def stop(self) -> None:
+        """Tell them to begin no new trial."""
+        self._tell(FINISH)
+
+    def _wait(self, seconds: float) -> tuple[list[Any], list[Any]]:
+        if not self.references:
+            return [], []
+        ready, running = self.ray.wait(self.references, num_returns=len(self.references), timeout=seconds)
+        return ready, running
+
     def _start_again(self, error: Exception) -> None:
-        self.deaths += 1
-        if self.deaths > DEATHS_PER_WORKER * self.count:
+        if self.count_death():
             reason = str(error).strip().partition("\n")[0]
             raise TuningError(
                 f"the workers keep dying ({reason}): {self.deaths} times since a trial last finished"
             ) from error
-        self.start(1)
+        self.references.append(self.task.remote(self.job(), self.session))
 
-    def tell(self, what: str) -> None:
-        """Say what the tasks are to do."""
+    def _tell(self, what: str) -> None:
         self.study.set_user_attr(SESSION.format(session=self.session), what)
 
     def end(self) -> None:
@@ -151,7 +156,7 @@ class RayCrew:
         if not self.references:
             return
         with contextlib.suppress(*storage_failures()):
-            self.tell(END)
+            self._tell(END)
         deadline = time.monotonic() + END_S
         while self.references and time.monotonic() < deadline:
             self.references = self.ray.wait(self.references, timeout=LOOK_S)[1]
@@ -191,27 +196,14 @@ def run_on_ray(
         KeyboardInterrupt: everybody was asked to end; running trials were given back.
     """
     ray = require("ray", "ray", "--ray")
-    began = time.monotonic()
-
-    def job() -> bytes:
-        left = None if plan.timeout_s is None else max(0.0, plan.timeout_s - (time.monotonic() - began))
-        # Tasks run in folders of Ray's.
-        shared = plan.replace(storage=absolute_url(str(plan.storage)))
-        return Job(shared, function, watch.finished_before, left).dumps()
-
+    # Tasks run in folders of Ray's.
+    shared = plan.replace(storage=absolute_url(str(plan.storage)))
     connected_before = ray.is_initialized()
     if not connected_before:
         _connect(ray, address)
     try:
-        crew = RayCrew(ray, watch.study, workers, job)
-        try:
-            crew.start(workers)
-            _accompany(crew, watch, until, interrupts)
-        finally:
-            try:
-                crew.end()
-            finally:
-                crew.kill()
+        crew = RayCrew(workers, job_maker(shared, function, watch), ray, watch.study)
+        accompany(crew, watch, until, interrupts)
     finally:
         if not connected_before:
             ray.shutdown()
@@ -240,20 +232,3 @@ def _connect(ray: Any, address: str) -> None:
     if not workable:
         ray.shutdown()
         raise StudyError(f"no Ray cluster at {address!r}: none of its nodes has a CPU to give")
-
-
-def _accompany(crew: RayCrew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
-    ending = False
-    done = Since()
-    while True:
-        count = watch.count
-        ledger = watch.look()
-        if watch.count != count:
-            crew.deaths = 0
-        with interrupts.exposed():
-            at_work = crew.look(ending=ending or ledger.done)
-        if not at_work or done.seconds(ledger.done) > DONE_S:
-            return
-        if not ending and until():
-            ending = True
-            crew.tell(FINISH)

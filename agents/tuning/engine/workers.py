@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from rlenvs import errors
 from rlenvs.agents.tuning.engine.attempt import Objective
+from rlenvs.agents.tuning.engine.crew import END_S, LOOK_S, Crew, accompany, job_maker
 from rlenvs.agents.tuning.engine.interrupts import Interrupts
-from rlenvs.agents.tuning.engine.job import Job
 from rlenvs.agents.tuning.engine.plan import StudyPlan
 from rlenvs.agents.tuning.engine.worker import GAVE_UP, INTERRUPTED, understood
 from rlenvs.errors import TuningError
@@ -25,34 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_in_processes"]
 
-LOOK_S = 0.1
-"""Seconds between two looks at the workers."""
-
-END_S = 30.0
-"""Seconds that workers have to give their trials back."""
-
-DEATHS_PER_WORKER = 5
-"""Workers may die as often as it takes, as long as trials finish in between; so often each without any is a defect."""
-
 SHOWN_LINES = 5
-
-DONE_S = 2.0
-"""Seconds that workers have to see that the study is done; who does not is busy with a trial that was taken away."""
-
-
-class Since:
-    """For how long something has been true."""
-
-    def __init__(self) -> None:
-        self._began: float | None = None
-
-    def seconds(self, now: bool) -> float:
-        """Return for how long it has been true, given whether it is now."""
-        if not now:
-            self._began = None
-        elif self._began is None:
-            self._began = time.monotonic()
-        return 0.0 if self._began is None else time.monotonic() - self._began
 
 
 class WorkerProcess:
@@ -115,20 +88,19 @@ def _import_path() -> list[str]:
     return given if root in installed else [root, *given]
 
 
-class Crew:
-    """The workers of one session.
+class ProcessCrew(Crew):
+    """Workers that are processes of this machine.
 
     Args:
         count: how many.
+        job: returns the job of a worker that starts now.
         folder: for their jobs and reports.
         log_dir: for what they print.
-        job: returns the job of a worker that starts now.
     """
 
-    def __init__(self, count: int, folder: Path, log_dir: Path, job: Callable[[], bytes]) -> None:
+    def __init__(self, count: int, job: Callable[[], bytes], folder: Path, log_dir: Path) -> None:
+        super().__init__(count, job)
         self.workers = [WorkerProcess(number, folder, log_dir) for number in range(count)]
-        self.job = job
-        self.deaths = 0  # since a trial finished last
 
     def start(self) -> None:
         """Start every worker."""
@@ -137,15 +109,7 @@ class Crew:
             worker.start(job)
 
     def look(self, *, ending: bool) -> bool:
-        """See how the workers are; say whether any is still at work.
-
-        Args:
-            ending: workers that die are not started again.
-
-        Raises:
-            RlenvsError: one of them gave up.
-            TuningError: they keep dying.
-        """
+        """See how the workers are; say whether any is still at work."""
         at_work = False
         for worker in self.workers:
             assert worker.process is not None
@@ -160,9 +124,12 @@ class Crew:
                 at_work = True
         return at_work
 
+    def pause(self) -> None:
+        """Wait until it is worth looking again."""
+        time.sleep(LOOK_S)
+
     def _start_again(self, worker: WorkerProcess, code: int) -> None:
-        self.deaths += 1
-        if self.deaths > DEATHS_PER_WORKER * len(self.workers):
+        if self.count_death():
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             error = TuningError(f"the workers keep dying ({how}): {self.deaths} times since a trial last finished")
             if lines := worker.last_lines():
@@ -222,40 +189,9 @@ def run_in_processes(
         RlenvsError: a worker gave up, or they keep dying.
         KeyboardInterrupt: everybody was asked to end; running trials were given back.
     """
-    began = time.monotonic()
-
-    def job() -> bytes:
-        left = None if plan.timeout_s is None else max(0.0, plan.timeout_s - (time.monotonic() - began))
-        return Job(plan, function, watch.finished_before, left).dumps()
-
     with tempfile.TemporaryDirectory(prefix="rlenvs-tune-") as name:
         folder = Path(name)
         logs = folder if log_dir is None else log_dir
         logs.mkdir(parents=True, exist_ok=True)
-        crew = Crew(workers, folder, logs, job)
-        try:
-            crew.start()
-            _accompany(crew, watch, until, interrupts)
-        finally:
-            try:
-                crew.end()
-            finally:
-                crew.kill()
-
-
-def _accompany(crew: Crew, watch: "Watch", until: Callable[[], bool], interrupts: Interrupts) -> None:
-    ending = False
-    done = Since()
-    while True:
-        count = watch.count
-        ledger = watch.look()
-        if watch.count != count:
-            crew.deaths = 0
-        at_work = crew.look(ending=ending or ledger.done)
-        if not at_work or done.seconds(ledger.done) > DONE_S:
-            return
-        if not ending and until():
-            ending = True
-            crew.stop()
-        with interrupts.exposed():
-            time.sleep(LOOK_S)
+        crew = ProcessCrew(workers, job_maker(plan, function, watch), folder, logs)
+        accompany(crew, watch, until, interrupts)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlenvs.agents.reporting import SilentView
 from rlenvs.agents.tuning.objectives.folders import Keep
 from rlenvs.agents.tuning.objectives.metrics import Constraint
-from rlenvs.agents.tuning.objectives.quiet import QuietView
 from rlenvs.agents.tuning.objectives.seeds import RunWatch, SeedTask
 from rlenvs.agents.tuning.objectives.trials import run_trial
 
@@ -75,7 +75,7 @@ def train_seed(task: SeedTask, watch: RunWatch) -> dict[str, float]:
                 state.stop("the pruner ended the trial")
 
     try:
-        train(config, callbacks=[Watcher()], view=QuietView(watch.see))
+        train(config, callbacks=[Watcher()], view=SilentView(watch.see))
     finally:
         gc.collect()  # models hold each other in circles; the next run needs their memory
     return watch.metrics

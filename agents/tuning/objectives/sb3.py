@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlenvs.agents.reporting import SilentView
 from rlenvs.agents.tuning.objectives.folders import Keep
 from rlenvs.agents.tuning.objectives.metrics import Constraint
-from rlenvs.agents.tuning.objectives.quiet import QuietView
 from rlenvs.agents.tuning.objectives.seeds import RunWatch, SeedTask
 from rlenvs.agents.tuning.objectives.trials import run_trial
 
@@ -75,5 +75,5 @@ def train_seed(task: SeedTask, watch: RunWatch) -> dict[str, float]:
             watch.evaluated(watch.metrics["step"] / config.algorithm.total_timesteps)
         return watch.ended
 
-    train_sb3(config, view=QuietView(seen), stop=stop)
+    train_sb3(config, view=SilentView(seen), stop=stop)
     return watch.metrics

@@ -10,12 +10,11 @@ from bare_runs import bare_config
 from sb3_runs import numbers, sb3_config, sb3_data
 
 from rlenvs.agents.llm import TrainConfig, resume, train
-from rlenvs.agents.reporting import write_report
+from rlenvs.agents.reporting import SilentView, write_report
 from rlenvs.agents.runs.checkpoint import list_checkpoints
 from rlenvs.agents.sb3 import resume_sb3, train_sb3
 from rlenvs.agents.tuning.objectives import llm_objective, sb3_objective
 from rlenvs.agents.tuning.objectives.config import SB3Objective
-from rlenvs.agents.tuning.objectives.quiet import QuietView
 from rlenvs.config_file import parse_config
 from rlenvs.errors import ConfigError
 
@@ -46,7 +45,7 @@ def plain(config):
 
 def test_a_trial_of_sb3_is_the_mean_of_ordinary_runs(tmp_path):
     config = {name: sb3_config(tmp_path / name, "ppo", f"seed={name}") for name in ("3", "4")}
-    ordinary = [numbers(train_sb3(config[name], view=QuietView()).run_dir)[-1] for name in config]
+    ordinary = [numbers(train_sb3(config[name], view=SilentView()).run_dir)[-1] for name in config]
     data = sb3_data(tmp_path)
     trial = first_trial(
         lambda trial: sb3_objective(
@@ -79,8 +78,8 @@ def test_a_pruned_run_of_sb3_is_whole_and_can_go_on(tmp_path):
     assert rows(run)[-1]["iteration"] == 2
     assert [path.name for path in list_checkpoints(run / "checkpoints")][-1] == "iteration-000002"
     write_report(run)
-    resume_sb3(run, view=QuietView())
-    whole = train_sb3(sb3_config(tmp_path / "whole", "ppo", "seed=3"), view=QuietView())
+    resume_sb3(run, view=SilentView())
+    whole = train_sb3(sb3_config(tmp_path / "whole", "ppo", "seed=3"), view=SilentView())
     assert numbers(run) == numbers(whole.run_dir)
 
 
@@ -121,7 +120,7 @@ def test_a_fresh_seed_is_measured_as_a_trial_is(tmp_path, monkeypatch):
 
 def test_a_trial_of_a_language_model_is_an_ordinary_run(tmp_path):
     config = bare_config(tmp_path, "seed=7")
-    ordinary = train(config, view=QuietView())
+    ordinary = train(config, view=SilentView())
     trial = first_trial(
         lambda trial: llm_objective(trial, plain(config), metric="return/sampled", seeds=[7], folder=tmp_path / "study")
     )
@@ -145,7 +144,9 @@ def test_a_pruned_run_of_a_language_model_is_whole(tmp_path):
     assert (run / "model").is_dir()
     assert (run / "report.html").is_file()
     # It ended for good; whoever wants it after all goes on with more iterations.
-    assert resume(run, config=TrainConfig.load(plain(config) | {"output": {"dir": str(run)}}), view=QuietView()).run_dir
+    assert resume(
+        run, config=TrainConfig.load(plain(config) | {"output": {"dir": str(run)}}), view=SilentView()
+    ).run_dir
 
 
 def test_several_metrics_of_a_language_model(tmp_path):

@@ -1,16 +1,16 @@
-"""A view that shows nothing and passes metrics on."""
+"""The view of a run that nobody watches."""
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from rlenvs.agents.reporting import RunPlan
+from rlenvs.agents.reporting.view import RunPlan
 
-__all__ = ["QuietView"]
+__all__ = ["SilentView"]
 
 
-class QuietView:
-    """Sees a run for those who are not there to watch: a study runs dozens.
+class SilentView:
+    """Shows nothing: somebody else shows the run, or it is one of dozens.
 
     Args:
         seen: is told the metrics of every iteration.
