@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -13,9 +14,12 @@ from rlenvs.agents.tuning.engine.interrupts import Interrupts
 from rlenvs.agents.tuning.engine.joining import join_study, quiet
 from rlenvs.agents.tuning.engine.loop import work
 from rlenvs.agents.tuning.engine.plan import MEMORY, StudyPlan
-from rlenvs.agents.tuning.engine.storage import open_storage, storage_failures
+from rlenvs.agents.tuning.engine.storage import close_storage, open_storage, storage_failures
 from rlenvs.agents.tuning.engine.tickets import AHEAD, Ledger, add_tickets
 from rlenvs.errors import StorageError, StudyError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 __all__ = ["run_study"]
 
@@ -98,8 +102,7 @@ def run_study(
         8
     """
     _check_sharing(plan, workers, ray_address)
-    with _told_when_gone(plan):
-        storage = open_storage(plan.storage)
+    with _told_when_gone(plan), _opened(plan) as storage:
         study = join_study(plan, storage, resume=resume)
         watch = Watch(study, plan, on_trial)
         ledger = watch.ledger()
@@ -144,6 +147,19 @@ def _check_sharing(plan: StudyPlan, workers: int, ray_address: str | None) -> No
             f"a storage of one process ({plan.storage if plan.storage == MEMORY else type(plan.storage).__name__}) "
             "cannot be shared with workers: name a storage by its URL, such as journal:study.log"
         )
+
+
+@contextlib.contextmanager
+def _opened(plan: StudyPlan) -> Iterator["BaseStorage"]:
+    """Open the storage of a study, and close it if the body fails: nobody has the study then to do so."""
+    storage = open_storage(plan.storage)
+    try:
+        yield storage
+    except BaseException:
+        if isinstance(plan.storage, str):
+            with contextlib.suppress(*storage_failures()):
+                close_storage(storage)
+        raise
 
 
 @contextlib.contextmanager
