@@ -176,7 +176,9 @@ def _columns(view: StudyView, names: Sequence[str]) -> list[tuple[str, bool, Cal
             found = trial.params.get(name, _ABSENT)
             if isinstance(found, int | float) and not isinstance(found, bool):
                 return number_cell(float(found))
-            return f'<td class="t">{DASH if found is _ABSENT else html_text(shorten(written(found), 40))}'
+            if found is _ABSENT:  # as its column stands
+                return f'<td class="t">{DASH}' if is_text(name) else f"<td>{DASH}"
+            return f'<td class="t">{html_text(shorten(written(found), 40))}'
 
         return cell
 
