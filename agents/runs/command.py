@@ -31,11 +31,15 @@ def shipped_config(kind: str, name: str) -> Iterator[str]:
     if Path(name).exists():
         yield name
         return
-    shipped = resources.files("rlenvs.configs") / kind / name
-    if not shipped.is_file():
+    if not is_shipped(kind, name):
         raise ConfigError(f"{name}: no such file{_hint(kind, name)}")
-    with resources.as_file(shipped) as path:
+    with resources.as_file(resources.files("rlenvs.configs") / kind / name) as path:
         yield str(path)
+
+
+def is_shipped(kind: str, name: str) -> bool:
+    """Return whether a configuration of that name ships in that folder."""
+    return (resources.files("rlenvs.configs") / kind / name).is_file()
 
 
 COMMANDS = {"train": "rlenvs train", "sft": "rlenvs sft", "tune": "rlenvs tune", "rewards": "rlenvs rewards"}
@@ -46,7 +50,7 @@ def _hint(kind: str, name: str) -> str:
     """Say what else the name of an absent file may mean."""
     configs = resources.files("rlenvs.configs")
     for folder, command in COMMANDS.items():
-        if folder != kind and (configs / folder / name).is_file():
+        if folder != kind and is_shipped(folder, name):
             return f"; the shipped configuration of that name is for `{command}`"
     stems = sorted(Path(entry.name).stem for entry in (configs / kind).iterdir() if entry.name.endswith(".yaml"))
     near = nearest(name.removesuffix(".yaml"), stems)  # without the suffix, which all of them share
@@ -82,10 +86,10 @@ def kind_of_run(config_path: str | None, resume_dir: str | None) -> Kind:
     if resume_dir is not None and resume_dir != AUTO:
         path = Path(resume_dir) / CONFIG
         return kind_of(read_config(path)[0]) if path.is_file() else Kind.PPO
-    if config_path is None:
+    if config_path is None or not (Path(config_path).is_file() or is_shipped("train", config_path)):
         return Kind.PPO
     with shipped_config("train", config_path) as found:
-        data = read_config(found)[0] if Path(found).is_file() else {}
+        data = read_config(found)[0]
     if is_study(data):
         raise ConfigError(f"{config_path}: is a study, which `rlenvs tune` runs; what it finds is what can be trained")
     return kind_of(data)
