@@ -231,7 +231,8 @@ class TestStorage:
         url = f"journal:{tmp_path / 'study.log'}"
         for resume in (False, True):
             base = {**RECIPE, "mine": {"function": lambda: 1, "object": object()}}
-            BayesianRewardOptimizer(base, SPACE, near_one, n_trials=2, storage=url, resume=resume).optimize()
+            result = BayesianRewardOptimizer(base, SPACE, near_one, n_trials=2, storage=url, resume=resume).optimize()
+            assert len(result.study.trials) == 2  # the second time none is run: the study is the same
 
     @pytest.mark.slow
     @pytest.mark.ci
@@ -295,4 +296,5 @@ def test_importing_needs_neither_torch_nor_optuna():
         "t.BayesianRewardOptimizer; assert 'torch' not in sys.modules"
     )
     root = Path(__file__).parents[3]
-    subprocess.run([sys.executable, "-c", script], cwd=root, check=True, timeout=120)
+    ended = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
